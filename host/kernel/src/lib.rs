@@ -1,0 +1,123 @@
+//! Carries out plans by netlink and nftables: apply, verify, undo. The only privileged code.
+//!
+//! It knows no CNI: it gets a [`Plan`] and namespaces. It never runs another executable, never
+//! switches a thread back from a namespace, and never leaves half a plan behind. Start reading
+//! at [`Kernel`], then `netlink`, the implementation for Linux; `mem` is the double for tests.
+
+use std::path::Path;
+
+use wharfinger_plan::{LinkRef, Mac, Plan};
+
+/// A network namespace: opened once, checked to be one, and known by its cookie.
+#[derive(Debug)]
+pub struct Netns {
+    /// Unlike an inode number, never given again in a running kernel (`SO_NETNS_COOKIE`).
+    pub cookie: u64,
+    /// None in the double for tests.
+    fd: Option<std::os::fd::OwnedFd>,
+}
+
+/// What is at a path that is to be a network namespace.
+#[derive(Debug)]
+pub enum AtPath {
+    /// A network namespace.
+    Netns(Netns),
+    /// Nothing, or something that is no network namespace: it is gone.
+    Gone,
+}
+
+/// What a link is like.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LinkFacts {
+    /// Its name and place.
+    pub link: LinkRef,
+    /// As the kernel calls it: "veth", "bridge"; empty for one with no kind, such as `lo`.
+    pub kind: String,
+    /// Absent for a link with no link-layer address.
+    pub mac: Option<Mac>,
+    /// Bytes.
+    pub mtu: u32,
+    /// Its alias.
+    pub alias: Option<String>,
+    /// Its addresses.
+    pub addresses: Vec<ipnet::IpNet>,
+    /// IFF_UP.
+    pub up: bool,
+}
+
+/// A step whose object is not as the plan says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Drift {
+    /// Which step, from 0.
+    pub step: usize,
+    /// What it is about: "address 10.1.0.5/16 dev eth0".
+    pub object: String,
+    /// What differs: "is missing", "mtu is 1400, not 1500".
+    pub found: String,
+}
+
+/// What the kernel itself tells of attachments: for rebuilding a lost ledger.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Survey {
+    /// Links of the host that have an alias.
+    pub links: Vec<LinkFacts>,
+    /// (address, comment) of each masquerade.
+    pub masquerades: Vec<wharfinger_plan::Masquerade>,
+}
+
+/// The kernel, as the verbs need it.
+pub trait Kernel {
+    /// Opens what is at `path`.
+    fn netns(&self, path: &Path) -> Result<AtPath, Error>;
+    /// The cookie of the namespace that this process works in: the host's.
+    fn host_cookie(&self) -> Result<u64, Error>;
+    /// What each of these links is like; `None` where there is none of that name. Links of the
+    /// container are looked up in `netns`.
+    fn links(
+        &self,
+        wanted: &[LinkRef],
+        netns: Option<&Netns>,
+    ) -> Result<Vec<Option<LinkFacts>>, Error>;
+    /// Makes everything so, in order. On a failure, what this call did is undone (owned steps,
+    /// from last to first), and the failure names the step. Answers what the plan's links
+    /// are like afterwards, in the order of the plan, peers after their links.
+    fn apply(&self, plan: &Plan, netns: &Netns) -> Result<Vec<LinkFacts>, Error>;
+    /// Every step that is not as the plan says; presence of ours, not absence of others'.
+    fn verify(&self, plan: &Plan, netns: &Netns) -> Result<Vec<Drift>, Error>;
+    /// Undoes the owned steps, from last to first. What is gone already is fine; a link is only
+    /// removed where its alias is the plan's. Without a namespace the host's side alone.
+    fn undo(&self, plan: &Plan, netns: Option<&Netns>) -> Vec<Error>;
+    /// What the kernel tells of attachments.
+    fn survey(&self) -> Result<Survey, Error>;
+    /// What this plan needs and the kernel does not have, for people: empty where all is there.
+    /// Changes nothing that outlasts the call.
+    fn missing(&self, plan: &Plan) -> Result<Vec<String>, Error>;
+}
+
+/// An operation of the kernel failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The kernel refused a request.
+    #[error("{operation} {object}: {source}")]
+    Refused {
+        /// "add address".
+        operation: &'static str,
+        /// "10.1.0.5/24 dev eth0".
+        object: String,
+        /// The errno.
+        source: std::io::Error,
+    },
+    /// What is there differs from what is wanted.
+    #[error("{object}: {what} is {found}, not {wanted}")]
+    Differs {
+        /// "link cni0".
+        object: String,
+        /// "mtu".
+        what: &'static str,
+        /// Its value.
+        found: String,
+        /// The value that the plan has.
+        wanted: String,
+    },
+}

@@ -1,0 +1,242 @@
+//! The book of who holds which address: one trait, a model in memory, SQLite on the node.
+//!
+//! The book is optimistic: a session reads, holds its writes back, and commits them if what it
+//! read still stands; otherwise the caller runs the call again. No lock and no write transaction
+//! is held between a session's calls, so a plugin that loops delays nobody. The book never
+//! looks at the kernel, the clock or the environment. Start reading at [`Ledger`].
+#![forbid(unsafe_code)]
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use wharfinger_cni::AttachmentId;
+use wharfinger_plan::Plan;
+
+/// How far an attachment has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum State {
+    /// Journalled: the kernel may or may not have some of it.
+    Pending,
+    /// The reply to its ADD was written.
+    Attached,
+}
+
+/// What is known of an attachment.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Record {
+    /// Whose record it is.
+    pub id: AttachmentId,
+    /// How far it has come.
+    pub state: State,
+    /// Seconds since the Unix epoch.
+    pub created: u64,
+    /// The path of its namespace at ADD.
+    pub netns: Option<String>,
+    /// Its namespace's cookie.
+    pub cookie: Option<u64>,
+    /// The address space its addresses are of.
+    pub domain: String,
+    /// What it holds.
+    pub addresses: Vec<IpAddr>,
+    /// The resolved configuration of the ADD.
+    pub conf: serde_json::Value,
+    /// The plugin that chose the addresses, and its digest: "host-local@sha256:…".
+    pub plugin: Option<String>,
+    /// What was done to the kernel.
+    pub plan: Plan,
+    /// The CNI result, once there is one.
+    pub result: Option<serde_json::Value>,
+}
+
+/// A record as it stands in the book.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Entry {
+    /// The record.
+    pub record: Record,
+    /// Given by the book at each write of the record, rising; a release must match it.
+    pub seq: u64,
+}
+
+/// Addresses from `first` to `last`, both included, of one family.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Range {
+    first: IpAddr,
+    last: IpAddr,
+}
+
+impl Range {
+    /// None where the ends are of two families, or the first is above the last.
+    pub fn new(first: IpAddr, last: IpAddr) -> Option<Self> {
+        (first.is_ipv4() == last.is_ipv4() && first <= last).then_some(Self { first, last })
+    }
+    /// The lowest address.
+    pub fn first(&self) -> IpAddr {
+        self.first
+    }
+    /// The highest address.
+    pub fn last(&self) -> IpAddr {
+        self.last
+    }
+}
+
+/// Why an address cannot be taken by name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Refusal {
+    /// Another attachment holds it.
+    Held(AttachmentId),
+    /// The operator reserved it: the text says why.
+    Reserved(String),
+}
+
+/// For whom and when a session is.
+#[derive(Debug, Clone)]
+pub struct Scope {
+    /// The attachment.
+    pub id: AttachmentId,
+    /// The address space: one owner per address in it.
+    pub domain: String,
+    /// Seconds since the Unix epoch.
+    pub now: u64,
+}
+
+/// What a commit came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Commit {
+    /// It stands; the record's sequence number.
+    Done(u64),
+    /// What the session read has changed: run the call again.
+    Conflict,
+}
+
+/// What a release came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Release {
+    /// Record and addresses are free.
+    Done,
+    /// There is no such record.
+    Absent,
+    /// The record is not the one that was decided on: nothing was done.
+    Stale,
+}
+
+/// How full ranges are. Saturating: a /64 does not overflow it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Usage {
+    /// Addresses in the ranges.
+    pub total: u128,
+    /// Held by attachments.
+    pub held: u128,
+    /// Resting after a release.
+    pub cooling: u128,
+    /// Kept for an identity that does not hold them now.
+    pub remembered: u128,
+}
+
+/// The book.
+pub trait Ledger {
+    /// The record of one attachment.
+    fn get(&self, id: &AttachmentId) -> Result<Option<Entry>, Error>;
+    /// All records, or one network's, by their keys.
+    fn list(&self, network: Option<&str>) -> Result<Vec<Entry>, Error>;
+    /// The highest sequence number given so far: what is written later is above it.
+    fn horizon(&self) -> Result<u64, Error>;
+    /// Opens a session.
+    fn session(&self, scope: Scope) -> Result<Box<dyn Session + '_>, Error>;
+    /// The reply was written: the record is `Attached` now, with this result.
+    fn attached(
+        &self,
+        id: &AttachmentId,
+        seq: u64,
+        result: &serde_json::Value,
+    ) -> Result<Release, Error>;
+    /// Removes the record if its sequence number is `seq`, with all it holds. Its addresses
+    /// rest for `cool` from `now` on.
+    fn release(
+        &self,
+        id: &AttachmentId,
+        seq: u64,
+        now: u64,
+        cool: Duration,
+    ) -> Result<Release, Error>;
+    /// How full these ranges are at `now`.
+    fn usage(&self, domain: &str, ranges: &[Range], now: u64) -> Result<Usage, Error>;
+    /// Whether it can be written now: for STATUS.
+    fn writable(&self) -> Result<(), Error>;
+}
+
+/// One call's view of the book: reads are noted, writes held back until the commit.
+pub trait Session {
+    /// This network allocates from these ranges. Ranges that overlap with those of another
+    /// network of the domain which has attachments are refused.
+    fn pools(&mut self, ranges: &[Range]) -> Result<(), Error>;
+    /// Takes this address. One that the attachment holds already, or that rests, is granted.
+    fn take(&mut self, address: IpAddr) -> Result<Result<(), Refusal>, Error>;
+    /// Takes a free address of the ranges, less the excluded ones: first what the attachment
+    /// holds from an earlier ADD; then upwards from `start` (itself included; without one
+    /// within the ranges, from above the last one taken from these ranges), range after range,
+    /// round once; then those that rest, oldest release first; then those that are remembered
+    /// for another identity.
+    fn take_free(
+        &mut self,
+        ranges: &[Range],
+        excluded: &[Range],
+        start: Option<IpAddr>,
+    ) -> Result<Option<IpAddr>, Error>;
+    /// What was last remembered for `identity`.
+    fn remembered(&mut self, identity: &str) -> Result<Vec<IpAddr>, Error>;
+    /// Remember the addresses of the committed record for `identity`.
+    fn remember(&mut self, identity: &str);
+    /// A value of the plugin's store.
+    fn store_get(&mut self, key: &str) -> Result<Option<String>, Error>;
+    /// Writes a value of the plugin's store; with `attachment` it goes when the attachment goes.
+    fn store_put(&mut self, key: &str, value: &str, attachment: bool);
+    /// Removes a value of the plugin's store: true where it was there.
+    fn store_remove(&mut self, key: &str) -> Result<bool, Error>;
+    /// At most `limit` entries of the plugin's store, in the order of their keys' bytes.
+    fn store_scan(
+        &mut self,
+        prefix: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<(String, String)>, Error>;
+    /// Writes the record and what the session took, all or nothing. `record.addresses` are those
+    /// that stay taken; each must have been taken in this session. What the attachment held
+    /// before and does not hold now is free at once.
+    fn commit(self: Box<Self>, record: &Record) -> Result<Commit, Error>;
+}
+
+/// The book cannot answer.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// Ranges of two networks overlap in one domain.
+    #[error("range {range} overlaps with {other} of network {network} in domain {domain}")]
+    Overlap {
+        /// Ours.
+        range: String,
+        /// Theirs.
+        other: String,
+        /// Whose the other is.
+        network: String,
+        /// Of both.
+        domain: String,
+    },
+    /// It is damaged or of a format that this version does not know: to be set aside.
+    #[error("ledger {path} is damaged: {what}")]
+    Damaged {
+        /// The file.
+        path: String,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// It cannot be read or written now.
+    #[error("ledger {path}: {what}")]
+    Unavailable {
+        /// The file.
+        path: String,
+        /// What was tried, and what was answered.
+        what: String,
+    },
+}

@@ -1,0 +1,232 @@
+//! Runs plugin components: bindings, limits, host functions, the cache of compiled components.
+//!
+//! A component gets the imports of its world and nothing else; whatever it does, the answer is
+//! a typed error that names plugin, call and reason. This crate never touches the kernel or the
+//! book itself: what a call may read and take comes in as a [`Book`]. Start reading at [`Ipam`].
+
+use std::net::IpAddr;
+
+use wharfinger_cni::{AttachmentId, Dns, Route};
+
+/// Addresses from the first to the last, both included, of one family.
+pub type AddressRange = (IpAddr, IpAddr);
+
+/// What `ledger`, `store` and `node` of a call are answered from.
+pub trait Book {
+    /// `ledger.take`.
+    fn take(&mut self, address: IpAddr) -> Result<Result<(), Refusal>, BookError>;
+    /// `ledger.take-free`.
+    fn take_free(
+        &mut self,
+        ranges: &[AddressRange],
+        excluded: &[AddressRange],
+        start: Option<IpAddr>,
+    ) -> Result<Option<IpAddr>, BookError>;
+    /// `ledger.remembered`.
+    fn remembered(&mut self, identity: &str) -> Result<Vec<IpAddr>, BookError>;
+    /// `ledger.remember`.
+    fn remember(&mut self, identity: &str) -> Result<(), BookError>;
+    /// `store.get`.
+    fn store_get(&mut self, key: &str) -> Result<Option<String>, BookError>;
+    /// `store.put`: with `attachment` the entry goes when the attachment goes.
+    fn store_put(&mut self, key: &str, value: &str, attachment: bool) -> Result<(), BookError>;
+    /// `store.remove`.
+    fn store_remove(&mut self, key: &str) -> Result<bool, BookError>;
+    /// `store.scan`.
+    fn store_scan(
+        &mut self,
+        prefix: &str,
+        after: Option<&str>,
+        limit: u32,
+    ) -> Result<Vec<(String, String)>, BookError>;
+}
+
+/// The book's own failure: ends the call, and is handed back as it is.
+pub type BookError = Box<dyn std::error::Error + Send + Sync>;
+
+/// Why an address cannot be taken by name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Refusal {
+    /// Another attachment holds it.
+    Held(AttachmentId),
+    /// The operator reserved it: the text says why.
+    Reserved(String),
+}
+
+/// Whose attachment it is, as far as the runtime tells.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Attachment {
+    /// CNI's key.
+    pub id: AttachmentId,
+    /// The Kubernetes pod: namespace, name, uid.
+    pub pod: Option<Pod>,
+    /// CNI_ARGS, then the strings of args.cni.
+    pub args: Vec<(String, String)>,
+}
+
+/// The Kubernetes pod behind an attachment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pod {
+    /// K8S_POD_NAMESPACE.
+    pub namespace: String,
+    /// K8S_POD_NAME.
+    pub name: String,
+    /// K8S_POD_UID.
+    pub uid: Option<String>,
+}
+
+/// What `allocate` is asked.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// Whose.
+    pub attachment: Attachment,
+    /// The "ipam" object, as JSON.
+    pub config: String,
+    /// The whole network configuration, as JSON.
+    pub network_config: String,
+    /// Addresses asked for by name, each once.
+    pub wanted: Vec<IpAddr>,
+}
+
+/// What a plugin decided, checked: every address was taken in the call, comes once, has a
+/// gateway of its family; counts and lengths are bounded.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Lease {
+    /// Addresses with prefix length, and gateway.
+    pub addresses: Vec<LeasedAddress>,
+    /// Routes.
+    pub routes: Vec<Route>,
+    /// Name servers.
+    pub dns: Dns,
+}
+
+/// An address of a lease.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LeasedAddress {
+    /// With its prefix length, host bits kept.
+    pub address: ipnet::IpNet,
+    /// Of its family.
+    pub gateway: Option<IpAddr>,
+}
+
+/// A named set of ranges that a configuration allocates from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pool {
+    /// For people.
+    pub name: String,
+    /// Its ranges.
+    pub ranges: Vec<AddressRange>,
+}
+
+/// A problem in a plugin's configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// An RFC 6901 pointer into the plugin's configuration.
+    pub pointer: String,
+    /// What is wrong there.
+    pub message: String,
+}
+
+/// What a node tells a plugin about itself.
+#[derive(Debug, Clone, Default)]
+pub struct Node {
+    /// Its name.
+    pub name: String,
+    /// What the operator wrote down about it.
+    pub labels: std::collections::BTreeMap<String, String>,
+    /// Seconds since the Unix epoch, the same all through one ADD.
+    pub now: u64,
+}
+
+/// An IPAM plugin, ready to be called: each call is a fresh instance.
+pub trait Ipam {
+    /// Its name and digest: "host-local@sha256:0123…".
+    fn identity(&self) -> &str;
+    /// Every problem in the configuration; none if it is good.
+    fn validate(&self, node: &Node, config: &str) -> Result<Vec<Problem>, Error>;
+    /// The pools that this configuration allocates from.
+    fn pools(&self, node: &Node, config: &str) -> Result<Vec<Pool>, Error>;
+    /// Which addresses the attachment gets.
+    fn allocate(&self, node: &Node, request: &Request, book: &mut dyn Book)
+    -> Result<Lease, Error>;
+}
+
+/// Why a plugin could not do what it was asked (WIT `reason`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reason {
+    /// The configuration is wrong.
+    InvalidConfig,
+    /// Every address that the request allows is taken.
+    Exhausted,
+    /// An address asked for by name cannot be had.
+    Conflict,
+    /// Might work later.
+    TryAgain,
+    /// Anything else.
+    Other,
+}
+
+/// A call came to nothing. Every message names the plugin and the call.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The plugin itself said so.
+    #[error("{plugin}: {call}: {message}")]
+    Failed {
+        /// Name and digest.
+        plugin: String,
+        /// The export.
+        call: &'static str,
+        /// Why.
+        reason: Reason,
+        /// One line.
+        message: String,
+        /// More.
+        detail: Option<String>,
+    },
+    /// It trapped.
+    #[error("{plugin}: {call}: the plugin trapped: {message}")]
+    Trapped {
+        /// Name and digest.
+        plugin: String,
+        /// The export.
+        call: &'static str,
+        /// The trap, and the plugin's innermost functions.
+        message: String,
+    },
+    /// It met a limit.
+    #[error("{plugin}: {call}: {limit} of {allowed} exceeded (setting {setting})")]
+    Limit {
+        /// Name and digest.
+        plugin: String,
+        /// The export.
+        call: &'static str,
+        /// "deadline", "memory".
+        limit: &'static str,
+        /// With its unit.
+        allowed: String,
+        /// The setting of the node's TOML file.
+        setting: &'static str,
+    },
+    /// What it returned, or gave to an import, is not allowed.
+    #[error("{plugin}: {call}: {what}")]
+    BadAnswer {
+        /// Name and digest.
+        plugin: String,
+        /// The export.
+        call: &'static str,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// The book failed: not the plugin's fault.
+    #[error(transparent)]
+    Book(BookError),
+    /// The component cannot be loaded.
+    #[error("plugin {plugin}: {what}")]
+    Unloadable {
+        /// Name, and digest where known.
+        plugin: String,
+        /// Why, and what to do.
+        what: String,
+    },
+}
