@@ -5,6 +5,7 @@
 //! read the environment, the clock or a file itself. Start reading at [`Plugin`].
 #![forbid(unsafe_code)]
 
+pub mod conf;
 mod error;
 mod result;
 mod version;
