@@ -4,6 +4,9 @@
 //! switches a thread back from a namespace, and never leaves half a plan behind. Start reading
 //! at [`Kernel`], then `netlink`, the implementation for Linux; `mem` is the double for tests.
 
+pub mod mem;
+mod steps;
+
 use std::path::Path;
 
 use wharfinger_plan::{LinkRef, Mac, Plan};
@@ -120,4 +123,21 @@ pub enum Error {
         /// The value that the plan has.
         wanted: String,
     },
+    /// A step failed; what the plan did before it was undone.
+    #[error("step {}: {source}{}", .step + 1, also(.undoing))]
+    Step {
+        /// Which step, from 0.
+        step: usize,
+        /// Why it failed.
+        source: Box<Error>,
+        /// What failed in undoing the steps before it.
+        undoing: Vec<Error>,
+    },
+}
+
+/// The failures of undoing, as an addition to the failure that led to it.
+fn also(undoing: &[Error]) -> String {
+    undoing
+        .iter()
+        .fold(String::new(), |text, error| text + "; and undoing it: " + &error.to_string())
 }

@@ -1,0 +1,304 @@
+//! The double of the kernel for tests: namespaces, links, routes and rules as maps.
+//!
+//! It applies, verifies and undoes plans by the rules of [`Kernel`], and can be told to fail or
+//! to stop at a step, as a killed process does. Clones share one state, like the processes of
+//! a node. It models what the verbs rely on, not packets. Start reading at [`MemKernel`].
+
+mod space;
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use wharfinger_plan::{Action, LinkRef, Masquerade, Owner, Place, Plan, Route};
+
+use crate::{AtPath, Drift, Error, Kernel, LinkFacts, Netns, Survey, steps};
+use space::{Done, State};
+
+/// How a process ends in the middle of a plan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Crash {
+    /// The call answers an error, with nothing undone.
+    Error,
+    /// The call panics, with nothing undone.
+    Panic,
+}
+
+/// A kernel in memory. Clones share its state.
+#[derive(Debug, Clone, Default)]
+pub struct MemKernel {
+    state: Arc<Mutex<State>>,
+    hooks: Arc<Mutex<Hooks>>,
+}
+
+/// What is to go wrong. Each hook is used up when it strikes.
+#[derive(Debug, Default)]
+struct Hooks {
+    fail_at: Option<usize>,
+    crash_at: Option<(usize, Crash)>,
+    fail_undo_at: Option<usize>,
+    crash_undo_at: Option<usize>,
+    missing: Vec<String>,
+}
+
+/// The cookie of the host's namespace.
+pub const HOST_COOKIE: u64 = 1;
+
+impl MemKernel {
+    /// A host with `lo` alone.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// A namespace at `path`. Another path with the same cookie is the same namespace; a path
+    /// that had another one has this one now, and the other lives on.
+    pub fn add_netns(&self, path: impl Into<PathBuf>, cookie: u64) {
+        let mut state = self.state();
+        state.paths.insert(path.into(), cookie);
+        state.spaces.entry(cookie).or_default();
+    }
+
+    /// The namespace at `path` ends, at whatever paths it is, and its links with it.
+    pub fn remove_netns(&self, path: impl AsRef<Path>) {
+        self.state().end_namespace(path.as_ref());
+    }
+
+    /// `path` is gone; its namespace lives on, as when a process is still in it.
+    pub fn remove_path(&self, path: impl AsRef<Path>) {
+        self.state().paths.remove(path.as_ref());
+    }
+
+    /// A sysctl that namespaces have before anybody writes it; others are made by writing.
+    pub fn set_sysctl(&self, cookie: u64, key: &str, value: &str) {
+        self.state().space(cookie).sysctls.insert(key.to_owned(), value.to_owned());
+    }
+
+    /// The `step`-th step (from 0) of the next plan applied fails; what was done is undone.
+    pub fn fail_at(&self, step: usize) {
+        self.hooks().fail_at = Some(step);
+    }
+
+    /// The next plan applied stops after `steps` steps, with nothing undone. `steps` may be the
+    /// plan's length: all is done, and nobody hears of it.
+    pub fn crash_at(&self, steps: usize, how: Crash) {
+        self.hooks().crash_at = Some((steps, how));
+    }
+
+    /// The `step`-th step (from 0) of the next plan undone stays, with an error.
+    pub fn fail_undo_at(&self, step: usize) {
+        self.hooks().fail_undo_at = Some(step);
+    }
+
+    /// The next undoing panics after `requests` requests (steps that need one, from the last).
+    pub fn crash_undo_at(&self, requests: usize) {
+        self.hooks().crash_undo_at = Some(requests);
+    }
+
+    /// What [`Kernel::missing`] answers from now on.
+    pub fn set_missing(&self, missing: Vec<String>) {
+        self.hooks().missing = missing;
+    }
+
+    /// A link of the namespace with this cookie.
+    pub fn link(&self, cookie: u64, name: &str) -> Option<LinkFacts> {
+        self.state().space(cookie).links.get(name).map(|link| link.facts.clone())
+    }
+
+    /// The links of a namespace, without `lo`.
+    pub fn links_of(&self, cookie: u64) -> Vec<LinkFacts> {
+        let mut state = self.state();
+        let links = state.space(cookie).links.values();
+        links.map(|link| link.facts.clone()).filter(|facts| facts.link.name != "lo").collect()
+    }
+
+    /// The routes of a namespace.
+    pub fn routes_of(&self, cookie: u64) -> Vec<Route> {
+        self.state().space(cookie).routes.clone()
+    }
+
+    /// A kernel parameter of a namespace.
+    pub fn sysctl(&self, cookie: u64, key: &str) -> Option<String> {
+        self.state().space(cookie).sysctls.get(key).cloned()
+    }
+
+    /// All masquerades.
+    pub fn masquerades(&self) -> Vec<Masquerade> {
+        self.state().masquerades.values().cloned().collect()
+    }
+
+    /// What of any attachment is there: links with an alias and masquerades, for people.
+    pub fn leftovers(&self) -> Vec<String> {
+        let mut state = self.state();
+        let links = state.space(HOST_COOKIE).links.values().filter_map(|link| {
+            Some(format!("link {} of {}", link.facts.link.name, link.facts.alias.as_ref()?))
+        });
+        let mut all: Vec<String> = links.collect();
+        let rules = state.masquerades.values();
+        all.extend(rules.map(|rule| format!("masquerade {} of {}", rule.address, rule.comment)));
+        all
+    }
+
+    /// Changes a link behind the plans' back. A link that is not there stays so.
+    pub fn change_link(&self, cookie: u64, name: &str, change: impl FnOnce(&mut LinkFacts)) {
+        if let Some(link) = self.state().space(cookie).links.get_mut(name) {
+            change(&mut link.facts);
+        }
+    }
+
+    /// A link made by somebody else, with no peer.
+    pub fn add_link(&self, cookie: u64, facts: LinkFacts) {
+        self.state().add_link(cookie, facts);
+    }
+
+    /// Removes a link, and its peer with it, behind the plans' back.
+    pub fn delete_link(&self, cookie: u64, name: &str) {
+        self.state().remove_link(cookie, name);
+    }
+
+    /// Removes the routes to a destination behind the plans' back.
+    pub fn delete_route(&self, cookie: u64, destination: ipnet::IpNet) {
+        self.state().space(cookie).routes.retain(|route| route.destination != destination);
+    }
+
+    /// Removes a masquerade behind the plans' back.
+    pub fn delete_masquerade(&self, address: IpAddr) {
+        self.state().masquerades.remove(&address);
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn hooks(&self) -> MutexGuard<'_, Hooks> {
+        self.hooks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes what is to go wrong with the plan that is about to be applied.
+    fn take_faults(&self, steps: usize) -> (Option<usize>, Option<(usize, Crash)>) {
+        let mut hooks = self.hooks();
+        let fail_at = hooks.fail_at.take_if(|at| *at < steps);
+        (fail_at, hooks.crash_at.take_if(|(at, _)| *at <= steps))
+    }
+
+    fn undo_one(&self, plan: &Plan, action: &Action, netns: Option<u64>) -> Result<(), Error> {
+        let number = plan.steps.iter().position(|step| &step.action == action);
+        if number.is_some() && self.hooks().fail_undo_at.take_if(|at| Some(*at) == number).is_some()
+        {
+            return Err(refused("undo", action.to_string(), io::ErrorKind::Other.into()));
+        }
+        self.state().undo(action, netns);
+        Ok(())
+    }
+}
+
+impl Kernel for MemKernel {
+    fn netns(&self, path: &Path) -> Result<AtPath, Error> {
+        let cookie = self.state().paths.get(path).copied();
+        Ok(cookie.map_or(AtPath::Gone, |cookie| AtPath::Netns(Netns { cookie, fd: None })))
+    }
+
+    fn host_cookie(&self) -> Result<u64, Error> {
+        Ok(HOST_COOKIE)
+    }
+
+    fn links(
+        &self,
+        wanted: &[LinkRef],
+        netns: Option<&Netns>,
+    ) -> Result<Vec<Option<LinkFacts>>, Error> {
+        let mut state = self.state();
+        let one = |link: &LinkRef| match (link.place, netns) {
+            (Place::Host, _) => state.facts(HOST_COOKIE, link),
+            (Place::Container, Some(netns)) => state.facts(netns.cookie, link),
+            (Place::Container, None) => None,
+        };
+        Ok(wanted.iter().map(one).collect())
+    }
+
+    fn apply(&self, plan: &Plan, netns: &Netns) -> Result<Vec<LinkFacts>, Error> {
+        let (fail_at, crash) = self.take_faults(plan.steps.len());
+        let mut made = Plan { format: plan.format, steps: Vec::new() };
+        for (number, step) in plan.steps.iter().enumerate() {
+            if let Some((_, how)) = crash.filter(|(at, _)| *at == number) {
+                return Err(crashed(how));
+            }
+            let done = match fail_at {
+                Some(at) if at == number => Err(refused(
+                    "apply",
+                    step.action.to_string(),
+                    io::ErrorKind::PermissionDenied.into(),
+                )),
+                _ => self.state().apply(&step.action, netns.cookie),
+            };
+            match done {
+                Ok(Done::Made) if step.owner == Owner::Attachment => made.steps.push(step.clone()),
+                Ok(_) => {}
+                Err(source) => {
+                    let undoing = self.undo(&made, Some(netns));
+                    return Err(Error::Step { step: number, source: Box::new(source), undoing });
+                }
+            }
+        }
+        if let Some((_, how)) = crash {
+            return Err(crashed(how));
+        }
+        let wanted: Vec<LinkRef> = steps::links(plan).into_iter().cloned().collect();
+        Ok(self.links(&wanted, Some(netns))?.into_iter().flatten().collect())
+    }
+
+    fn verify(&self, plan: &Plan, netns: &Netns) -> Result<Vec<Drift>, Error> {
+        let mut state = self.state();
+        let mut drifts = Vec::new();
+        for (number, step) in plan.steps.iter().enumerate() {
+            for found in state.differences(&step.action, netns.cookie) {
+                drifts.push(Drift { step: number, object: step.action.to_string(), found });
+            }
+        }
+        Ok(drifts)
+    }
+
+    fn undo(&self, plan: &Plan, netns: Option<&Netns>) -> Vec<Error> {
+        let crash = self.hooks().crash_undo_at.take();
+        let cookie = netns.map(|netns| netns.cookie);
+        let mut errors = Vec::new();
+        for (number, step) in steps::to_undo(plan, netns.is_some()).into_iter().enumerate() {
+            if crash == Some(number) {
+                crashed(Crash::Panic);
+            }
+            errors.extend(self.undo_one(plan, &step.action, cookie).err());
+        }
+        errors
+    }
+
+    fn survey(&self) -> Result<Survey, Error> {
+        let mut state = self.state();
+        let links = state.space(HOST_COOKIE).links.values();
+        let links = links.map(|link| link.facts.clone()).filter(|facts| facts.alias.is_some());
+        let links = links.collect();
+        Ok(Survey { links, masquerades: state.masquerades.values().cloned().collect() })
+    }
+
+    fn missing(&self, _plan: &Plan) -> Result<Vec<String>, Error> {
+        Ok(self.hooks().missing.clone())
+    }
+}
+
+/// A process that ended here.
+#[expect(clippy::panic, reason = "the double stands in for a process that is killed")]
+fn crashed(how: Crash) -> Error {
+    match how {
+        Crash::Panic => panic!("crashed on request"),
+        Crash::Error => {
+            refused("crash", "on request".to_owned(), io::ErrorKind::Interrupted.into())
+        }
+    }
+}
+
+fn refused(operation: &'static str, object: String, source: io::Error) -> Error {
+    Error::Refused { operation, object, source }
+}
+
+/// A name for each namespace: see [`MemKernel::add_netns`].
+type Paths = BTreeMap<PathBuf, u64>;

@@ -1,0 +1,426 @@
+//! The state of the kernel in memory, and what a step does to it.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::IpAddr;
+use std::path::Path;
+
+use ipnet::IpNet;
+use wharfinger_plan::{
+    Action, Address, Link, LinkKind, LinkRef, Mac, Masquerade, Others, Peer, Place, Port, Route,
+    Sysctl,
+};
+
+use super::{HOST_COOKIE, Paths, refused};
+use crate::{Error, LinkFacts};
+
+/// Everything there is.
+#[derive(Debug, Default)]
+pub(super) struct State {
+    pub(super) paths: Paths,
+    pub(super) spaces: BTreeMap<u64, Space>,
+    pub(super) masquerades: BTreeMap<IpAddr, Masquerade>,
+    /// Counts up, for MAC addresses that nobody chose.
+    made: u32,
+}
+
+/// One namespace.
+#[derive(Debug)]
+pub(super) struct Space {
+    pub(super) links: BTreeMap<String, MemLink>,
+    pub(super) routes: Vec<Route>,
+    pub(super) sysctls: BTreeMap<String, String>,
+}
+
+/// A link, and what is not among its facts.
+#[derive(Debug)]
+pub(super) struct MemLink {
+    pub(super) facts: LinkFacts,
+    /// The cookie and name of the other end.
+    peer: Option<(u64, String)>,
+    port: Option<Port>,
+    promisc: bool,
+}
+
+/// What a step found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Done {
+    Made,
+    WasThere,
+}
+
+impl Default for Space {
+    fn default() -> Self {
+        let lo = LinkFacts {
+            link: LinkRef::container("lo"),
+            kind: String::new(),
+            mac: None,
+            mtu: 65536,
+            alias: None,
+            addresses: Vec::new(),
+            up: false,
+        };
+        let links = BTreeMap::from([("lo".to_owned(), MemLink::new(lo))]);
+        Self { links, routes: Vec::new(), sysctls: BTreeMap::new() }
+    }
+}
+
+impl MemLink {
+    fn new(facts: LinkFacts) -> Self {
+        Self { facts, peer: None, port: None, promisc: false }
+    }
+}
+
+impl State {
+    pub(super) fn space(&mut self, cookie: u64) -> &mut Space {
+        self.spaces.entry(cookie).or_default()
+    }
+
+    pub(super) fn facts(&mut self, cookie: u64, link: &LinkRef) -> Option<LinkFacts> {
+        let found = self.space(cookie).links.get(&link.name)?;
+        Some(LinkFacts { link: link.clone(), ..found.facts.clone() })
+    }
+
+    pub(super) fn add_link(&mut self, cookie: u64, facts: LinkFacts) {
+        let name = facts.link.name.clone();
+        self.space(cookie).links.insert(name, MemLink::new(facts));
+    }
+
+    pub(super) fn remove_link(&mut self, cookie: u64, name: &str) {
+        let space = self.space(cookie);
+        let Some(link) = space.links.remove(name) else { return };
+        space.routes.retain(|route| route.link.name != name);
+        if let Some((cookie, name)) = link.peer {
+            self.remove_link(cookie, &name);
+        }
+    }
+
+    pub(super) fn end_namespace(&mut self, path: &Path) {
+        let Some(cookie) = self.paths.get(path).copied() else { return };
+        self.paths.retain(|_, at| *at != cookie);
+        let Some(space) = self.spaces.get(&cookie) else { return };
+        let names: Vec<String> = space.links.keys().cloned().collect();
+        for name in names {
+            self.remove_link(cookie, &name);
+        }
+        self.spaces.remove(&cookie);
+    }
+
+    pub(super) fn apply(&mut self, action: &Action, netns: u64) -> Result<Done, Error> {
+        let cookie = place(action.place(), netns);
+        match action {
+            Action::Link(link) => self.link(link, netns),
+            Action::Up { link } => {
+                let link = self.existing("set up", cookie, &link.name)?;
+                let was = std::mem::replace(&mut link.facts.up, true);
+                Ok(if was { Done::WasThere } else { Done::Made })
+            }
+            Action::Address(address) => self.address(address, cookie),
+            Action::Route(route) => self.route(route, cookie),
+            Action::Sysctl(Sysctl { key, value, .. }) => {
+                self.space(cookie).sysctls.insert(key.clone(), value.clone());
+                Ok(Done::Made)
+            }
+            Action::Masquerade(wanted) => self.masquerade(wanted),
+        }
+    }
+
+    fn existing(
+        &mut self,
+        operation: &'static str,
+        cookie: u64,
+        name: &str,
+    ) -> Result<&mut MemLink, Error> {
+        let none = || refused(operation, format!("link {name}"), os_error(libc::ENODEV));
+        self.space(cookie).links.get_mut(name).ok_or_else(none)
+    }
+
+    fn link(&mut self, link: &Link, netns: u64) -> Result<Done, Error> {
+        let cookie = place(link.link.place, netns);
+        let is_there = self.space(cookie).links.contains_key(&link.link.name);
+        match &link.kind {
+            LinkKind::Veth { peer } => {
+                self.veth(link, peer, netns)?;
+                Ok(Done::Made)
+            }
+            LinkKind::Bridge if !is_there => {
+                let facts = self.fresh(link, "bridge", link.link.clone(), link.mac);
+                self.add_link(cookie, facts);
+                self.set(link, cookie)?;
+                Ok(Done::Made)
+            }
+            LinkKind::Bridge | LinkKind::Existing => {
+                let found = self.existing("look at", cookie, &link.link.name)?;
+                conflict(&found.facts, link)?;
+                self.set(link, cookie)?;
+                Ok(Done::WasThere)
+            }
+        }
+    }
+
+    fn veth(&mut self, link: &Link, peer: &Peer, netns: u64) -> Result<(), Error> {
+        let (at, peer_at) = (place(link.link.place, netns), place(peer.link.place, netns));
+        for (cookie, end) in [(at, &link.link), (peer_at, &peer.link)] {
+            if self.space(cookie).links.contains_key(&end.name) {
+                return Err(refused("add", format!("link {end}"), os_error(libc::EEXIST)));
+            }
+        }
+        let facts = self.fresh(link, "veth", link.link.clone(), link.mac);
+        let mut peer_facts = self.fresh(link, "veth", peer.link.clone(), peer.mac);
+        (peer_facts.alias, peer_facts.up) = (None, false);
+        self.add_link(at, facts);
+        self.add_link(peer_at, peer_facts);
+        self.existing("add", at, &link.link.name)?.peer = Some((peer_at, peer.link.name.clone()));
+        self.existing("add", peer_at, &peer.link.name)?.peer = Some((at, link.link.name.clone()));
+        let done = self.set(link, at);
+        if done.is_err() {
+            self.remove_link(at, &link.link.name);
+        }
+        done
+    }
+
+    /// The settings that a link keeps, wherever it came from.
+    fn set(&mut self, link: &Link, cookie: u64) -> Result<(), Error> {
+        if let Some(port) = &link.port {
+            let bridge = self.existing("add port to", cookie, &port.bridge)?;
+            if bridge.facts.kind != "bridge" {
+                return Err(not_a("bridge", &bridge.facts));
+            }
+        }
+        let found = self.existing("set", cookie, &link.link.name)?;
+        found.port = link.port.clone().or_else(|| found.port.clone());
+        found.promisc = link.promisc.unwrap_or(found.promisc);
+        found.facts.up |= link.up;
+        Ok(())
+    }
+
+    fn fresh(&mut self, link: &Link, kind: &str, name: LinkRef, mac: Option<Mac>) -> LinkFacts {
+        self.made += 1;
+        let [a, b, c, d] = self.made.to_be_bytes();
+        LinkFacts {
+            link: name,
+            kind: kind.to_owned(),
+            mac: mac.or(Some(Mac([0x06, 0, a, b, c, d]))),
+            mtu: link.mtu.unwrap_or(1500),
+            alias: link.alias.clone(),
+            addresses: Vec::new(),
+            up: link.up,
+        }
+    }
+
+    fn address(&mut self, wanted: &Address, cookie: u64) -> Result<Done, Error> {
+        let link = self.existing("add address to", cookie, &wanted.link.name)?;
+        let addresses = &mut link.facts.addresses;
+        let is_other = |other: &IpNet| *other != wanted.address && clashes(*other, wanted.address);
+        match wanted.others {
+            Others::Keep => {}
+            Others::Replace => addresses.retain(|other| !is_other(other)),
+            Others::Refuse => {
+                if let Some(other) = addresses.iter().find(|other| is_other(other)) {
+                    return Err(Error::Differs {
+                        object: format!("link {}", wanted.link),
+                        what: "address",
+                        found: other.to_string(),
+                        wanted: wanted.address.to_string(),
+                    });
+                }
+            }
+        }
+        if addresses.contains(&wanted.address) {
+            return Ok(Done::WasThere);
+        }
+        addresses.push(wanted.address);
+        Ok(Done::Made)
+    }
+
+    fn route(&mut self, wanted: &Route, cookie: u64) -> Result<Done, Error> {
+        self.existing("add route to", cookie, &wanted.link.name)?;
+        let key = |route: &Route| (route.destination, route.table, route.priority);
+        let routes = &mut self.space(cookie).routes;
+        match routes.iter().find(|route| key(route) == key(wanted)) {
+            None => {
+                routes.push(wanted.clone());
+                Ok(Done::Made)
+            }
+            Some(found) if found == wanted => Ok(Done::WasThere),
+            Some(found) => Err(Error::Differs {
+                object: format!("route {}", wanted.destination),
+                what: "route",
+                found: Action::Route(found.clone()).to_string(),
+                wanted: Action::Route(wanted.clone()).to_string(),
+            }),
+        }
+    }
+
+    fn masquerade(&mut self, wanted: &Masquerade) -> Result<Done, Error> {
+        match self.masquerades.get(&wanted.address) {
+            None => {
+                self.masquerades.insert(wanted.address, wanted.clone());
+                Ok(Done::Made)
+            }
+            Some(found) if found == wanted => Ok(Done::WasThere),
+            Some(found) => Err(Error::Differs {
+                object: format!("masquerade {}", wanted.address),
+                what: "owner",
+                found: found.comment.clone(),
+                wanted: wanted.comment.clone(),
+            }),
+        }
+    }
+
+    pub(super) fn undo(&mut self, action: &Action, netns: Option<u64>) {
+        match action {
+            Action::Link(link) => self.undo_link(link, netns),
+            Action::Address(address) => {
+                let Some(cookie) = place_of(address.link.place, netns) else { return };
+                if let Some(link) = self.space(cookie).links.get_mut(&address.link.name) {
+                    link.facts.addresses.retain(|found| *found != address.address);
+                }
+            }
+            Action::Route(route) => {
+                let Some(cookie) = place_of(route.link.place, netns) else { return };
+                self.space(cookie).routes.retain(|found| found != route);
+            }
+            Action::Masquerade(rule) => {
+                let ours =
+                    self.masquerades.get(&rule.address).is_some_and(|r| r.comment == rule.comment);
+                if ours {
+                    self.masquerades.remove(&rule.address);
+                }
+            }
+            Action::Up { .. } | Action::Sysctl(_) => {}
+        }
+    }
+
+    fn undo_link(&mut self, link: &Link, netns: Option<u64>) {
+        let Some(cookie) = place_of(link.link.place, netns) else { return };
+        let name = &link.link.name;
+        let ours = self.space(cookie).links.get(name).is_some_and(|l| l.facts.alias == link.alias);
+        if ours {
+            self.remove_link(cookie, name);
+        }
+    }
+
+    pub(super) fn differences(&mut self, action: &Action, netns: u64) -> Vec<String> {
+        let cookie = place(action.place(), netns);
+        let missing = || vec!["is missing".to_owned()];
+        match action {
+            Action::Link(link) => match self.space(cookie).links.get(&link.link.name) {
+                None => missing(),
+                Some(found) => link_differences(found, link),
+            },
+            Action::Up { link } => match self.space(cookie).links.get(&link.name) {
+                None => missing(),
+                Some(found) if found.facts.up => Vec::new(),
+                Some(_) => vec!["is down".to_owned()],
+            },
+            Action::Address(address) => {
+                let link = self.space(cookie).links.get(&address.link.name);
+                let there = link.is_some_and(|l| l.facts.addresses.contains(&address.address));
+                if there { Vec::new() } else { missing() }
+            }
+            Action::Route(route) => {
+                let there = self.space(cookie).routes.contains(route);
+                if there { Vec::new() } else { missing() }
+            }
+            Action::Sysctl(sysctl) => match self.space(cookie).sysctls.get(&sysctl.key) {
+                _ if sysctl.optional => Vec::new(),
+                Some(found) if *found == sysctl.value => Vec::new(),
+                Some(found) => vec![format!("is {found}, not {}", sysctl.value)],
+                None => missing(),
+            },
+            Action::Masquerade(rule) => match self.masquerades.get(&rule.address) {
+                Some(found) if found == rule => Vec::new(),
+                Some(found) => vec![format!("is of {}, not {}", found.comment, rule.comment)],
+                None => missing(),
+            },
+        }
+    }
+}
+
+/// Each setting of a link that is not as wanted.
+fn link_differences(found: &MemLink, wanted: &Link) -> Vec<String> {
+    let mut all = Vec::new();
+    let facts = &found.facts;
+    let mut compare = |what: &str, found: String, wanted: Option<String>| {
+        if let Some(wanted) = wanted.filter(|wanted| *wanted != found) {
+            all.push(format!("{what} is {found}, not {wanted}"));
+        }
+    };
+    compare("kind", facts.kind.clone(), kind(wanted).map(str::to_owned));
+    compare("mtu", facts.mtu.to_string(), wanted.mtu.map(|mtu| mtu.to_string()));
+    let mac = facts.mac.map_or_else(|| "none".to_owned(), |mac| mac.to_string());
+    compare("mac", mac, wanted.mac.map(|mac| mac.to_string()));
+    compare("alias", facts.alias.clone().unwrap_or_default(), wanted.alias.clone());
+    compare(
+        "port",
+        format!("{:?}", found.port),
+        wanted.port.as_ref().map(|p| format!("{:?}", Some(p))),
+    );
+    compare("promisc", found.promisc.to_string(), wanted.promisc.map(|p| p.to_string()));
+    compare("up", facts.up.to_string(), wanted.up.then(|| "true".to_owned()));
+    all
+}
+
+/// A link that is there already, with other settings than wanted.
+fn conflict(found: &LinkFacts, wanted: &Link) -> Result<(), Error> {
+    if let Some(kind) = kind(wanted).filter(|kind| *kind != found.kind) {
+        return Err(not_a(kind, found));
+    }
+    match wanted.mtu {
+        Some(mtu) if mtu != found.mtu => Err(Error::Differs {
+            object: format!("link {}", found.link.name),
+            what: "mtu",
+            found: found.mtu.to_string(),
+            wanted: mtu.to_string(),
+        }),
+        _ => Ok(()),
+    }
+}
+
+fn kind(link: &Link) -> Option<&'static str> {
+    match link.kind {
+        LinkKind::Bridge => Some("bridge"),
+        LinkKind::Veth { .. } => Some("veth"),
+        LinkKind::Existing => None,
+    }
+}
+
+fn not_a(kind: &str, found: &LinkFacts) -> Error {
+    Error::Differs {
+        object: format!("link {}", found.link.name),
+        what: "kind",
+        found: found.kind.clone(),
+        wanted: kind.to_owned(),
+    }
+}
+
+/// Whether an address counts as "another one" beside the wanted: any of IPv4, an overlapping
+/// one of IPv6.
+fn clashes(other: IpNet, wanted: IpNet) -> bool {
+    match (other, wanted) {
+        (IpNet::V4(_), IpNet::V4(_)) => true,
+        (IpNet::V6(other), IpNet::V6(wanted)) => {
+            other.contains(&wanted.network()) || wanted.contains(&other.network())
+        }
+        _ => false,
+    }
+}
+
+fn place(place: Place, netns: u64) -> u64 {
+    match place {
+        Place::Host => HOST_COOKIE,
+        Place::Container => netns,
+    }
+}
+
+fn place_of(at: Place, netns: Option<u64>) -> Option<u64> {
+    match at {
+        Place::Host => Some(HOST_COOKIE),
+        Place::Container => netns,
+    }
+}
+
+fn os_error(errno: i32) -> io::Error {
+    io::Error::from_raw_os_error(errno)
+}

@@ -1,0 +1,57 @@
+//! What a plan says about its own links: which there are, and which undoing needs a request.
+//! Pure, and common to the kernel and to its double.
+
+use wharfinger_plan::{Action, Link, LinkKind, LinkRef, Owner, Place, Plan, Step};
+
+/// The links of a plan in its order, each peer after its link.
+pub(crate) fn links(plan: &Plan) -> Vec<&LinkRef> {
+    plan.steps.iter().filter_map(link_of).flat_map(ends).collect()
+}
+
+/// The steps whose undoing is more than that of another step, from last to first.
+///
+/// An address, a route or a state goes with its link, so that only the link itself is removed;
+/// a link that the kernel made, and all on it, is left as it is; a kernel parameter has no
+/// value to go back to.
+pub(crate) fn to_undo(plan: &Plan, with_container: bool) -> Vec<&Step> {
+    let going = links_that_go(plan);
+    let reachable = |step: &Step| with_container || step.place() == Place::Host;
+    plan.steps
+        .iter()
+        .rev()
+        .filter(|step| step.owner == Owner::Attachment)
+        .filter(|step| reachable(step))
+        .filter(|step| match &step.action {
+            Action::Link(link) => !matches!(link.kind, LinkKind::Existing),
+            Action::Address(address) => !going.contains(&&address.link),
+            Action::Route(route) => !going.contains(&&route.link),
+            Action::Masquerade(_) => true,
+            Action::Up { .. } | Action::Sysctl(_) => false,
+        })
+        .collect()
+}
+
+/// Owned links, which take with them what is on them, and those that are left as they are.
+fn links_that_go(plan: &Plan) -> Vec<&LinkRef> {
+    let goes = |step: &&Step| {
+        let existing = matches!(&step.action, Action::Link(Link { kind: LinkKind::Existing, .. }));
+        step.owner == Owner::Attachment || existing
+    };
+    plan.steps.iter().filter(goes).filter_map(link_of).flat_map(ends).collect()
+}
+
+fn link_of(step: &Step) -> Option<&Link> {
+    match &step.action {
+        Action::Link(link) => Some(link),
+        _ => None,
+    }
+}
+
+/// A link and its peer, where it has one.
+pub(crate) fn ends(link: &Link) -> impl Iterator<Item = &LinkRef> {
+    let peer = match &link.kind {
+        LinkKind::Veth { peer } => Some(&peer.link),
+        LinkKind::Bridge | LinkKind::Existing => None,
+    };
+    std::iter::once(&link.link).chain(peer)
+}
