@@ -1,1 +1,21 @@
-//! (to be written)
+//! Whole-program tests: the finished executable in real namespaces, under real runtimes.
+//!
+//! A [`World`] is a machine to be thrown away: a network namespace that stands for the host, with
+//! its own run, state and configuration directories. Containers are namespaces too. Nothing of
+//! the machine that runs the tests is touched. Start reading at [`World`], then [`Call`].
+//!
+//! A failure here is a failed test, so this crate panics, with the place of the caller.
+#![forbid(unsafe_code)]
+#![expect(clippy::panic, reason = "a failed expectation is a failed test")]
+
+mod call;
+mod look;
+mod netns;
+mod subject;
+mod world;
+
+pub use call::{Call, Failure, Output};
+pub use look::{Link, strings};
+pub use netns::{Netns, run, try_run};
+pub use subject::{Subject, need_root};
+pub use world::{Attached, Container, World, merge};
