@@ -40,7 +40,8 @@ pub const PROTOCOL_KEYS: &[&str] = &[
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("configuration at {place}: found {found}, allowed: {allowed}", place = shown_pointer(pointer))]
 pub struct ConfError {
-    /// RFC 6901; empty for the whole document.
+    /// RFC 6901; empty for the whole document. For what did not come in the configuration, the
+    /// variable: `CNI_ARGS IP`.
     pub pointer: String,
     /// What stands there, shortened.
     pub found: String,
@@ -156,9 +157,10 @@ impl<'a> Fields<'a> {
         items.iter().map(Field::str).collect::<Result<_, _>>().map(Some)
     }
 
-    /// An address without prefix.
+    /// An address without prefix. The empty string is as good as absent: go-cni sends it.
     pub fn ip(&self, key: &str) -> Result<Option<IpAddr>, ConfError> {
-        self.get(key).map(|field| field.ip()).transpose()
+        let given = |field: &Field<'_>| field.value.as_str() != Some("");
+        self.get(key).filter(given).map(|field| field.ip()).transpose()
     }
 
     /// An address with its prefix; host bits are kept.

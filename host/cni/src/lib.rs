@@ -5,13 +5,17 @@
 //! read the environment, the clock or a file itself. Start reading at [`Plugin`].
 #![forbid(unsafe_code)]
 
+pub mod args;
 pub mod conf;
 mod error;
+mod mac;
 mod result;
+mod runtime_config;
 mod version;
 
 pub use error::{CniError, code};
 pub use result::{Dns, Interface, Ip, Route, Success};
+pub use runtime_config::{Bandwidth, IpRange, PortMapping, Protocol, RuntimeConfig};
 pub use version::Version;
 
 use std::fmt;
