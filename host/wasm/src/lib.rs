@@ -4,6 +4,27 @@
 //! a typed error that names plugin, call and reason. This crate never touches the kernel or the
 //! book itself: what a call may read and take comes in as a [`Book`]. Start reading at [`Ipam`].
 
+#![deny(unsafe_code)]
+
+mod address;
+mod answer;
+mod bindings;
+mod engine;
+mod imports;
+mod lease;
+mod limits;
+mod pack;
+pub mod package;
+mod plugin;
+#[allow(unsafe_code, reason = "native code is mapped, a timer set, a borrow lent: nowhere else")]
+mod raw;
+mod state;
+mod world;
+
+pub use engine::{Runtime, engine_key};
+pub use limits::Limits;
+pub use plugin::{Plugin, Plugins};
+
 use std::net::IpAddr;
 
 use wharfinger_cni::{AttachmentId, Dns, Route};
@@ -39,6 +60,26 @@ pub trait Book {
         after: Option<&str>,
         limit: u32,
     ) -> Result<Vec<(String, String)>, BookError>;
+    /// `logger.log`: a line for the operator's log, cleaned of control characters. Kept even
+    /// where the call fails; by default it is dropped.
+    fn log(&mut self, level: Level, message: &str) {
+        let _ = (level, message);
+    }
+}
+
+/// How much a line of a plugin's log matters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// Every step.
+    Trace,
+    /// For the plugin's author.
+    Debug,
+    /// For the operator.
+    Info,
+    /// Might become a failure.
+    Warn,
+    /// Is one.
+    Error,
 }
 
 /// The book's own failure: ends the call, and is handed back as it is.

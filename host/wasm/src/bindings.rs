@@ -1,0 +1,8 @@
+//! The contract's Rust side, made from `wit/`. Every import may end the call.
+#![allow(missing_docs, clippy::all, clippy::pedantic, reason = "generated")]
+
+wasmtime::component::bindgen!({
+    path: "../../wit",
+    world: "ipam-plugin",
+    imports: { default: trappable },
+});
