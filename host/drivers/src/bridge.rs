@@ -1,0 +1,300 @@
+//! `bridge`: the container's link is a port of a bridge of the host, which may be its gateway.
+
+use std::net::IpAddr;
+
+use ipnet::{IpAdd, IpNet};
+use wharfinger_cni::conf::{ConfError, Fields};
+use wharfinger_cni::{Args, AttachmentId, Dns, Ip, Route, Success};
+use wharfinger_plan::{Action, Address, Link, LinkKind, LinkRef, Mac, Others, Plan, Port, Step};
+
+use crate::draft::Draft;
+use crate::lease::{Family, Lease, not_itself};
+use crate::wire::{self, Ends, Wire};
+use crate::{Error, Facts, PlanError, read};
+
+const KEYS: &[&str] = &[
+    "bridge",
+    "isGateway",
+    "isDefaultGateway",
+    "forceAddress",
+    "ipMasq",
+    "ipMasqBackend",
+    "mtu",
+    "hairpinMode",
+    "promiscMode",
+    "enabledad",
+    "portIsolation",
+    "disableContainerInterface",
+    "vlan",
+    "vlanTrunk",
+    "preserveDefaultVlan",
+    "macspoofchk",
+];
+
+/// Keys of the reference plugin that are not served yet. To ignore them would be to leave open
+/// what the operator meant to close.
+const LATER: &[&str] = &["vlan", "vlanTrunk", "preserveDefaultVlan", "macspoofchk"];
+
+/// The configuration of `bridge`; the keys are the reference plugin's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a key of the configuration")]
+pub struct Bridge {
+    name: String,
+    is_gateway: bool,
+    is_default_gateway: bool,
+    force_address: bool,
+    ip_masq: bool,
+    mtu: Option<u32>,
+    hairpin_mode: bool,
+    promisc_mode: bool,
+    enabledad: bool,
+    port_isolation: bool,
+    container_up: bool,
+    mac: Option<Mac>,
+    has_ipam: bool,
+    dns: Option<Dns>,
+}
+
+impl Bridge {
+    pub(crate) fn parse(fields: &Fields<'_>, args: &Args) -> Result<Self, Error> {
+        read::refuse_near_misses(fields, KEYS)?;
+        LATER.iter().try_for_each(|key| refuse_set(fields, key))?;
+        let mac = read::mac(fields, args)?;
+        let bridge = Self::read(fields, mac)?;
+        bridge.check(fields)?;
+        Ok(bridge)
+    }
+
+    fn read(fields: &Fields<'_>, mac: Option<Mac>) -> Result<Self, ConfError> {
+        let is_default_gateway = read::switch(fields, "isDefaultGateway")?;
+        Ok(Self {
+            name: fields.str("bridge")?.unwrap_or("cni0").to_owned(),
+            is_gateway: read::switch(fields, "isGateway")? || is_default_gateway,
+            is_default_gateway,
+            force_address: read::switch(fields, "forceAddress")?,
+            ip_masq: read::masquerade(fields)?,
+            mtu: read::mtu(fields)?,
+            hairpin_mode: read::switch(fields, "hairpinMode")?,
+            promisc_mode: read::switch(fields, "promiscMode")?,
+            enabledad: read::switch(fields, "enabledad")?,
+            port_isolation: read::switch(fields, "portIsolation")?,
+            container_up: !read::switch(fields, "disableContainerInterface")?,
+            mac,
+            has_ipam: read::has_ipam(fields)?,
+            dns: read::dns(fields)?,
+        })
+    }
+
+    fn check(&self, fields: &Fields<'_>) -> Result<(), ConfError> {
+        if !read::is_link_name(&self.name) {
+            let allowed = "a link's name: 1 to 15 bytes, no slash, colon or white space";
+            return Err(fields.error("bridge", allowed));
+        }
+        if self.hairpin_mode && self.promisc_mode {
+            return Err(fields.error("hairpinMode", "false, or no promiscMode beside it"));
+        }
+        if self.has_ipam && !self.container_up {
+            let allowed = "false, or no ipam: a link that is down has no use for addresses";
+            return Err(fields.error("disableContainerInterface", allowed));
+        }
+        Ok(())
+    }
+
+    pub(crate) fn has_ipam(&self) -> bool {
+        self.has_ipam
+    }
+
+    pub(crate) fn link(&self) -> LinkRef {
+        LinkRef::host(&self.name)
+    }
+
+    pub(crate) fn domain(&self) -> String {
+        if self.is_gateway { "host".to_owned() } else { format!("bridge:{}", self.name) }
+    }
+
+    pub(crate) fn check_facts(&self, id: &AttachmentId, facts: &Facts) -> Result<(), PlanError> {
+        wire::absent(id, facts)?;
+        let Some(found) = facts.get(&self.link()) else { return Ok(()) };
+        let name = self.name.clone();
+        if found.kind != "bridge" {
+            let found = if found.kind.is_empty() { "a device" } else { &found.kind };
+            return Err(PlanError::NotABridge { name, found: found.to_owned() });
+        }
+        match self.mtu {
+            Some(wanted) if wanted != found.mtu => {
+                Err(PlanError::BridgeMtu { name, found: found.mtu, wanted })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    pub(crate) fn plan(
+        &self,
+        id: &AttachmentId,
+        answer: &Success,
+        facts: &Facts,
+    ) -> Result<Draft, PlanError> {
+        let lease = self.lease(answer)?;
+        // One MTU for the bridge and all its ports: a frame that is too long for one of them is
+        // dropped without a word.
+        let mtu = self.mtu.or_else(|| facts.get(&self.link()).map(|bridge| bridge.mtu));
+        wire::carries(mtu, &lease)?;
+        let wire = Wire::new(id);
+        let mut steps = self.shared_steps(&lease);
+        steps.push(wire.veth(Ends { mtu, mac: self.mac, port: Some(self.port()) }, &lease));
+        steps.push(wire.host_sysctl());
+        steps.extend(self.container_steps(&wire, &lease));
+        if self.ip_masq {
+            steps.extend(wire.masquerades(&lease));
+        }
+        let links = vec![self.link(), wire.host, wire.inside];
+        Ok(Draft::new(Plan::new(steps), links, lease))
+    }
+
+    fn container_steps(&self, wire: &Wire<'_>, lease: &Lease) -> Vec<Step> {
+        let mut steps = Vec::new();
+        if self.has_ipam {
+            steps.extend(wire.container_sysctls(lease, self.enabledad));
+            steps.extend(wire.addresses(lease, self.enabledad, true));
+        }
+        if self.container_up {
+            steps.push(wire.up());
+        }
+        steps.extend(wire.routes(lease));
+        steps
+    }
+
+    /// The bridge, and the host as its gateway.
+    fn shared_steps(&self, lease: &Lease) -> Vec<Step> {
+        let mut steps = vec![
+            Step::shared(Action::Link(self.bridge_link())),
+            Step::shared(wire::ignore_advertisements(&self.link())),
+        ];
+        if self.is_gateway {
+            steps.extend(wire::forwarding(lease));
+            steps.extend(self.gateway_addresses(lease));
+        }
+        steps
+    }
+
+    fn bridge_link(&self) -> Link {
+        Link {
+            link: self.link(),
+            kind: LinkKind::Bridge,
+            mtu: self.mtu,
+            mac: None,
+            alias: None,
+            port: None,
+            promisc: self.promisc_mode.then_some(true),
+            up: true,
+        }
+    }
+
+    fn port(&self) -> Port {
+        Port {
+            bridge: self.name.clone(),
+            hairpin: self.hairpin_mode,
+            isolated: self.port_isolation,
+        }
+    }
+
+    /// The gateway of each network, each once.
+    fn gateway_addresses(&self, lease: &Lease) -> Vec<Step> {
+        let mut gateways: Vec<IpNet> = Vec::new();
+        for ip in &lease.ips {
+            let prefix = ip.address.prefix_len();
+            let gateway = ip.gateway.and_then(|gateway| IpNet::new(gateway, prefix).ok());
+            gateways.extend(gateway.filter(|gateway| !gateways.contains(gateway)));
+        }
+        // IPv4 addresses of one lease must not refuse or replace each other.
+        let several = gateways.iter().filter(|gateway| matches!(gateway, IpNet::V4(_))).count() > 1;
+        gateways.iter().map(|gateway| self.gateway_address(*gateway, several)).collect()
+    }
+
+    fn gateway_address(&self, address: IpNet, several: bool) -> Step {
+        let v4 = Family::of(address.addr()) == Family::V4;
+        let others = match (v4 && several, self.force_address) {
+            (true, _) => Others::Keep,
+            (false, true) => Others::Replace,
+            (false, false) => Others::Refuse,
+        };
+        let link = self.link();
+        Step::shared(Action::Address(Address {
+            link,
+            address,
+            nodad: !v4,
+            prefix_route: true,
+            others,
+        }))
+    }
+
+    /// The lease with what the bridge adds to it: gateways, default routes, name servers.
+    fn lease(&self, answer: &Success) -> Result<Lease, PlanError> {
+        if !self.has_ipam {
+            return Ok(Lease::default().with_dns(self.dns.as_ref()));
+        }
+        let mut lease = Lease::new(answer)?.with_dns(self.dns.as_ref());
+        if self.is_gateway {
+            lease.ips.iter_mut().try_for_each(give_gateway)?;
+        }
+        if self.is_default_gateway {
+            add_default_routes(&mut lease);
+        }
+        Ok(lease)
+    }
+}
+
+/// A key that is set to anything but its default is refused.
+fn refuse_set(fields: &Fields<'_>, key: &str) -> Result<(), Error> {
+    let Some(field) = fields.get(key) else { return Ok(()) };
+    let value = field.value;
+    let unset = value.as_u64() == Some(0)
+        || value.as_bool() == Some(false)
+        || value.as_array().is_some_and(Vec::is_empty);
+    if unset {
+        return Ok(());
+    }
+    Err(Error::Unsupported { pointer: field.pointer, value: format!("{key} {value}") })
+}
+
+/// The gateway that IPAM left out is the network's first address.
+fn give_gateway(ip: &mut Ip) -> Result<(), PlanError> {
+    if ip.gateway.is_some() {
+        return Ok(());
+    }
+    let address = ip.address;
+    let gateway = first_address(address)
+        .ok_or(PlanError::NoGateway { address, why: "its network has room for none" })?;
+    not_itself(address, gateway)?;
+    ip.gateway = Some(gateway);
+    Ok(())
+}
+
+/// The network's own address plus one, if that is in the network.
+fn first_address(network: IpNet) -> Option<IpAddr> {
+    let next = match network.network() {
+        IpAddr::V4(address) => IpAddr::V4(address.saturating_add(1)),
+        IpAddr::V6(address) => IpAddr::V6(address.saturating_add(1)),
+    };
+    (network.contains(&next) && next != network.network()).then_some(next)
+}
+
+/// A default route by the first gateway of each family that has none from IPAM.
+fn add_default_routes(lease: &mut Lease) {
+    for ip in lease.ips.clone() {
+        let family = Family::of(ip.address.addr());
+        let is_default =
+            |route: &Route| route.dst.prefix_len() == 0 && Family::of(route.dst.addr()) == family;
+        if !lease.routes.iter().any(is_default) {
+            lease.routes.push(default_route(family, ip.gateway));
+        }
+    }
+}
+
+fn default_route(family: Family, gw: Option<IpAddr>) -> Route {
+    let dst = match family {
+        Family::V4 => IpNet::V4(ipnet::Ipv4Net::default()),
+        Family::V6 => IpNet::V6(ipnet::Ipv6Net::default()),
+    };
+    Route { dst, gw, mtu: None, advmss: None, priority: None, table: None, scope: None }
+}

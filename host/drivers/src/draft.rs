@@ -1,0 +1,105 @@
+//! A plan, and the result that goes with it once it is applied.
+
+use ipnet::IpNet;
+use wharfinger_cni::{Dns, Interface, Ip, Route, Success};
+use wharfinger_plan::{Action, LinkKind, LinkRef, Mac, Place, Plan};
+
+use crate::lease::Lease;
+use crate::{Facts, LinkFacts};
+
+/// What an ADD does, and what it answers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Draft {
+    /// What is to be done.
+    pub plan: Plan,
+    /// The result's interfaces in their order; the last is the container's.
+    links: Vec<LinkRef>,
+    answer: Answer,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Answer {
+    /// What IPAM gave.
+    Lease { ips: Vec<Ip>, routes: Vec<Route>, dns: Dns },
+    /// The addresses that the kernel itself put on the link.
+    Observed,
+}
+
+impl Draft {
+    /// A draft whose addresses are the lease's.
+    pub(crate) fn new(plan: Plan, links: Vec<LinkRef>, lease: Lease) -> Self {
+        let Lease { ips, routes, dns } = lease;
+        Self { plan, links, answer: Answer::Lease { ips, routes, dns } }
+    }
+
+    /// A draft for a link that the kernel gives its addresses.
+    pub(crate) fn observing(plan: Plan, link: LinkRef) -> Self {
+        Self { plan, links: vec![link], answer: Answer::Observed }
+    }
+
+    /// The CNI result. `applied` is what the links are like after the plan was applied; of a link
+    /// that is not there the plan's own values are taken. `netns` is CNI_NETNS as it came. What
+    /// earlier plugins of the list answered (`prev`) stays, and ours comes behind it.
+    pub fn result(&self, applied: &Facts, netns: &str, prev: Option<&Success>) -> Success {
+        if let (Answer::Observed, Some(prev)) = (&self.answer, prev) {
+            return prev.clone();
+        }
+        let mut result = prev.cloned().unwrap_or_default();
+        let interfaces = self.links.iter().map(|link| self.interface(link, applied, netns));
+        result.interfaces.extend(interfaces);
+        let own = result.interfaces.len().checked_sub(1);
+        match &self.answer {
+            Answer::Lease { ips, routes, dns } => {
+                result.ips.extend(ips.iter().map(|ip| Ip { interface: own, ..ip.clone() }));
+                result.routes.extend(routes.iter().cloned());
+                if !dns.is_empty() {
+                    result.dns.clone_from(dns);
+                }
+            }
+            Answer::Observed => result.ips.extend(self.observed(applied, own)),
+        }
+        result
+    }
+
+    fn interface(&self, link: &LinkRef, applied: &Facts, netns: &str) -> Interface {
+        let facts = applied.get(link);
+        let mac = match facts {
+            Some(facts) => facts.mac.or_else(|| no_mac(facts)),
+            None => planned_mac(&self.plan, link),
+        };
+        Interface {
+            name: link.name.clone(),
+            mac: mac.map(|mac| mac.to_string()).unwrap_or_default(),
+            mtu: facts.map(|facts| facts.mtu),
+            sandbox: if link.place == Place::Container { netns.to_owned() } else { String::new() },
+            ..Interface::default()
+        }
+    }
+
+    /// The first address of each family.
+    fn observed(&self, applied: &Facts, interface: Option<usize>) -> Vec<Ip> {
+        let facts = self.links.last().and_then(|link| applied.get(link));
+        let addresses = facts.map(|facts| facts.addresses.as_slice()).unwrap_or_default();
+        let first = |v4: bool| {
+            addresses.iter().find(|address| matches!(address, IpNet::V4(_)) == v4).copied()
+        };
+        let ip = |address| Ip { interface, address, gateway: None };
+        [first(true), first(false)].into_iter().flatten().map(ip).collect()
+    }
+}
+
+/// A loopback link has no address of this kind, or zeros: the reference answers zeros.
+fn no_mac(facts: &LinkFacts) -> Option<Mac> {
+    (facts.link.name == "lo").then_some(Mac([0; 6]))
+}
+
+fn planned_mac(plan: &Plan, wanted: &LinkRef) -> Option<Mac> {
+    plan.steps.iter().find_map(|step| match &step.action {
+        Action::Link(link) if link.link == *wanted => link.mac,
+        Action::Link(link) => match &link.kind {
+            LinkKind::Veth { peer } if peer.link == *wanted => peer.mac,
+            _ => None,
+        },
+        _ => None,
+    })
+}

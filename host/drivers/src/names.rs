@@ -1,0 +1,86 @@
+//! Names that follow from the attachment's id alone, so that a DEL without any record finds
+//! what an ADD made: the host's link, its alias, the link-layer addresses.
+
+use ipnet::IpNet;
+use sha2::{Digest, Sha256};
+use wharfinger_cni::AttachmentId;
+use wharfinger_plan::Mac;
+
+/// An alias has at most this many bytes (the kernel's IFALIASZ is 256, with the zero at the end).
+const ALIAS_MAX: usize = 255;
+
+/// A key that is longer is replaced by its digest: it has to fit into an alias together with
+/// some addresses, and into the user data of an nftables element.
+const KEY_MAX: usize = 200;
+
+/// The attachment's key as the kernel carries it, one word: `NETWORK/CONTAINER/IFNAME`, or
+/// `sha256:` and its digest where that is longer than 200 bytes.
+pub fn key(id: &AttachmentId) -> String {
+    let key = id.to_string();
+    if key.len() <= KEY_MAX { key } else { format!("sha256:{}", hex(&digest(id))) }
+}
+
+/// The name of the host's end: `veth` and eight hexadecimal digits.
+pub fn host_link_name(id: &AttachmentId) -> String {
+    format!("veth{}", hex(&octets::<4>(id, 0)))
+}
+
+/// The link-layer address of the host's end.
+pub(crate) fn host_mac(id: &AttachmentId) -> Mac {
+    local(octets(id, 4))
+}
+
+/// The link-layer address of the container's end, where none is asked for.
+pub(crate) fn container_mac(id: &AttachmentId) -> Mac {
+    local(octets(id, 10))
+}
+
+/// Locally administered, of one station (IEEE 802, clause 8.2).
+fn local(mut octets: [u8; 6]) -> Mac {
+    let [first, ..] = &mut octets;
+    *first = (*first & 0xfc) | 0x02;
+    Mac(octets)
+}
+
+/// Some of the digest's octets.
+fn octets<const N: usize>(id: &AttachmentId, from: usize) -> [u8; N] {
+    let digest = digest(id);
+    std::array::from_fn(|index| digest.get(from + index).copied().unwrap_or_default())
+}
+
+/// No part of an id contains a slash, so no two ids have one digest but by chance.
+fn digest(id: &AttachmentId) -> [u8; 32] {
+    Sha256::digest(id.to_string()).into()
+}
+
+fn hex(bytes: &[u8]) -> String {
+    let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 0xf]);
+    digits.filter_map(|digit| char::from_digit(digit.into(), 16)).collect()
+}
+
+/// The alias of the host's end: the key, then the addresses with their prefix lengths, as many
+/// as fit. A ledger that was lost is rebuilt from it.
+pub fn alias(id: &AttachmentId, addresses: &[IpNet]) -> String {
+    let mut alias = key(id);
+    for address in addresses {
+        let word = address.to_string();
+        if alias.len() + 1 + word.len() > ALIAS_MAX {
+            break;
+        }
+        alias.push(' ');
+        alias.push_str(&word);
+    }
+    alias
+}
+
+/// The id and the addresses that an alias tells of; `None` for one that is not ours, and for one
+/// that has the digest of a long key only.
+pub fn parse_alias(alias: &str) -> Option<(AttachmentId, Vec<IpNet>)> {
+    let mut words = alias.split(' ');
+    let mut parts = words.next()?.split('/').map(str::to_owned);
+    let (network, container, ifname) = (parts.next()?, parts.next()?, parts.next()?);
+    let whole =
+        parts.next().is_none() && ![&network, &container, &ifname].contains(&&String::new());
+    let addresses = words.map(str::parse).collect::<Result<_, _>>().ok()?;
+    whole.then_some((AttachmentId { network, container, ifname }, addresses))
+}
