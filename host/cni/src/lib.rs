@@ -9,6 +9,7 @@ pub mod args;
 pub mod conf;
 mod error;
 mod mac;
+mod netconf;
 mod result;
 mod runtime_config;
 mod version;

@@ -1,4 +1,9 @@
-//! The result of an ADD, in the newest shape, and what it is in older ones.
+//! The result of an ADD: in the newest shape in memory, in every version's on the wire.
+//!
+//! The types serialise as 1.1.0. [`Success::parse`] and [`Success::render`] know the versions.
+mod parse;
+mod render;
+
 use std::net::IpAddr;
 
 use ipnet::IpNet;
