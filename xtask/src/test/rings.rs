@@ -1,0 +1,291 @@
+//! The rings: which test executables each runs, where, and what it takes.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, bail};
+
+use super::Options;
+use super::binaries::Binary;
+use super::table::{Counts, Row};
+use crate::command::{
+    UNSHARE, UNSHARED, can_unshare, capture, cargo, complain, find, is_root, say, target, workspace,
+};
+use crate::tools;
+
+/// A kind of test with its own needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ring {
+    /// Tools, the release, the test executables.
+    Build,
+    /// Formatting and clippy.
+    Lint,
+    /// The crates' own tests that need nothing.
+    Unit,
+    /// The finished executable, without root.
+    Conformance,
+    /// Real namespaces.
+    Netns,
+    /// Kills and failing system calls.
+    Faults,
+    /// Namespaces under the lab's kernel.
+    Lab,
+    /// Real callers: containerd, cnitool, the reference plugins.
+    Clients,
+}
+
+/// Where a ring's executables run.
+enum Place {
+    Here,
+    /// As root, or as root of a user namespace.
+    Root,
+    /// Inside the lab's kernel.
+    Lab(PathBuf),
+}
+
+impl Ring {
+    /// In the order in which they run.
+    pub(crate) const ALL: [Self; 8] = [
+        Self::Build,
+        Self::Lint,
+        Self::Unit,
+        Self::Conformance,
+        Self::Netns,
+        Self::Faults,
+        Self::Lab,
+        Self::Clients,
+    ];
+
+    /// As `--only` takes it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Build => "build",
+            Self::Lint => "lint",
+            Self::Unit => "unit",
+            Self::Conformance => "conformance",
+            Self::Netns => "netns",
+            Self::Faults => "faults",
+            Self::Lab => "lab",
+            Self::Clients => "clients",
+        }
+    }
+
+    /// How many minutes it may take on a machine of two cores.
+    pub(crate) fn budget(self) -> u64 {
+        match self {
+            Self::Build => 22,
+            Self::Lint | Self::Unit => 3,
+            Self::Conformance => 2,
+            Self::Netns | Self::Faults => 4,
+            Self::Lab => 6,
+            Self::Clients => 8,
+        }
+    }
+
+    /// Whether it runs this executable.
+    fn has(self, binary: &Binary) -> bool {
+        let suite = binary.package == "wharfinger-suite";
+        let of_suite = |prefixes: &[&str]| {
+            suite && prefixes.iter().any(|prefix| binary.target.starts_with(prefix))
+        };
+        match self {
+            Self::Build | Self::Lint => false,
+            Self::Unit => !suite,
+            Self::Conformance => of_suite(&["conformance_"]),
+            Self::Netns => !suite || of_suite(&["netns_"]),
+            Self::Faults => of_suite(&["faults_"]),
+            // Starting processes is what costs there: the kernel's own tests and two of ours.
+            Self::Lab => {
+                binary.package == "wharfinger-kernel"
+                    || of_suite(&["lab_", "netns_life", "netns_check"])
+            }
+            Self::Clients => of_suite(&["clients_"]),
+        }
+    }
+
+    /// Whether its tests are the ignored ones.
+    fn ignored(self) -> bool {
+        !matches!(self, Self::Unit | Self::Conformance)
+    }
+}
+
+/// Runs a ring.
+pub(crate) fn run(ring: Ring, binaries: &[Binary], options: &Options) -> Row {
+    say(&format!("\n== ring {} ==", ring.name()));
+    let start = Instant::now();
+    if ring == Ring::Lint {
+        return Row::done(ring, super::linted(), start.elapsed());
+    }
+    let mine: Vec<&Binary> = binaries.iter().filter(|binary| ring.has(binary)).collect();
+    let place = match place(ring, options) {
+        Ok(place) => place,
+        Err(reason) => return Row::skipped(ring, count(ring, &mine), &format!("{reason:#}")),
+    };
+    let mut counts = Counts::default();
+    for binary in mine {
+        counts.add(run_binary(ring, &place, binary, options));
+    }
+    if ring == Ring::Unit {
+        counts.add(doc_tests());
+    }
+    Row::counted(ring, counts, start.elapsed())
+}
+
+/// How many tests a ring has that is not run.
+fn count(ring: Ring, binaries: &[&Binary]) -> usize {
+    let list = |binary: &&Binary| {
+        let mut command = Command::new(&binary.path);
+        command.args(["--list", "--format=terse"]).args(ring.ignored().then_some("--ignored"));
+        let output = capture(&mut command).map(|o| o.stdout).unwrap_or_default();
+        String::from_utf8_lossy(&output).lines().filter(|line| line.ends_with(": test")).count()
+    };
+    binaries.iter().map(list).sum()
+}
+
+/// Where it runs, or why it cannot.
+fn place(ring: Ring, options: &Options) -> Result<Place> {
+    match ring {
+        Ring::Build | Ring::Lint | Ring::Unit | Ring::Conformance => Ok(Place::Here),
+        Ring::Netns | Ring::Faults => {
+            if !is_root() && !can_unshare() {
+                bail!("not root, and this kernel allows no user namespaces");
+            }
+            needs(&["ip", "nft", "nsenter", "ping"])?;
+            needs(if ring == Ring::Faults { &["strace"] } else { &[] })?;
+            Ok(Place::Root)
+        }
+        Ring::Clients => {
+            if !is_root() {
+                bail!("not root: containerd needs it");
+            }
+            needs(&["containerd", "ctr", "runc", "busybox"])?;
+            tools::reference()?;
+            Ok(Place::Root)
+        }
+        Ring::Lab => Ok(Place::Lab(lab_kernel(options)?)),
+    }
+}
+
+fn needs(programs: &[&str]) -> Result<()> {
+    match programs.iter().find(|name| find(name).is_none()) {
+        Some(name) => bail!("no {name} on this machine"),
+        None => Ok(()),
+    }
+}
+
+/// The lab's kernel: named by a variable, built here before, or kept beside the checkout.
+fn lab_kernel(options: &Options) -> Result<PathBuf> {
+    needs(&["python3"])?;
+    if let Some(path) = std::env::var_os("WHARFINGER_LAB_KERNEL") {
+        return Ok(PathBuf::from(path));
+    }
+    let own = workspace().join("tests/lab/linux");
+    let beside = || {
+        let parent = std::fs::read_dir(workspace().parent()?).ok()?;
+        let kernels = parent.filter_map(|entry| Some(entry.ok()?.path().join("lab/linux")));
+        kernels.into_iter().find(|path| path.is_file())
+    };
+    if own.is_file() {
+        return Ok(own);
+    }
+    if let Some(path) = beside() {
+        return Ok(path);
+    }
+    if !options.long {
+        bail!("no kernel at tests/lab/linux; `--long` builds it (15 minutes)");
+    }
+    crate::command::must(&mut crate::command::program("tests/lab/build-kernel"))?;
+    Ok(own)
+}
+
+/// One executable to its end; what it said is shown where something failed.
+fn run_binary(ring: Ring, place: &Place, binary: &Binary, options: &Options) -> Counts {
+    let start = Instant::now();
+    let mut command = command(ring, place, binary, options);
+    let output = match capture(&mut command) {
+        Ok(output) => output,
+        Err(error) => {
+            complain(&format!("{error:#}"));
+            return Counts::failure();
+        }
+    };
+    let text = String::from_utf8_lossy(&output.stdout);
+    let mut counts = Counts::parse(&text);
+    if !output.status.success() && counts.failed == 0 {
+        counts.failed = 1;
+    }
+    if counts.failed > 0 {
+        say(&text);
+        complain(&String::from_utf8_lossy(&output.stderr));
+        complain(&format!("{command:?}: {}", output.status));
+    }
+    if counts.passed + counts.failed > 0 {
+        let name = format!("{} {}", binary.package, binary.target);
+        say(&format!("{name:<45} {counts}, {:.1} s", start.elapsed().as_secs_f64()));
+    }
+    counts
+}
+
+/// A hung test ends with its executable after this long.
+const DEADLINE: Duration = Duration::from_mins(15);
+
+fn command(ring: Ring, place: &Place, binary: &Binary, options: &Options) -> Command {
+    let mut words: Vec<String> = Vec::new();
+    match place {
+        Place::Here => words.extend(["timeout".into(), DEADLINE.as_secs().to_string()]),
+        Place::Root => {
+            words.extend(["timeout".into(), DEADLINE.as_secs().to_string()]);
+            if !is_root() {
+                words.extend(UNSHARE.map(str::to_owned));
+                words.extend([UNSHARED.to_owned(), "sh".to_owned()]);
+            }
+        }
+        Place::Lab(kernel) => words.extend(lab_words(kernel)),
+    }
+    words.push(binary.path.display().to_string());
+    let (first, rest) = words.split_first().map_or(("", &[][..]), |(f, r)| (f.as_str(), r));
+    let mut command = Command::new(first);
+    command.args(rest).args(ring.ignored().then_some("--ignored")).current_dir(workspace());
+    if let Ok(dir) = tools::reference() {
+        command.env("WHARFINGER_TEST_REF", dir);
+    }
+    if options.long {
+        command.env("WHARFINGER_TEST_LONG", "1");
+    }
+    command
+}
+
+fn lab_words(kernel: &Path) -> Vec<String> {
+    let run = workspace().join("tests/lab/run").display().to_string();
+    let seconds = DEADLINE.as_secs().to_string();
+    let kernel = kernel.display().to_string();
+    ["--kernel", &kernel, "--mem", "1G", "--timeout", &seconds, "--"].into_iter().fold(
+        vec![run],
+        |mut words, word| {
+            words.push(word.to_owned());
+            words
+        },
+    )
+}
+
+/// The examples in the documentation.
+fn doc_tests() -> Counts {
+    let words = format!("test --workspace --doc --release --target {} --quiet", target());
+    match capture(&mut cargo(&words)) {
+        Ok(output) => {
+            let text = String::from_utf8_lossy(&output.stdout);
+            let mut counts = Counts::parse(&text);
+            if !output.status.success() {
+                counts.failed = counts.failed.max(1);
+                say(&text);
+                complain(&String::from_utf8_lossy(&output.stderr));
+            }
+            counts
+        }
+        Err(error) => {
+            complain(&format!("{error:#}"));
+            Counts::failure()
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! What ran, what was skipped and why: counts, and the table at the end.
+
+use std::fmt;
+use std::time::Duration;
+
+use anyhow::{Result, bail};
+
+use super::rings::Ring;
+use crate::command::complain;
+
+/// Tests by their outcome.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Counts {
+    /// Passed.
+    pub passed: usize,
+    /// Failed.
+    pub failed: usize,
+}
+
+impl Counts {
+    /// What did not even run.
+    pub(crate) fn failure() -> Self {
+        Self { passed: 0, failed: 1 }
+    }
+
+    /// From the lines "test result: ok. 3 passed; 0 failed; ..." that Rust's test harness ends
+    /// with. Ignored ones belong to another ring.
+    pub(crate) fn parse(text: &str) -> Self {
+        let mut counts = Self::default();
+        for line in text.lines().filter(|line| line.starts_with("test result:")) {
+            let words: Vec<&str> = line.split([' ', ';']).filter(|word| !word.is_empty()).collect();
+            for pair in words.windows(2) {
+                match pair {
+                    [number, "passed"] => counts.passed += number.parse().unwrap_or(0),
+                    [number, "failed"] => counts.failed += number.parse().unwrap_or(0),
+                    _ => {}
+                }
+            }
+        }
+        counts
+    }
+
+    /// Both together.
+    pub(crate) fn add(&mut self, other: Self) {
+        self.passed += other.passed;
+        self.failed += other.failed;
+    }
+}
+
+impl fmt::Display for Counts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} passed, {} failed", self.passed, self.failed)
+    }
+}
+
+/// One ring's line.
+#[derive(Debug)]
+pub(crate) struct Row {
+    ring: Ring,
+    counts: Counts,
+    skipped: usize,
+    time: Duration,
+    note: String,
+}
+
+impl Row {
+    /// A ring that is one thing: it passed or failed.
+    pub(crate) fn done(ring: Ring, outcome: Result<()>, time: Duration) -> Self {
+        let counts = Counts { passed: outcome.is_ok().into(), failed: outcome.is_err().into() };
+        let note = outcome.err().map(|error| format!("{error:#}")).unwrap_or_default();
+        Self { ring, counts, skipped: 0, time, note }
+    }
+
+    /// A ring of many tests. One without any did not run.
+    pub(crate) fn counted(ring: Ring, counts: Counts, time: Duration) -> Self {
+        let idle = counts == Counts::default();
+        let note = if idle { "has no tests" } else { "" }.to_owned();
+        Self { ring, counts, skipped: 0, time, note }
+    }
+
+    /// A ring that did not run, of this many tests.
+    pub(crate) fn skipped(ring: Ring, skipped: usize, reason: &str) -> Self {
+        let note = format!("skipped: {reason}");
+        Self { ring, counts: Counts::default(), skipped, time: Duration::ZERO, note }
+    }
+
+    fn ran(&self) -> bool {
+        self.counts != Counts::default()
+    }
+}
+
+impl fmt::Display for Row {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let budget = Duration::from_secs(60 * self.ring.budget());
+        let over = if self.time > budget { " over its budget" } else { "" };
+        write!(
+            f,
+            "{:<12} {:>7} {:>7} {:>8}   {:>6.0} s of {:>4} s{over}  {}",
+            self.ring.name(),
+            self.counts.passed,
+            self.counts.failed,
+            self.skipped,
+            self.time.as_secs_f64(),
+            budget.as_secs(),
+            self.note
+        )
+    }
+}
+
+/// All rings.
+#[derive(Debug, Default)]
+pub(crate) struct Table {
+    /// In the order in which they ran.
+    pub rows: Vec<Row>,
+}
+
+impl Table {
+    /// Tests that failed so far.
+    pub(crate) fn failed(&self) -> usize {
+        self.rows.iter().map(|row| row.counts.failed).sum()
+    }
+
+    /// Whether there is nothing to test.
+    pub(crate) fn build_failed(&self) -> bool {
+        self.rows.iter().any(|row| row.ring == Ring::Build && row.counts.failed > 0)
+    }
+
+    /// An error where a test failed, or, on CI, where a ring did not run.
+    pub(crate) fn verdict(&self, ci: bool) -> Result<()> {
+        let idle: Vec<&str> =
+            self.rows.iter().filter(|row| !row.ran()).map(|row| row.ring.name()).collect();
+        if !idle.is_empty() {
+            complain(&format!("did not run: {}", idle.join(", ")));
+        }
+        match self.failed() {
+            0 if ci && !idle.is_empty() => bail!("rings did not run on CI: {}", idle.join(", ")),
+            0 => Ok(()),
+            failed => bail!("{failed} failed"),
+        }
+    }
+
+    /// "N passed, N failed, N skipped".
+    pub(crate) fn last_line(&self) -> String {
+        let passed: usize = self.rows.iter().map(|row| row.counts.passed).sum();
+        let skipped: usize = self.rows.iter().map(|row| row.skipped).sum();
+        format!("{passed} passed, {} failed, {skipped} skipped", self.failed())
+    }
+}
+
+impl fmt::Display for Table {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "\nring          passed  failed  skipped         time")?;
+        self.rows.iter().try_for_each(|row| writeln!(f, "{row}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Counts, Row, Table};
+    use crate::test::rings::Ring;
+
+    #[test]
+    fn counts_are_read_off_the_harness() {
+        let text = "running 2 tests\n\ntest result: FAILED. 12 passed; 3 failed; 4 ignored; 0 \
+                    measured; 0 filtered out; finished in 0.5s\n\
+                    test result: ok. 1 passed; 0 failed; 0 ignored\n";
+        assert_eq!(Counts::parse(text), Counts { passed: 13, failed: 3 });
+    }
+
+    #[test]
+    fn a_ring_that_did_not_run_fails_on_ci_alone() {
+        let rows = vec![Row::skipped(Ring::Lab, 7, "no kernel")];
+        let table = Table { rows };
+        assert!(table.verdict(false).is_ok());
+        assert!(table.verdict(true).is_err());
+        assert_eq!(table.last_line(), "0 passed, 0 failed, 7 skipped");
+    }
+}

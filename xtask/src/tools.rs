@@ -1,0 +1,98 @@
+//! What the tests need from the machine: programs by the distribution's packages, and the
+//! reference plugins by the Go module proxy.
+
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::command::{complain, find, is_root, must, program, say, workspace};
+
+/// A program, and the Debian package that has it.
+const PROGRAMS: [(&str, &str); 13] = [
+    ("musl-gcc", "musl-tools"),
+    ("ip", "iproute2"),
+    ("nft", "nftables"),
+    ("iptables", "iptables"),
+    ("ping", "iputils-ping"),
+    ("nsenter", "util-linux"),
+    ("unshare", "util-linux"),
+    ("strace", "strace"),
+    ("busybox", "busybox-static"),
+    ("containerd", "containerd"),
+    ("runc", "runc"),
+    ("python3", "python3-minimal"),
+    ("timeout", "coreutils"),
+];
+
+/// The reference plugins' release, and that of libcni's cnitool.
+const PLUGINS: &str = "v1.9.1";
+const CNITOOL: &str = "v1.3.0";
+
+/// The packages of the plugins that tests and benchmarks run.
+const REFERENCE: [&str; 8] = [
+    "main/bridge",
+    "main/ptp",
+    "main/loopback",
+    "ipam/host-local",
+    "ipam/static",
+    "meta/portmap",
+    "meta/tuning",
+    "meta/firewall",
+];
+
+/// Installs what is missing, as root; otherwise says what is missing. Whether all is there.
+pub(crate) fn install(wanted: &[&str]) -> Result<bool> {
+    let missing: Vec<(&str, &str)> = PROGRAMS
+        .into_iter()
+        .filter(|(name, _)| wanted.is_empty() || wanted.contains(name))
+        .filter(|(name, _)| find(name).is_none())
+        .collect();
+    if missing.is_empty() {
+        return Ok(true);
+    }
+    let mut packages: Vec<&str> = missing.iter().map(|(_, package)| *package).collect();
+    packages.dedup();
+    if !is_root() || find("apt-get").is_none() {
+        complain(&format!("missing here: Debian's packages {}", packages.join(" ")));
+        return Ok(false);
+    }
+    say(&format!("installing {}", packages.join(" ")));
+    let install = "apt-get install -y -q --no-install-recommends";
+    let once = || {
+        let mut command = program(install);
+        command.args(&packages).env("DEBIAN_FRONTEND", "noninteractive");
+        must(&mut command)
+    };
+    if once().is_err() {
+        must(&mut program("apt-get update -q"))?;
+        once()?;
+    }
+    Ok(missing.iter().all(|(name, _)| find(name).is_some()))
+}
+
+/// The directory of the reference plugins and cnitool: built once.
+pub(crate) fn reference() -> Result<PathBuf> {
+    if let Some(dir) = std::env::var_os("WHARFINGER_TEST_REF") {
+        return Ok(PathBuf::from(dir));
+    }
+    let dir = workspace().join("target/ref");
+    let stamp = dir.join(".release");
+    let release = format!("plugins {PLUGINS}, cnitool {CNITOOL}\n");
+    if std::fs::read_to_string(&stamp).is_ok_and(|text| text == release) {
+        return Ok(dir);
+    }
+    if find("go").is_none() {
+        bail!("no `go` here to build the reference plugins {PLUGINS} with");
+    }
+    std::fs::create_dir_all(&dir).with_context(|| dir.display().to_string())?;
+    say(&format!("building the reference plugins {PLUGINS} and cnitool {CNITOOL}"));
+    let module = "github.com/containernetworking/plugins";
+    let flag = format!("-s -w -X {module}/pkg/utils/buildversion.BuildVersion={PLUGINS}");
+    let mut plugins = program("go install -ldflags");
+    plugins.arg(flag).args(REFERENCE.map(|name| format!("{module}/plugins/{name}@{PLUGINS}")));
+    must(plugins.env("GOBIN", &dir).env("CGO_ENABLED", "0"))?;
+    let tool = format!("github.com/containernetworking/cni/cnitool@{CNITOOL}");
+    must(program("go install").arg(tool).env("GOBIN", &dir))?;
+    std::fs::write(&stamp, release).with_context(|| stamp.display().to_string())?;
+    Ok(dir)
+}
