@@ -4,7 +4,20 @@
 //! read still stands; otherwise the caller runs the call again. No lock and no write transaction
 //! is held between a session's calls, so a plugin that loops delays nobody. The book never
 //! looks at the kernel, the clock or the environment. Start reading at [`Ledger`].
+//!
+//! Two books implement it: [`MemLedger`], the model, and [`SqliteLedger`], the node's. Both follow
+//! the same rules, written once over the rows that each keeps in its own way.
 #![forbid(unsafe_code)]
+
+mod book;
+mod mem;
+mod point;
+mod rules;
+mod search;
+mod session;
+
+pub use book::Identity;
+pub use mem::MemLedger;
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -207,6 +220,14 @@ pub trait Session {
     fn commit(self: Box<Self>, record: &Record) -> Result<Commit, Error>;
 }
 
+/// The sequence number below the first of a book that is begun at `now`: above all that earlier
+/// books gave, unless one was written more than a million times a second. So a release that was
+/// decided on with a book that is lost since never matches a record of its successor. Below
+/// 2^53, so that JSON carries it.
+fn first_seq(now: u64) -> u64 {
+    now.min(1 << 32) << 20
+}
+
 /// The book cannot answer.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -237,6 +258,14 @@ pub enum Error {
         /// The file.
         path: String,
         /// What was tried, and what was answered.
+        what: String,
+    },
+    /// The caller broke the contract of [`Session::commit`]: a defect of ours.
+    #[error("ledger: record of {id}: {what}")]
+    Misuse {
+        /// Whose record.
+        id: AttachmentId,
+        /// What is wrong with it.
         what: String,
     },
 }

@@ -1,0 +1,183 @@
+//! A session over any book: each read is one short transaction, noted; writes are held back
+//! until the commit. Never keeps a transaction open between two calls.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use crate::book::{Book, Halt, Scan, Shelf};
+use crate::point::{Point, spans};
+use crate::rules::{self, Draft, Note, Search};
+use crate::search::{Ask, Tier, find};
+use crate::{Commit, Error, Range, Record, Refusal, Scope, Session};
+
+/// One call's view of the book on this shelf.
+pub(crate) struct Sitting<'a, S> {
+    shelf: &'a S,
+    draft: Draft,
+    /// Addresses whose rest is over were freed for this session.
+    rests_ended: bool,
+}
+
+impl<'a, S: Shelf> Sitting<'a, S> {
+    pub(crate) fn open(shelf: &'a S, scope: Scope) -> Result<Self, Error> {
+        let entry = shelf.read(|book| book.attachment(&scope.id))?;
+        let seq = entry.as_ref().map(|entry| entry.seq);
+        let own = entry.filter(|entry| entry.record.domain == scope.domain);
+        let own = own.map_or_else(Vec::new, |entry| entry.record.addresses);
+        let draft = Draft {
+            seq,
+            own: own.into_iter().map(Point::from).collect(),
+            scope,
+            notes: Vec::new(),
+            taken: Vec::new(),
+            pools: None,
+            cursors: BTreeMap::new(),
+            identities: Vec::new(),
+            store: BTreeMap::new(),
+        };
+        Ok(Self { shelf, draft, rests_ended: false })
+    }
+
+    /// Writes only where there is something to free: most calls do not.
+    fn end_rests(&mut self) -> Result<(), Error> {
+        if std::mem::replace(&mut self.rests_ended, true) {
+            return Ok(());
+        }
+        let now = self.draft.scope.now;
+        if self.shelf.read(|book| book.rested(now, 1))?.is_empty() {
+            return Ok(());
+        }
+        done(self.shelf.write(|book| Ok(rules::end_rests(book, now)?)))?;
+        Ok(())
+    }
+
+    fn found(&mut self, ask: &Ask, point: Point, tier: Tier) {
+        self.draft.taken.push(point);
+        if tier != Tier::Own {
+            self.draft.cursors.insert(ask.ranges.clone(), point);
+        }
+    }
+
+    /// What the book has under the key, noted.
+    fn entry(&mut self, key: &str) -> Result<Option<String>, Error> {
+        let network = self.draft.scope.id.network.as_str();
+        let stored = self.shelf.read(|book| book.entry(network, key))?;
+        let value = stored.as_ref().map(|stored| stored.value.clone());
+        self.draft.notes.push(Note::Entry(key.to_owned(), stored));
+        Ok(value)
+    }
+}
+
+/// A transaction that cannot conflict ends in its result or the book's error.
+pub(crate) fn done<R>(result: Result<R, Halt>) -> Result<Option<R>, Error> {
+    match result {
+        Ok(done) => Ok(Some(done)),
+        Err(Halt::Conflict) => Ok(None),
+        Err(Halt::Error(error)) => Err(error),
+    }
+}
+
+impl<S: Shelf> Session for Sitting<'_, S> {
+    fn pools(&mut self, ranges: &[Range]) -> Result<(), Error> {
+        let spans = spans(ranges);
+        self.shelf.read(|book| rules::check_pools(book, self.draft.place(), &spans))?;
+        self.draft.notes.push(Note::Pools(spans.clone()));
+        self.draft.pools = Some(spans);
+        Ok(())
+    }
+
+    fn take(&mut self, address: IpAddr) -> Result<Result<(), Refusal>, Error> {
+        let point = Point::from(address);
+        let granted = self.shelf.read(|book| rules::grant(book, &self.draft.scope, point))?;
+        match &granted {
+            Err(Refusal::Held(holder)) => {
+                self.draft.notes.push(Note::Refused(point, holder.clone()));
+            }
+            Err(Refusal::Reserved(_)) => {}
+            Ok(()) => {
+                self.draft.notes.push(Note::Granted(point));
+                if !self.draft.taken.contains(&point) {
+                    self.draft.taken.push(point);
+                }
+            }
+        }
+        Ok(granted)
+    }
+
+    fn take_free(
+        &mut self,
+        ranges: &[Range],
+        excluded: &[Range],
+        start: Option<IpAddr>,
+    ) -> Result<Option<IpAddr>, Error> {
+        self.end_rests()?;
+        let ask = Ask::new(spans(ranges), spans(excluded), start.map(Point::from));
+        let taken = self.draft.taken.len();
+        let last = self.draft.cursors.get(&ask.ranges).copied();
+        let seeker = self.draft.seeker(taken, last);
+        let found = self.shelf.read(|book| find(book, seeker, &ask))?;
+        if let Some((point, tier)) = found {
+            self.found(&ask, point, tier);
+        }
+        self.draft.notes.push(Note::Found(Search { ask, found, taken, last }));
+        Ok(found.map(|(point, _)| point.ip()))
+    }
+
+    fn remembered(&mut self, identity: &str) -> Result<Vec<IpAddr>, Error> {
+        let points = self.shelf.read(|book| book.identity(self.draft.place(), identity))?;
+        let addresses = points.iter().map(|point| point.ip()).collect();
+        self.draft.notes.push(Note::Remembered(identity.to_owned(), points));
+        Ok(addresses)
+    }
+
+    fn remember(&mut self, identity: &str) {
+        if !self.draft.identities.iter().any(|known| known == identity) {
+            self.draft.identities.push(identity.to_owned());
+        }
+    }
+
+    fn store_get(&mut self, key: &str) -> Result<Option<String>, Error> {
+        match self.draft.store.get(key) {
+            Some(own) => Ok(own.as_ref().map(|(value, _)| value.clone())),
+            None => self.entry(key),
+        }
+    }
+
+    fn store_put(&mut self, key: &str, value: &str, attachment: bool) {
+        self.draft.store.insert(key.to_owned(), Some((value.to_owned(), attachment)));
+    }
+
+    fn store_remove(&mut self, key: &str) -> Result<bool, Error> {
+        let there = self.store_get(key)?.is_some();
+        self.draft.store.insert(key.to_owned(), None);
+        Ok(there)
+    }
+
+    fn store_scan(
+        &mut self,
+        prefix: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<(String, String)>, Error> {
+        // As many more as the session may have removed.
+        let most = limit.saturating_add(self.draft.store.len());
+        let after = after.map(str::to_owned);
+        let scan = Scan { prefix: prefix.to_owned(), after, limit: most };
+        let network = self.draft.scope.id.network.as_str();
+        let found = self.shelf.read(|book| book.scan(network, &scan))?;
+        let mut entries: BTreeMap<String, String> = found.iter().cloned().collect();
+        for (key, own) in self.draft.store.iter().filter(|(key, _)| scan.wants(key)) {
+            match own {
+                Some((value, _)) => entries.insert(key.clone(), value.clone()),
+                None => entries.remove(key),
+            };
+        }
+        self.draft.notes.push(Note::Scanned(scan, found));
+        Ok(entries.into_iter().take(limit).collect())
+    }
+
+    fn commit(self: Box<Self>, record: &Record) -> Result<Commit, Error> {
+        let committed = done(self.shelf.write(|book| rules::commit(book, &self.draft, record)))?;
+        Ok(committed.map_or(Commit::Conflict, Commit::Done))
+    }
+}
