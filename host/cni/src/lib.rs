@@ -6,18 +6,25 @@
 #![forbid(unsafe_code)]
 
 pub mod args;
+mod call;
 pub mod conf;
 mod error;
 mod mac;
 mod netconf;
 mod result;
+mod run;
 mod runtime_config;
+mod vars;
+mod verb;
 mod version;
 
 pub use error::{CniError, code};
 pub use result::{Dns, Interface, Ip, Route, Success};
+pub use run::{Io, run};
 pub use runtime_config::{Bandwidth, IpRange, PortMapping, Protocol, RuntimeConfig};
-pub use version::Version;
+pub use vars::Env;
+pub use verb::{UnknownVerb, Verb};
+pub use version::{UnknownVersion, Version};
 
 use std::fmt;
 use std::path::PathBuf;
@@ -101,12 +108,17 @@ pub struct ValidAttachment {
 pub trait Plugin {
     /// For the about line and errors: `wharfinger`.
     fn name(&self) -> &str;
-    /// For the about line.
+    /// For the about line: `v0.1.0`, with the letter, as callers read it.
     fn release(&self) -> &str;
+    /// The versions of the protocol that the plugin speaks, oldest first. A network of another
+    /// version is refused; callers leave out a plugin that does not list theirs.
+    fn versions(&self) -> &[Version] {
+        &Version::ALL
+    }
     /// ADD. What it returns is written in the configuration's version.
     fn add(&self, call: &Attach) -> Result<Success, CniError>;
     /// The ADD's reply was written whole (true), or could not be (false: nobody has the result,
-    /// so the attachment is to be undone).
+    /// so the attachment is to be undone). Called once after each ADD that succeeded, never else.
     fn replied(&self, call: &Attach, delivered: bool);
     /// DEL.
     fn del(&self, call: &Attach) -> Result<(), CniError>;
