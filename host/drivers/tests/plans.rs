@@ -1,0 +1,112 @@
+//! Golden tests: for a table of configurations, the plan and the result as people read them.
+//!
+//! Each file of `tests/plans` has sections: a configuration, what IPAM answered, what is
+//! observed (a line a link: name, kind, mtu, addresses), and then the plan and the result, or
+//! the error. `WHARFINGER_GOLDEN=update cargo test -p wharfinger-drivers` writes the latter anew.
+use std::error::Error;
+use std::fmt::Write as _;
+use std::path::Path;
+
+use serde_json::{Map, Value};
+use wharfinger_cni::{AttachmentId, NetConf, Success, Version};
+use wharfinger_drivers::{Conf, Facts, LinkFacts};
+use wharfinger_plan::LinkRef;
+
+type Outcome<T> = Result<T, Box<dyn Error>>;
+
+/// The sections of a case that are its input.
+struct Case {
+    conf: String,
+    lease: String,
+    facts: String,
+}
+
+fn section<'a>(text: &'a str, name: &str) -> &'a str {
+    let Some((_, rest)) = text.split_once(&format!("# {name}\n")) else { return "" };
+    rest.split_once("\n# ").map_or(rest, |(body, _)| body).trim_end()
+}
+
+impl Case {
+    fn read(text: &str) -> Self {
+        let [conf, lease, facts] =
+            ["conf", "lease", "facts"].map(|name| section(text, name).to_owned());
+        Self { conf, lease, facts }
+    }
+
+    fn render(&self) -> Outcome<String> {
+        let mut text = format!("# conf\n{}\n", self.conf);
+        for (name, body) in [("lease", &self.lease), ("facts", &self.facts)] {
+            if !body.is_empty() {
+                write!(text, "# {name}\n{body}\n")?;
+            }
+        }
+        text.push_str(&self.outcome()?);
+        Ok(text)
+    }
+
+    fn outcome(&self) -> Outcome<String> {
+        let raw: Map<String, Value> = serde_json::from_str(&self.conf)?;
+        let driver = raw.get("driver").and_then(Value::as_str).unwrap_or_default().to_owned();
+        let version = Version::V1_1_0;
+        let conf = NetConf { version, name: "pods".into(), plugin_type: "wharfinger".into(), raw };
+        let id =
+            AttachmentId { network: "pods".into(), container: "c1".into(), ifname: "eth0".into() };
+        let lease: Success = match self.lease.as_str() {
+            "" => Success::default(),
+            lease => serde_json::from_str(lease)?,
+        };
+        let facts = facts(&self.facts)?;
+        let conf = match Conf::parse(&driver, &conf, &Vec::new()) {
+            Ok(conf) => conf,
+            Err(error) => return Ok(format!("# error\n{error}\n")),
+        };
+        Ok(match conf.plan(&id, &lease, &facts) {
+            Ok(draft) => {
+                let result = draft.result(&Facts::default(), "/run/netns/c1", None);
+                let result = serde_json::to_string_pretty(&result)?;
+                format!("# domain\n{}\n# plan\n{}# result\n{result}\n", conf.domain(), draft.plan)
+            }
+            Err(error) => format!("# error\n{error}\n"),
+        })
+    }
+}
+
+fn facts(text: &str) -> Outcome<Facts> {
+    let link = |line: &str| -> Outcome<LinkFacts> {
+        let words: Vec<&str> = line.split(' ').collect();
+        let name = words[0];
+        Ok(LinkFacts {
+            link: match name.strip_prefix("container:") {
+                Some(name) => LinkRef::container(name),
+                None => LinkRef::host(name),
+            },
+            kind: words[1].to_owned(),
+            mac: None,
+            mtu: words[2].parse()?,
+            addresses: words[3..].iter().map(|word| word.parse()).collect::<Result<_, _>>()?,
+        })
+    };
+    Ok(Facts { links: text.lines().map(link).collect::<Outcome<_>>()? })
+}
+
+#[test]
+fn plans_are_as_written() -> Outcome<()> {
+    let update = std::env::var_os("WHARFINGER_GOLDEN").is_some_and(|value| value == "update");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/plans");
+    let mut cases = 0;
+    let mut wrong = String::new();
+    for entry in std::fs::read_dir(folder)? {
+        let path = entry?.path();
+        let want = std::fs::read_to_string(&path)?;
+        let got = Case::read(&want).render().map_err(|error| format!("{path:?}: {error}"))?;
+        if update {
+            std::fs::write(&path, &got)?;
+        } else if got != want {
+            write!(wrong, "{}:\n{got}\n", path.display())?;
+        }
+        cases += 1;
+    }
+    assert!(wrong.is_empty(), "not as written:\n{wrong}");
+    assert!(cases >= 25, "only {cases} cases were found");
+    Ok(())
+}
