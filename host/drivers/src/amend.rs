@@ -102,7 +102,7 @@ pub fn leftovers(id: &AttachmentId, prev: Option<&Success>) -> Plan {
         kind: LinkKind::Veth { peer },
         mtu: None,
         mac: None,
-        alias: Some(names::alias(id, &addresses)),
+        alias: Some(names::key(id)),
         port: None,
         promisc: None,
         up: false,

@@ -4,11 +4,12 @@ use std::net::IpAddr;
 
 use ipnet::{IpAdd, IpNet};
 use wharfinger_cni::conf::{ConfError, Fields};
-use wharfinger_cni::{Args, AttachmentId, Dns, Ip, Route, Success};
+use wharfinger_cni::{Attach, AttachmentId, Dns, Ip, Route, Success};
 use wharfinger_plan::{Action, Address, Link, LinkKind, LinkRef, Mac, Others, Plan, Port, Step};
 
 use crate::draft::Draft;
 use crate::lease::{Family, Lease, not_itself};
+use crate::read::Ipam;
 use crate::wire::{self, Ends, Wire};
 use crate::{Error, Facts, PlanError, read};
 
@@ -51,16 +52,16 @@ pub struct Bridge {
     port_isolation: bool,
     container_up: bool,
     mac: Option<Mac>,
-    has_ipam: bool,
+    ipam: Option<Ipam>,
     dns: Option<Dns>,
 }
 
 impl Bridge {
-    pub(crate) fn parse(fields: &Fields<'_>, args: &Args) -> Result<Self, Error> {
+    pub(crate) fn parse(call: &Attach) -> Result<Self, Error> {
+        let fields = &call.conf.fields();
         read::refuse_near_misses(fields, KEYS)?;
         LATER.iter().try_for_each(|key| refuse_set(fields, key))?;
-        let mac = read::mac(fields, args)?;
-        let bridge = Self::read(fields, mac)?;
+        let bridge = Self::read(fields, read::mac(call)?)?;
         bridge.check(fields)?;
         Ok(bridge)
     }
@@ -80,7 +81,7 @@ impl Bridge {
             port_isolation: read::switch(fields, "portIsolation")?,
             container_up: !read::switch(fields, "disableContainerInterface")?,
             mac,
-            has_ipam: read::has_ipam(fields)?,
+            ipam: read::ipam(fields)?,
             dns: read::dns(fields)?,
         })
     }
@@ -93,7 +94,7 @@ impl Bridge {
         if self.hairpin_mode && self.promisc_mode {
             return Err(fields.error("hairpinMode", "false, or no promiscMode beside it"));
         }
-        if self.has_ipam && !self.container_up {
+        if self.has_ipam() && !self.container_up {
             let allowed = "false, or no ipam: a link that is down has no use for addresses";
             return Err(fields.error("disableContainerInterface", allowed));
         }
@@ -101,7 +102,7 @@ impl Bridge {
     }
 
     pub(crate) fn has_ipam(&self) -> bool {
-        self.has_ipam
+        self.ipam.is_some()
     }
 
     pub(crate) fn link(&self) -> LinkRef {
@@ -109,7 +110,11 @@ impl Bridge {
     }
 
     pub(crate) fn domain(&self) -> String {
-        if self.is_gateway { "host".to_owned() } else { format!("bridge:{}", self.name) }
+        match self.ipam.as_ref().and_then(|ipam| ipam.domain.clone()) {
+            Some(domain) => domain,
+            None if self.is_gateway => "host".to_owned(),
+            None => format!("bridge:{}", self.name),
+        }
     }
 
     pub(crate) fn check_facts(&self, id: &AttachmentId, facts: &Facts) -> Result<(), PlanError> {
@@ -131,6 +136,7 @@ impl Bridge {
     pub(crate) fn plan(
         &self,
         id: &AttachmentId,
+        domain: &str,
         answer: &Success,
         facts: &Facts,
     ) -> Result<Draft, PlanError> {
@@ -139,7 +145,7 @@ impl Bridge {
         // dropped without a word.
         let mtu = self.mtu.or_else(|| facts.get(&self.link()).map(|bridge| bridge.mtu));
         wire::carries(mtu, &lease)?;
-        let wire = Wire::new(id);
+        let wire = Wire::new(id, domain);
         let mut steps = self.shared_steps(&lease);
         steps.push(wire.veth(Ends { mtu, mac: self.mac, port: Some(self.port()) }, &lease));
         steps.push(wire.host_sysctl());
@@ -153,7 +159,7 @@ impl Bridge {
 
     fn container_steps(&self, wire: &Wire<'_>, lease: &Lease) -> Vec<Step> {
         let mut steps = Vec::new();
-        if self.has_ipam {
+        if self.has_ipam() {
             steps.extend(wire.container_sysctls(lease, self.enabledad));
             steps.extend(wire.addresses(lease, self.enabledad, true));
         }
@@ -230,7 +236,7 @@ impl Bridge {
 
     /// The lease with what the bridge adds to it: gateways, default routes, name servers.
     fn lease(&self, answer: &Success) -> Result<Lease, PlanError> {
-        if !self.has_ipam {
+        if !self.has_ipam() {
             return Ok(Lease::default().with_dns(self.dns.as_ref()));
         }
         let mut lease = Lease::new(answer)?.with_dns(self.dns.as_ref());

@@ -21,16 +21,12 @@ pub enum Error {
         /// As JSON.
         value: String,
     },
-    /// `MAC` in CNI_ARGS is no MAC address of one station.
-    #[error("CNI_ARGS: MAC={0:?} is not the MAC address of one station")]
-    BadMacArg(String),
 }
 
 impl From<Error> for CniError {
     fn from(error: Error) -> Self {
         match error {
             Error::Invalid(error) => error.into(),
-            Error::BadMacArg(_) => Self::new(code::BAD_ENVIRONMENT, error.to_string()),
             Error::Unsupported { ref pointer, ref value } => {
                 Self::new(code::UNSUPPORTED_FIELD, error.to_string())
                     .with_json(&json!({ "pointer": pointer, "found": value }))

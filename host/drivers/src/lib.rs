@@ -22,11 +22,11 @@ pub use bridge::Bridge;
 pub use draft::Draft;
 pub use error::{Error, PlanError};
 pub use facts::{Facts, LinkFacts};
-pub use names::{alias, host_link_name, key, parse_alias};
+pub use names::{Alias, alias, host_link_name, key, parse_alias, parse_key};
 pub use ptp::Ptp;
 
 use wharfinger_cni::conf::Fields;
-use wharfinger_cni::{Args, AttachmentId, NetConf, Success};
+use wharfinger_cni::{Attach, AttachmentId, Success};
 use wharfinger_plan::LinkRef;
 
 /// The names that `driver` may have.
@@ -44,12 +44,12 @@ pub enum Conf {
 }
 
 impl Conf {
-    /// Reads what is for `driver` out of the configuration, and CNI_ARGS where the driver heeds
-    /// it. Keys that are near to one of ours are refused: this is for our own `type` only.
-    pub fn parse(driver: &str, conf: &NetConf, args: &Args) -> Result<Self, Error> {
-        let fields = conf.fields();
+    /// Reads what is for `driver` out of the configuration and of what else the caller asks
+    /// for. Keys that are near to one of ours are refused: this is for our own `type` only.
+    pub fn parse(driver: &str, call: &Attach) -> Result<Self, Error> {
+        let fields = call.conf.fields();
         match driver {
-            "bridge" => Bridge::parse(&fields, args).map(Self::Bridge),
+            "bridge" => Bridge::parse(call).map(Self::Bridge),
             "ptp" => Ptp::parse(&fields).map(Self::Ptp),
             "loopback" => loopback::parse(&fields).map(|()| Self::Loopback),
             _ => Err(unknown_driver(&fields)),
@@ -66,11 +66,12 @@ impl Conf {
     }
 
     /// The address space in which an address has one owner: "host" where the host routes to it,
-    /// else the bridge's own.
+    /// else the bridge's own. `ipam.domain` says otherwise.
     pub fn domain(&self) -> String {
         match self {
             Self::Bridge(bridge) => bridge.domain(),
-            Self::Ptp(_) | Self::Loopback => "host".to_owned(),
+            Self::Ptp(ptp) => ptp.domain(),
+            Self::Loopback => "host".to_owned(),
         }
     }
 
@@ -94,17 +95,19 @@ impl Conf {
     }
 
     /// What an ADD does, and answers. The lease is an abbreviated result, as IPAM gives it; an
-    /// empty one where [`Conf::needs_addresses`] is false.
+    /// empty one where [`Conf::needs_addresses`] is false. `domain` is the address space, which
+    /// the host's link carries.
     pub fn plan(
         &self,
         id: &AttachmentId,
+        domain: &str,
         lease: &Success,
         facts: &Facts,
     ) -> Result<Draft, PlanError> {
         self.check_facts(id, facts)?;
         match self {
-            Self::Bridge(bridge) => bridge.plan(id, lease, facts),
-            Self::Ptp(ptp) => ptp.plan(id, lease),
+            Self::Bridge(bridge) => bridge.plan(id, domain, lease, facts),
+            Self::Ptp(ptp) => ptp.plan(id, domain, lease),
             Self::Loopback => Ok(loopback::plan()),
         }
     }

@@ -10,11 +10,22 @@ use wharfinger_plan::Mac;
 const ALIAS_MAX: usize = 255;
 
 /// A key that is longer is replaced by its digest: it has to fit into an alias together with
-/// some addresses, and into the user data of an nftables element.
-const KEY_MAX: usize = 200;
+/// the domain, and into the user data of an nftables element.
+const KEY_MAX: usize = 180;
+
+/// What an alias tells of an attachment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Alias {
+    /// Whose the link is.
+    pub id: AttachmentId,
+    /// The address space of the addresses; the host's where the alias has none.
+    pub domain: String,
+    /// As many as the alias had room for.
+    pub addresses: Vec<IpNet>,
+}
 
 /// The attachment's key as the kernel carries it, one word: `NETWORK/CONTAINER/IFNAME`, or
-/// `sha256:` and its digest where that is longer than 200 bytes.
+/// `sha256:` and its digest where that is longer than 180 bytes.
 pub fn key(id: &AttachmentId) -> String {
     let key = id.to_string();
     if key.len() <= KEY_MAX { key } else { format!("sha256:{}", hex(&digest(id))) }
@@ -58,12 +69,13 @@ fn hex(bytes: &[u8]) -> String {
     digits.filter_map(|digit| char::from_digit(digit.into(), 16)).collect()
 }
 
-/// The alias of the host's end: the key, then the addresses with their prefix lengths, as many
-/// as fit. A ledger that was lost is rebuilt from it.
-pub fn alias(id: &AttachmentId, addresses: &[IpNet]) -> String {
+/// The alias of the host's end: the key, the domain, then the addresses with their prefix
+/// lengths, as many as fit. A ledger that was lost is rebuilt from it. Whose a link is, its first
+/// word tells alone.
+pub fn alias(id: &AttachmentId, domain: &str, addresses: &[IpNet]) -> String {
     let mut alias = key(id);
-    for address in addresses {
-        let word = address.to_string();
+    let addresses = addresses.iter().map(IpNet::to_string);
+    for word in std::iter::once(domain.to_owned()).chain(addresses) {
         if alias.len() + 1 + word.len() > ALIAS_MAX {
             break;
         }
@@ -73,14 +85,19 @@ pub fn alias(id: &AttachmentId, addresses: &[IpNet]) -> String {
     alias
 }
 
-/// The id and the addresses that an alias tells of; `None` for one that is not ours, and for one
-/// that has the digest of a long key only.
-pub fn parse_alias(alias: &str) -> Option<(AttachmentId, Vec<IpNet>)> {
+/// What an alias, or a rule's comment, tells; `None` for one that is not ours, and for one that
+/// has the digest of a long key only.
+pub fn parse_alias(alias: &str) -> Option<Alias> {
     let mut words = alias.split(' ');
-    let mut parts = words.next()?.split('/').map(str::to_owned);
-    let (network, container, ifname) = (parts.next()?, parts.next()?, parts.next()?);
-    let whole =
-        parts.next().is_none() && ![&network, &container, &ifname].contains(&&String::new());
+    let id = parse_key(words.next()?)?;
+    let domain = words.next().unwrap_or("host").to_owned();
     let addresses = words.map(str::parse).collect::<Result<_, _>>().ok()?;
-    whole.then_some((AttachmentId { network, container, ifname }, addresses))
+    Some(Alias { id, domain, addresses })
+}
+
+fn parse_key(word: &str) -> Option<AttachmentId> {
+    let mut parts = word.split('/').map(str::to_owned);
+    let mut part = || parts.next().filter(|part| !part.is_empty());
+    let id = AttachmentId { network: part()?, container: part()?, ifname: part()? };
+    parts.next().is_none().then_some(id)
 }

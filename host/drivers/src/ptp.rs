@@ -10,6 +10,7 @@ use wharfinger_plan::{Action, Address, LinkRef, Others, Plan, Route, Step};
 
 use crate::draft::Draft;
 use crate::lease::{Family, Lease};
+use crate::read::Ipam;
 use crate::wire::{self, Ends, Wire};
 use crate::{Error, PlanError, read};
 
@@ -22,6 +23,7 @@ const SCOPE_HOST: u8 = 254;
 /// The configuration of `ptp`; the keys are the reference plugin's.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ptp {
+    ipam: Ipam,
     ip_masq: bool,
     mtu: Option<u32>,
     dns: Option<Dns>,
@@ -30,22 +32,29 @@ pub struct Ptp {
 impl Ptp {
     pub(crate) fn parse(fields: &Fields<'_>) -> Result<Self, Error> {
         read::refuse_near_misses(fields, KEYS)?;
-        if !read::has_ipam(fields)? {
-            let allowed = "an object with a type: ptp needs addresses";
-            return Err(fields.error("ipam", allowed).into());
-        }
+        let needed = || fields.error("ipam", "an object with a type: ptp needs addresses");
         Ok(Self {
+            ipam: read::ipam(fields)?.ok_or_else(needed)?,
             ip_masq: read::masquerade(fields)?,
             mtu: read::mtu(fields)?,
             dns: read::dns(fields)?,
         })
     }
 
-    pub(crate) fn plan(&self, id: &AttachmentId, answer: &Success) -> Result<Draft, PlanError> {
+    pub(crate) fn domain(&self) -> String {
+        self.ipam.domain.clone().unwrap_or_else(|| "host".to_owned())
+    }
+
+    pub(crate) fn plan(
+        &self,
+        id: &AttachmentId,
+        domain: &str,
+        answer: &Success,
+    ) -> Result<Draft, PlanError> {
         let lease = Lease::new(answer)?.with_dns(self.dns.as_ref());
         wire::carries(self.mtu, &lease)?;
         let pairs = lease.ips.iter().map(Pair::new).collect::<Result<Vec<_>, _>>()?;
-        let wire = Wire::new(id);
+        let wire = Wire::new(id, domain);
         let mut steps = wire::forwarding(&lease);
         steps.push(wire.veth(Ends { mtu: self.mtu, mac: None, port: None }, &lease));
         steps.push(wire.host_sysctl());

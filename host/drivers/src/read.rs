@@ -1,7 +1,8 @@
 //! What the drivers read alike out of a configuration.
 
+use wharfinger_cni::args::{POD_ARGS, refuse_unknown_args, wanted_mac};
 use wharfinger_cni::conf::{ConfError, Fields, PROTOCOL_KEYS};
-use wharfinger_cni::{Args, Dns};
+use wharfinger_cni::{Attach, Dns};
 use wharfinger_plan::Mac;
 
 use crate::Error;
@@ -39,52 +40,45 @@ pub(crate) fn masquerade(fields: &Fields<'_>) -> Result<bool, ConfError> {
     }
 }
 
-/// Whether `ipam` has a `type`; without one there is no delegation (spec section 5).
-pub(crate) fn has_ipam(fields: &Fields<'_>) -> Result<bool, ConfError> {
-    let Some(ipam) = fields.object("ipam")? else { return Ok(false) };
-    Ok(ipam.str("type")?.is_some_and(|name| !name.is_empty()))
+/// What drivers look at in `ipam`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Ipam {
+    /// `domain`: the address space, where a driver's own does not fit.
+    pub(crate) domain: Option<String>,
+}
+
+/// `ipam`, if it has a `type`; without one there is no delegation (spec section 5).
+pub(crate) fn ipam(fields: &Fields<'_>) -> Result<Option<Ipam>, ConfError> {
+    let Some(ipam) = fields.object("ipam")? else { return Ok(None) };
+    if ipam.str("type")?.is_none_or(str::is_empty) {
+        return Ok(None);
+    }
+    let domain = ipam.str("domain")?.map(str::to_owned);
+    if domain.as_deref().is_some_and(|domain| !is_domain(domain)) {
+        return Err(ipam.error("domain", "1 to 64 letters, digits, '.', '_', ':' or '-'"));
+    }
+    Ok(Some(Ipam { domain }))
+}
+
+/// One word, with a length that leaves room in a link's alias.
+fn is_domain(text: &str) -> bool {
+    let good = |byte: u8| byte.is_ascii_alphanumeric() || b"._:-".contains(&byte);
+    (1..=64).contains(&text.len()) && text.bytes().all(good)
 }
 
 /// `dns`, if any field of it is set.
 pub(crate) fn dns(fields: &Fields<'_>) -> Result<Option<Dns>, ConfError> {
-    let Some(fields) = fields.object("dns")? else { return Ok(None) };
-    let strings = |key| -> Result<Vec<String>, ConfError> {
-        Ok(fields.strings(key)?.unwrap_or_default().into_iter().map(str::to_owned).collect())
-    };
-    let dns = Dns {
-        nameservers: strings("nameservers")?,
-        domain: fields.str("domain")?.unwrap_or_default().to_owned(),
-        search: strings("search")?,
-        options: strings("options")?,
-    };
-    Ok(Some(dns).filter(|dns| !dns.is_empty()))
+    let dns = fields.object("dns")?.map(|fields| Dns::parse(&fields)).transpose()?;
+    Ok(dns.filter(|dns| !dns.is_empty()))
 }
 
-/// The container's link-layer address, by the first of the three routes that has one:
-/// `runtimeConfig.mac`, `args.cni.mac`, `MAC` of CNI_ARGS.
-pub(crate) fn mac(fields: &Fields<'_>, args: &Args) -> Result<Option<Mac>, Error> {
-    let runtime = fields.object("runtimeConfig")?;
-    let cni = match fields.object("args")? {
-        Some(args) => args.object("cni")?,
-        None => None,
-    };
-    for place in [runtime, cni].into_iter().flatten() {
-        if let Some(text) = place.str("mac")?.filter(|text| !text.is_empty()) {
-            let mac = parse_mac(text).ok_or_else(|| place.error("mac", MAC_FORM))?;
-            return Ok(Some(mac));
-        }
-    }
-    let arg = args.iter().rfind(|(key, value)| key == "MAC" && !value.is_empty());
-    arg.map(|(_, text)| parse_mac(text).ok_or_else(|| Error::BadMacArg(text.clone()))).transpose()
-}
-
-const MAC_FORM: &str = "the MAC address of one station, such as 02:00:0a:01:00:05";
-
-/// The kernel refuses group addresses and zero.
-fn parse_mac(text: &str) -> Option<Mac> {
-    let mac: Mac = text.parse().ok()?;
-    let [first, ..] = mac.0;
-    (first & 1 == 0 && mac.0 != [0; 6]).then_some(mac)
+/// The container's link-layer address, where one is asked for. Keys of CNI_ARGS that nobody
+/// knows are refused, as the reference does.
+pub(crate) fn mac(call: &Attach) -> Result<Option<Mac>, ConfError> {
+    let known = [&["IP", "GATEWAY", "MAC"], POD_ARGS].concat();
+    refuse_unknown_args(&call.args, &known)?;
+    // What is not a MAC address was refused there.
+    Ok(wanted_mac(call)?.and_then(|text| text.parse().ok()))
 }
 
 /// A name that the kernel takes for a link: 1 to 15 bytes, no `/`, `:` or white space, not `.`

@@ -16,14 +16,16 @@ const IPV6_MTU: u32 = 1280;
 /// A veth between host and container.
 pub(crate) struct Wire<'a> {
     pub(crate) id: &'a AttachmentId,
+    domain: &'a str,
     pub(crate) host: LinkRef,
     pub(crate) inside: LinkRef,
+    domain: String,
 }
 
 impl<'a> Wire<'a> {
-    pub(crate) fn new(id: &'a AttachmentId) -> Self {
+    pub(crate) fn new(id: &'a AttachmentId, domain: &'a str) -> Self {
         let host = LinkRef::host(names::host_link_name(id));
-        Self { id, host, inside: LinkRef::container(&id.ifname) }
+        Self { id, domain, host, inside: LinkRef::container(&id.ifname) }
     }
 
     /// The two ends. One MTU for both; the host's end is up at once, and has the alias.
@@ -35,7 +37,7 @@ impl<'a> Wire<'a> {
             kind: LinkKind::Veth { peer },
             mtu: ends.mtu,
             mac: Some(names::host_mac(self.id)),
-            alias: Some(names::alias(self.id, &lease.addresses())),
+            alias: Some(names::alias(self.id, self.domain, &lease.addresses())),
             port: ends.port,
             promisc: None,
             up: true,

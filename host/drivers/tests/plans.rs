@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use serde_json::{Map, Value};
-use wharfinger_cni::{AttachmentId, NetConf, Success, Version};
+use wharfinger_cni::{Attach, AttachmentId, NetConf, Success, Version};
 use wharfinger_drivers::{Conf, Facts, LinkFacts};
 use wharfinger_plan::LinkRef;
 
@@ -51,16 +51,25 @@ impl Case {
         let conf = NetConf { version, name: "pods".into(), plugin_type: "wharfinger".into(), raw };
         let id =
             AttachmentId { network: "pods".into(), container: "c1".into(), ifname: "eth0".into() };
+        let call = Attach {
+            id: id.clone(),
+            netns: None,
+            args: Vec::new(),
+            path: Vec::new(),
+            netns_override: false,
+            conf,
+            prev_result: None,
+        };
         let lease: Success = match self.lease.as_str() {
             "" => Success::default(),
             lease => serde_json::from_str(lease)?,
         };
         let facts = facts(&self.facts)?;
-        let conf = match Conf::parse(&driver, &conf, &Vec::new()) {
+        let conf = match Conf::parse(&driver, &call) {
             Ok(conf) => conf,
             Err(error) => return Ok(format!("# error\n{error}\n")),
         };
-        Ok(match conf.plan(&id, &lease, &facts) {
+        Ok(match conf.plan(&id, &conf.domain(), &lease, &facts) {
             Ok(draft) => {
                 let result = draft.result(&Facts::default(), "/run/netns/c1", None);
                 let result = serde_json::to_string_pretty(&result)?;
