@@ -9,7 +9,6 @@ use wharfinger_plan::{Action, Address, Link, LinkKind, LinkRef, Mac, Others, Pla
 
 use crate::draft::Draft;
 use crate::lease::{Family, Lease, not_itself};
-use crate::read::Ipam;
 use crate::wire::{self, Ends, Wire};
 use crate::{Error, Facts, PlanError, read};
 
@@ -52,7 +51,7 @@ pub struct Bridge {
     port_isolation: bool,
     container_up: bool,
     mac: Option<Mac>,
-    ipam: Option<Ipam>,
+    has_ipam: bool,
     dns: Option<Dns>,
 }
 
@@ -81,7 +80,7 @@ impl Bridge {
             port_isolation: read::switch(fields, "portIsolation")?,
             container_up: !read::switch(fields, "disableContainerInterface")?,
             mac,
-            ipam: read::ipam(fields)?,
+            has_ipam: read::has_ipam(fields)?,
             dns: read::dns(fields)?,
         })
     }
@@ -102,7 +101,7 @@ impl Bridge {
     }
 
     pub(crate) fn has_ipam(&self) -> bool {
-        self.ipam.is_some()
+        self.has_ipam
     }
 
     pub(crate) fn link(&self) -> LinkRef {
@@ -110,11 +109,7 @@ impl Bridge {
     }
 
     pub(crate) fn domain(&self) -> String {
-        match self.ipam.as_ref().and_then(|ipam| ipam.domain.clone()) {
-            Some(domain) => domain,
-            None if self.is_gateway => "host".to_owned(),
-            None => format!("bridge:{}", self.name),
-        }
+        if self.is_gateway { "host".to_owned() } else { format!("bridge:{}", self.name) }
     }
 
     pub(crate) fn check_facts(&self, id: &AttachmentId, facts: &Facts) -> Result<(), PlanError> {

@@ -66,12 +66,11 @@ impl Conf {
     }
 
     /// The address space in which an address has one owner: "host" where the host routes to it,
-    /// else the bridge's own. `ipam.domain` says otherwise.
+    /// else the bridge's own. What [`Conf::plan`] gets may be another, by `ipam.domain`.
     pub fn domain(&self) -> String {
         match self {
             Self::Bridge(bridge) => bridge.domain(),
-            Self::Ptp(ptp) => ptp.domain(),
-            Self::Loopback => "host".to_owned(),
+            Self::Ptp(_) | Self::Loopback => "host".to_owned(),
         }
     }
 

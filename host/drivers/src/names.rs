@@ -85,8 +85,8 @@ pub fn alias(id: &AttachmentId, domain: &str, addresses: &[IpNet]) -> String {
     alias
 }
 
-/// What an alias, or a rule's comment, tells; `None` for one that is not ours, and for one that
-/// has the digest of a long key only.
+/// What an alias tells; `None` for one that is not ours, and for one that has the digest of a long
+/// key only.
 pub fn parse_alias(alias: &str) -> Option<Alias> {
     let mut words = alias.split(' ');
     let id = parse_key(words.next()?)?;
@@ -95,7 +95,8 @@ pub fn parse_alias(alias: &str) -> Option<Alias> {
     Some(Alias { id, domain, addresses })
 }
 
-fn parse_key(word: &str) -> Option<AttachmentId> {
+/// The id that a key has; `None` for what is no key, or the digest of one.
+pub fn parse_key(word: &str) -> Option<AttachmentId> {
     let mut parts = word.split('/').map(str::to_owned);
     let mut part = || parts.next().filter(|part| !part.is_empty());
     let id = AttachmentId { network: part()?, container: part()?, ifname: part()? };

@@ -10,7 +10,6 @@ use wharfinger_plan::{Action, Address, LinkRef, Others, Plan, Route, Step};
 
 use crate::draft::Draft;
 use crate::lease::{Family, Lease};
-use crate::read::Ipam;
 use crate::wire::{self, Ends, Wire};
 use crate::{Error, PlanError, read};
 
@@ -23,7 +22,6 @@ const SCOPE_HOST: u8 = 254;
 /// The configuration of `ptp`; the keys are the reference plugin's.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ptp {
-    ipam: Ipam,
     ip_masq: bool,
     mtu: Option<u32>,
     dns: Option<Dns>,
@@ -32,17 +30,15 @@ pub struct Ptp {
 impl Ptp {
     pub(crate) fn parse(fields: &Fields<'_>) -> Result<Self, Error> {
         read::refuse_near_misses(fields, KEYS)?;
-        let needed = || fields.error("ipam", "an object with a type: ptp needs addresses");
+        if !read::has_ipam(fields)? {
+            let allowed = "an object with a type: ptp needs addresses";
+            return Err(fields.error("ipam", allowed).into());
+        }
         Ok(Self {
-            ipam: read::ipam(fields)?.ok_or_else(needed)?,
             ip_masq: read::masquerade(fields)?,
             mtu: read::mtu(fields)?,
             dns: read::dns(fields)?,
         })
-    }
-
-    pub(crate) fn domain(&self) -> String {
-        self.ipam.domain.clone().unwrap_or_else(|| "host".to_owned())
     }
 
     pub(crate) fn plan(

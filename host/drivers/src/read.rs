@@ -40,30 +40,10 @@ pub(crate) fn masquerade(fields: &Fields<'_>) -> Result<bool, ConfError> {
     }
 }
 
-/// What drivers look at in `ipam`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Ipam {
-    /// `domain`: the address space, where a driver's own does not fit.
-    pub(crate) domain: Option<String>,
-}
-
-/// `ipam`, if it has a `type`; without one there is no delegation (spec section 5).
-pub(crate) fn ipam(fields: &Fields<'_>) -> Result<Option<Ipam>, ConfError> {
-    let Some(ipam) = fields.object("ipam")? else { return Ok(None) };
-    if ipam.str("type")?.is_none_or(str::is_empty) {
-        return Ok(None);
-    }
-    let domain = ipam.str("domain")?.map(str::to_owned);
-    if domain.as_deref().is_some_and(|domain| !is_domain(domain)) {
-        return Err(ipam.error("domain", "1 to 64 letters, digits, '.', '_', ':' or '-'"));
-    }
-    Ok(Some(Ipam { domain }))
-}
-
-/// One word, with a length that leaves room in a link's alias.
-fn is_domain(text: &str) -> bool {
-    let good = |byte: u8| byte.is_ascii_alphanumeric() || b"._:-".contains(&byte);
-    (1..=64).contains(&text.len()) && text.bytes().all(good)
+/// Whether `ipam` has a `type`; without one there is no delegation (spec section 5).
+pub(crate) fn has_ipam(fields: &Fields<'_>) -> Result<bool, ConfError> {
+    let Some(ipam) = fields.object("ipam")? else { return Ok(false) };
+    Ok(ipam.str("type")?.is_some_and(|name| !name.is_empty()))
 }
 
 /// `dns`, if any field of it is set.

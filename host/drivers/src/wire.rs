@@ -19,7 +19,6 @@ pub(crate) struct Wire<'a> {
     domain: &'a str,
     pub(crate) host: LinkRef,
     pub(crate) inside: LinkRef,
-    domain: String,
 }
 
 impl<'a> Wire<'a> {
