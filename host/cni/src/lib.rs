@@ -20,7 +20,7 @@ mod version;
 
 pub use error::{CniError, code};
 pub use result::{Dns, Interface, Ip, Route, Success};
-pub use run::{Io, run};
+pub use run::{Io, render_error, run};
 pub use runtime_config::{Bandwidth, IpRange, PortMapping, Protocol, RuntimeConfig};
 pub use vars::Env;
 pub use verb::{UnknownVerb, Verb};

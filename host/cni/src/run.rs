@@ -213,8 +213,8 @@ fn nothing(done: Result<Result<(), CniError>, CniError>) -> Result<Reply, CniErr
     done?.map(|()| Reply::Nothing)
 }
 
-/// The object that says what a failure was.
-pub(crate) fn render_error(version: Version, error: &CniError) -> Value {
+/// The object that says what a failure was: all four members always, `msg` in one line.
+pub fn render_error(version: Version, error: &CniError) -> Value {
     json!({
         "cniVersion": version.as_str(),
         "code": error.code,
