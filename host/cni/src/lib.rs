@@ -1,8 +1,9 @@
 //! The CNI protocol for a plugin: configuration in, result or error out, for every released
 //! version from 0.1.0 to 1.1.0.
 //!
-//! Pure: the process boundary is a pair of small traits, so all of it runs in memory. It must never
-//! read the environment, the clock or a file itself. Start reading at [`Plugin`].
+//! Pure: the process boundary is two small traits and three streams, so all of it runs in memory.
+//! It must never read the environment, the clock or a file itself. Start reading at [`Plugin`],
+//! then [`run`]; the README has a whole plugin.
 #![forbid(unsafe_code)]
 
 pub mod args;
@@ -129,3 +130,8 @@ pub trait Plugin {
     /// GC. An absent or null list came as an empty one.
     fn gc(&self, call: &Node, valid: &[ValidAttachment]) -> Result<(), CniError>;
 }
+
+/// The README's examples are tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -1,6 +1,7 @@
 //! Rows D1, D2, D4 and A8 as far as the protocol can hold them: exactly one JSON object or
 //! silence whatever happens, written in one piece; errors that a person can read; no verb that
 //! succeeds for want of code.
+#![allow(clippy::panic, reason = "on purpose")]
 mod common;
 
 use common::{Answer, Broken, Call, OWN_NETNS, Recorder, conf, dual_stack, quiet_panics, run_into};
