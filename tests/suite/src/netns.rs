@@ -26,6 +26,16 @@ impl Netns {
         made
     }
 
+    /// The one that the tests run in: for what needs no root.
+    pub(crate) fn own() -> Self {
+        Self { name: String::new(), kept: false }
+    }
+
+    /// Whether it is the one that the tests run in.
+    pub(crate) fn is_own(&self) -> bool {
+        self.name.is_empty()
+    }
+
     /// Its path, as `CNI_NETNS` wants it.
     pub fn path(&self) -> String {
         format!("/run/netns/{}", self.name)

@@ -50,12 +50,23 @@ impl World {
     #[track_caller]
     pub fn new() -> Self {
         need_root();
+        Self::on(Netns::new("host"))
+    }
+
+    /// A fresh one without namespaces, so without containers: for what needs no root.
+    #[track_caller]
+    pub fn without_namespaces() -> Self {
+        Self::on(Netns::own())
+    }
+
+    #[track_caller]
+    fn on(host: Netns) -> Self {
         let dir = match tempfile::Builder::new().prefix("wharfinger-test-").tempdir() {
             Ok(dir) => dir,
             Err(error) => panic!("a temporary directory: {error}"),
         };
         let world = Self {
-            host: Netns::new("host"),
+            host,
             subject: Subject::current(),
             dir,
             boot_id: None,
@@ -128,6 +139,9 @@ impl World {
     /// The words that bring a program onto this machine: its namespace, and its boot id where
     /// it was "rebooted".
     pub(crate) fn enter(&self) -> Vec<String> {
+        if self.host.is_own() {
+            return Vec::new();
+        }
         let net = format!("--net={}", self.host.path());
         let mut words = vec!["nsenter".to_owned(), net];
         if let Some(file) = &self.boot_id {

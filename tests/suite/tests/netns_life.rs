@@ -1,4 +1,5 @@
 //! The life of an attachment, driver by driver: ADD, CHECK, traffic, DEL, and nothing left.
+#![allow(clippy::expect_used, clippy::panic, reason = "a failed expectation is a failed test")]
 
 use serde_json::{Value, json};
 use wharfinger_suite::{Attached, Netns, World, strings};

@@ -1,0 +1,158 @@
+//! GC: what the caller lists is valid, and nothing else of this network is.
+#![allow(clippy::expect_used, clippy::panic, reason = "a failed expectation is a failed test")]
+
+use serde_json::{Value, json};
+use wharfinger_suite::{Attached, World, merge};
+
+fn conf(world: &World) -> Value {
+    world.conf("bridge", &json!({ "ipMasq": true }))
+}
+
+/// The configuration of a GC with this list under the key of the text, and of libcni's other one.
+fn gc(world: &World, conf: &Value, list: Option<&Value>) {
+    let mut conf = conf.clone();
+    if let Some(list) = list {
+        let keys = conf.as_object_mut().expect("an object");
+        keys.insert("cni.dev/valid-attachments".to_owned(), list.clone());
+        keys.insert("cni.dev/attachments".to_owned(), list.clone());
+    }
+    assert_eq!(world.call("GC", &conf).ok(), Value::Null);
+}
+
+fn entry(one: &Attached<'_>) -> Value {
+    json!({ "containerID": one.container.id, "ifname": "eth0" })
+}
+
+#[test]
+#[ignore = "needs root: ring netns"]
+fn pain_a8_what_is_listed_stays() {
+    let world = World::new();
+    let conf = conf(&world);
+    let (kept, gone) = (world.attach(&conf), world.attach(&conf));
+    gc(&world, &conf, Some(&json!([entry(&kept)])));
+    kept.check();
+    assert_eq!(world.ledger().len(), 1);
+    assert!(gone.container.ns.links().iter().all(|link| link.name != "eth0"));
+    assert!(!world.rules().contains(&gone.v4()));
+    gone.del();
+    kept.del();
+    world.assert_nothing_left();
+}
+
+#[test]
+#[ignore = "needs root: ring netns"]
+fn pain_a8_an_absent_null_or_empty_list_keeps_none() {
+    let world = World::new();
+    let conf = conf(&world);
+    for list in [None, Some(Value::Null), Some(json!([]))] {
+        let mut one = world.attach(&conf);
+        let two = world.attach(&conf);
+        one.container.ns.delete();
+        gc(&world, &conf, list.as_ref());
+        world.assert_nothing_left();
+        two.del();
+    }
+}
+
+#[test]
+#[ignore = "needs root: ring netns"]
+fn another_network_is_untouched() {
+    let world = World::new();
+    let conf = conf(&world);
+    let more = json!({ "name": "other", "bridge": "cni1", "ipam": world.ipam(&["10.2.0.0/16"]) });
+    let other = world.conf("bridge", &more);
+    let (mine, theirs) = (world.attach(&conf), world.attach(&other));
+    gc(&world, &conf, Some(&json!([])));
+    theirs.check();
+    assert_eq!(world.ledger().len(), 1);
+    gc(&world, &conf, Some(&json!([{ "containerID": "unknown", "ifname": "eth0" }])));
+    theirs.check();
+    mine.del();
+    theirs.del();
+    world.assert_nothing_left();
+}
+
+#[test]
+#[ignore = "needs root: ring netns"]
+fn another_interface_is_another_attachment() {
+    let world = World::new();
+    let conf = conf(&world);
+    let one = world.attach(&conf);
+    gc(&world, &conf, Some(&json!([{ "containerID": one.container.id, "ifname": "net1" }])));
+    world.assert_nothing_left();
+}
+
+/// Two runtimes share a network, each knows half of it.
+#[test]
+#[ignore = "needs root: ring netns"]
+fn pain_a9_dead_only() {
+    let world = World::new();
+    let file = world.write("etc/config.toml", "gc = \"dead-only\"\n");
+    let conf = conf(&world);
+    let (mine, theirs, mut dead) = (world.attach(&conf), world.attach(&conf), world.attach(&conf));
+    dead.container.ns.delete();
+    gc(&world, &conf, Some(&json!([entry(&mine)])));
+    mine.check();
+    theirs.check();
+    assert_eq!(world.ledger().len(), 2, "the dead one is gone");
+    assert!(!world.rules().contains(&dead.v4()));
+    std::fs::remove_file(file).expect("removed");
+    gc(&world, &conf, Some(&json!([entry(&mine)])));
+    assert_eq!(world.ledger().len(), 1);
+    theirs.del();
+    mine.del();
+    world.assert_nothing_left();
+}
+
+/// An ADD that begins after a GC began is never its victim.
+#[test]
+#[ignore = "needs root: ring netns"]
+fn pain_b1_born_during_a_collection() {
+    let world = World::new();
+    let conf = conf(&world);
+    let old: Vec<Attached<'_>> = (0..12).map(|_| world.attach(&conf)).collect();
+    let list = json!({ "cni.dev/valid-attachments": [] });
+    let mut collect = conf.clone();
+    merge(&mut collect, &list);
+    let call = world.call("GC", &collect);
+    let child = call.start();
+    // A dozen attachments are undone one by one; the first to go shows that it began.
+    let first = old.first().expect("one");
+    while old.iter().all(|one| one.container.ns.links().iter().any(|l| l.name == "eth0")) {
+        assert!(world.ledger().len() <= 12);
+    }
+    let born: Vec<Attached<'_>> = (0..3).map(|_| world.attach(&conf)).collect();
+    assert_eq!(call.finish(child).ok(), Value::Null);
+    for one in &born {
+        one.check();
+        one.del();
+    }
+    first.del();
+    world.assert_nothing_left();
+}
+
+/// An unimplemented verb is an error; the five that there are do their work for every driver.
+#[test]
+#[ignore = "needs root: ring netns"]
+fn pain_a8_every_verb_for_every_driver() {
+    let world = World::new();
+    for driver in ["bridge", "ptp", "loopback"] {
+        let conf = world.conf(driver, &json!({}));
+        let container = world.container();
+        let ifname = if driver == "loopback" { "lo" } else { "eth0" };
+        let call = |verb: &str, conf: &Value| {
+            world.call(verb, conf).of(&container).env("CNI_IFNAME", ifname)
+        };
+        let result = call("ADD", &conf).ok();
+        let mut with_result = conf.clone();
+        merge(&mut with_result, &json!({ "prevResult": result }));
+        assert_eq!(call("CHECK", &with_result).ok(), Value::Null);
+        assert_eq!(world.call("STATUS", &conf).ok(), Value::Null);
+        let version = world.call("VERSION", &json!({ "cniVersion": "1.1.0" })).ok();
+        assert!(version.get("supportedVersions").is_some(), "{version}");
+        assert_eq!(call("UPDATE", &with_result).fails().code, 4);
+        assert_eq!(world.call("GC", &conf).ok(), Value::Null);
+        world.assert_nothing_left();
+        assert_eq!(call("DEL", &with_result).ok(), Value::Null);
+    }
+}
