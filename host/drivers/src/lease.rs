@@ -1,5 +1,6 @@
 //! What IPAM answered, checked as far as plans rely on it: somebody else wrote it.
 
+use std::collections::HashSet;
 use std::net::IpAddr;
 
 use ipnet::IpNet;
@@ -25,6 +26,7 @@ impl Lease {
             return Err(PlanError::NoAddress);
         }
         answer.ips.iter().try_for_each(check_ip)?;
+        check_distinct(&answer.ips)?;
         answer.routes.iter().try_for_each(check_route)?;
         let Success { ips, routes, dns, .. } = answer.clone();
         Ok(Self { ips, routes, dns })
@@ -71,12 +73,25 @@ impl Family {
 }
 
 fn check_ip(ip: &Ip) -> Result<(), PlanError> {
-    let Some(gateway) = ip.gateway else { return Ok(()) };
     let address = ip.address;
+    let host = address.addr();
+    if host.is_unspecified() || host.is_multicast() || host.is_loopback() {
+        let what = format!("{address}, which is not an address of one container");
+        return Err(PlanError::BadLease { what });
+    }
+    let Some(gateway) = ip.gateway else { return Ok(()) };
     if Family::of(gateway) != Family::of(address.addr()) {
         return Err(PlanError::BadLease { what: format!("gateway {gateway} for {address}") });
     }
     not_itself(address, gateway)
+}
+
+fn check_distinct(ips: &[Ip]) -> Result<(), PlanError> {
+    let mut seen = HashSet::new();
+    match ips.iter().find(|ip| !seen.insert(ip.address.addr())) {
+        Some(twice) => Err(PlanError::BadLease { what: format!("{} twice", twice.address) }),
+        None => Ok(()),
+    }
 }
 
 /// A container cannot be its own gateway.
