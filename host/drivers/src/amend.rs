@@ -101,7 +101,8 @@ pub fn leftovers(id: &AttachmentId, prev: Option<&Success>) -> Plan {
         link: LinkRef::host(names::host_link_name(id)),
         kind: LinkKind::Veth { peer },
         mtu: None,
-        mac: None,
+        // By which it is known where its maker was killed before it had its alias.
+        mac: Some(names::host_mac(id)),
         alias: Some(names::key(id)),
         port: None,
         promisc: None,

@@ -117,6 +117,7 @@ fn req_34_leftovers_need_no_record_and_no_prev_result() {
     let Action::Link(link) = &plan.steps[0].action else { panic!("{plan}") };
     assert_eq!(link.link, LinkRef::host(host_link_name(&id)));
     assert_eq!(link.alias.as_deref(), Some("pods/c1/eth0"));
+    assert!(link.mac.is_some(), "one that was made and not yet named is known by its MAC");
     assert!(matches!(&link.kind, LinkKind::Veth { peer } if peer.link.name == "eth0"));
 }
 
