@@ -4,8 +4,22 @@
 //! switches a thread back from a namespace, and never leaves half a plan behind. Start reading
 //! at [`Kernel`], then `netlink`, the implementation for Linux; `mem` is the double for tests.
 
+mod address;
+mod apply;
+mod link;
+mod masquerade;
 pub mod mem;
+pub mod netlink;
+mod netns;
+mod nft;
+mod route;
+mod session;
+mod socket;
 mod steps;
+mod survey;
+mod sysctl;
+mod undo;
+mod verify;
 
 use std::path::Path;
 
@@ -17,7 +31,7 @@ pub struct Netns {
     /// Unlike an inode number, never given again in a running kernel (`SO_NETNS_COOKIE`).
     pub cookie: u64,
     /// None in the double for tests.
-    fd: Option<std::os::fd::OwnedFd>,
+    inside: Option<netns::Inside>,
 }
 
 /// What is at a path that is to be a network namespace.
@@ -133,6 +147,27 @@ pub enum Error {
         /// What failed in undoing the steps before it.
         undoing: Vec<Error>,
     },
+}
+
+impl Error {
+    /// The kernel's error number, where it was the kernel that refused.
+    pub fn errno(&self) -> Option<i32> {
+        match self {
+            Self::Refused { source, .. } => socket::errno_of(source),
+            Self::Differs { .. } => None,
+            Self::Step { source, .. } => source.errno(),
+        }
+    }
+}
+
+/// A refusal of the kernel's, with what it was about.
+pub(crate) fn refused(
+    operation: &'static str,
+    object: impl Into<String>,
+    refusal: impl Into<socket::Refusal>,
+) -> Error {
+    let source = refusal.into().into_io();
+    Error::Refused { operation, object: object.into(), source }
 }
 
 /// The failures of undoing, as an addition to the failure that led to it.

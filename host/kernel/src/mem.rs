@@ -196,7 +196,7 @@ impl MemKernel {
 impl Kernel for MemKernel {
     fn netns(&self, path: &Path) -> Result<AtPath, Error> {
         let cookie = self.state().paths.get(path).copied();
-        Ok(cookie.map_or(AtPath::Gone, |cookie| AtPath::Netns(Netns { cookie, fd: None })))
+        Ok(cookie.map_or(AtPath::Gone, |cookie| AtPath::Netns(Netns { cookie, inside: None })))
     }
 
     fn host_cookie(&self) -> Result<u64, Error> {
@@ -253,7 +253,7 @@ impl Kernel for MemKernel {
         let mut drifts = Vec::new();
         for (number, step) in plan.steps.iter().enumerate() {
             for found in state.differences(&step.action, netns.cookie) {
-                drifts.push(Drift { step: number, object: step.action.to_string(), found });
+                drifts.push(Drift { step: number, object: steps::object(&step.action), found });
             }
         }
         Ok(drifts)

@@ -55,3 +55,15 @@ pub(crate) fn ends(link: &Link) -> impl Iterator<Item = &LinkRef> {
     };
     std::iter::once(&link.link).chain(peer)
 }
+
+/// What a step is about, for people.
+pub(crate) fn object(action: &Action) -> String {
+    match action {
+        Action::Link(link) => format!("link {}", link.link),
+        Action::Up { link } => format!("link {link}"),
+        Action::Address(address) => format!("address {} dev {}", address.address, address.link),
+        Action::Route(route) => format!("route {} dev {}", route.destination, route.link),
+        Action::Sysctl(sysctl) => format!("sysctl {}", sysctl.key),
+        Action::Masquerade(masquerade) => format!("masquerade {}", masquerade.address),
+    }
+}

@@ -1,0 +1,369 @@
+//! Applying a plan: each step makes sure of one thing, in order.
+//!
+//! What is there already with the same parameters is fine, whoever made it; with others it is
+//! an error that names both. On a failure, what this call made for its attachment is undone.
+//! Start reading at [`apply`].
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+use wharfinger_plan::{
+    Action, Address, Link, LinkKind, LinkRef, Mac, Masquerade, Others, Owner, Peer, Place, Plan,
+    Route, Step, Sysctl,
+};
+
+use crate::link::Found;
+use crate::session::Session;
+use crate::socket::Refusal;
+use crate::{
+    Error, LinkFacts, address, link, masquerade, netns, refused, route, steps, sysctl, undo,
+};
+
+/// How long a port may take to forward, and the first pause between two looks.
+const PORT_WITHIN: Duration = Duration::from_secs(2);
+const FIRST_PAUSE: Duration = Duration::from_micros(200);
+
+/// Makes everything so; answers what the plan's links are like.
+pub(crate) fn apply(session: &mut Session<'_>, plan: &Plan) -> Result<Vec<LinkFacts>, Error> {
+    let mut made = Plan { format: plan.format, steps: Vec::new() };
+    let done = make_all(session, plan, &mut made);
+    done.map_err(|(step, source)| {
+        let undoing = undo::undo(session, &made, true);
+        Error::Step { step, source: Box::new(source), undoing }
+    })
+}
+
+/// The steps, then a look at what came of them. The failure tells of which step it is.
+fn make_all(
+    session: &mut Session<'_>,
+    plan: &Plan,
+    made: &mut Plan,
+) -> Result<Vec<LinkFacts>, (usize, Error)> {
+    let mut rest = plan.steps.as_slice();
+    while let [first, behind @ ..] = rest {
+        let number = plan.steps.len() - rest.len();
+        let group = sysctls(rest);
+        if group.is_empty() {
+            if one(session, first).map_err(|error| (number, error))?
+                && first.owner == Owner::Attachment
+            {
+                made.steps.push(first.clone());
+            }
+            rest = behind;
+        } else {
+            set(session, first.place(), &group).map_err(|(at, error)| (number + at, error))?;
+            rest = rest.get(group.len()..).unwrap_or_default();
+        }
+    }
+    let last = plan.steps.len().saturating_sub(1);
+    await_ports(session, plan).map_err(|error| (last, error))?;
+    all_facts(session, plan).map_err(|error| (last, error))
+}
+
+/// The kernel parameters of one place with which these steps begin: entering a namespace once
+/// serves them all.
+fn sysctls(steps: &[Step]) -> Vec<&Sysctl> {
+    let place = steps.first().map(Step::place);
+    let of_step = |step: &'_ Step| match &step.action {
+        Action::Sysctl(_) => Some(step.place()) == place,
+        _ => false,
+    };
+    let group = steps.iter().take_while(|step| of_step(step));
+    group
+        .filter_map(
+            |step| if let Action::Sysctl(sysctl) = &step.action { Some(sysctl) } else { None },
+        )
+        .collect()
+}
+
+/// Carries out one step; answers whether it was not so before.
+fn one(session: &mut Session<'_>, step: &Step) -> Result<bool, Error> {
+    match &step.action {
+        Action::Link(link) => ensure_link(session, link),
+        Action::Up { link } => {
+            let index = session.index(link)?;
+            let done = link::set_up(session.route(link.place)?, index);
+            done.map(|()| true).map_err(|e| refused("set up", format!("link {link}"), e))
+        }
+        Action::Address(address) => ensure_address(session, address),
+        Action::Route(route) => ensure_route(session, route),
+        Action::Masquerade(wanted) => ensure_masquerade(session, wanted),
+        // Handled in groups.
+        Action::Sysctl(_) => Ok(false),
+    }
+}
+
+fn ensure_masquerade(session: &mut Session<'_>, wanted: &Masquerade) -> Result<bool, Error> {
+    masquerade::add(session.netfilter()?, wanted)
+}
+
+fn set(session: &Session<'_>, place: Place, sysctls: &[&Sysctl]) -> Result<(), (usize, Error)> {
+    let done = session.with_sysctls(place, sysctls, sysctl::ensure);
+    let done: Vec<io::Result<bool>> = done.map_err(|error| (0, error))?;
+    for (number, (sysctl, done)) in sysctls.iter().zip(done).enumerate() {
+        match done {
+            Err(error) if !sysctl.optional => {
+                let object = format!("sysctl {} to {}", sysctl.key, sysctl.value);
+                return Err((number, refused("set", object, error)));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+fn ensure_link(session: &mut Session<'_>, link: &Link) -> Result<bool, Error> {
+    match &link.kind {
+        LinkKind::Veth { peer } => add_veth(session, link, peer).map(|()| true),
+        LinkKind::Bridge => match session.find(&link.link)? {
+            Some(found) => adopt(session, link, &found).map(|()| false),
+            None => add_bridge(session, link),
+        },
+        LinkKind::Existing => {
+            let found = session.get(&link.link)?;
+            adopt(session, link, &found).map(|()| false)
+        }
+    }
+}
+
+fn add_bridge(session: &mut Session<'_>, link: &Link) -> Result<bool, Error> {
+    let mac = match link.mac {
+        Some(mac) => mac,
+        None => random_mac().map_err(|error| refused("choose", "a MAC address", error))?,
+    };
+    match link::create_bridge(session.route(link.link.place)?, link, mac) {
+        Ok(()) => {
+            let found = session.get(&link.link)?;
+            finish(session, link, &found).map(|()| true)
+        }
+        // Another process was faster.
+        Err(Refusal { errno: libc::EEXIST, .. }) => {
+            let found = session.get(&link.link)?;
+            adopt(session, link, &found).map(|()| false)
+        }
+        Err(refusal) => Err(refused("add", format!("link {}", link.link), refusal)),
+    }
+}
+
+/// An address of the administrator's own making, for one link (IEEE 802, bits 0 and 1).
+fn random_mac() -> io::Result<Mac> {
+    let mut octets = [0_u8; 6];
+    // SAFETY: octets is writable for its whole length.
+    let got = unsafe { libc::getrandom(octets.as_mut_ptr().cast(), octets.len(), 0) };
+    if usize::try_from(got) != Ok(octets.len()) {
+        return Err(io::Error::last_os_error());
+    }
+    octets[0] = (octets[0] & 0xfc) | 0x02;
+    Ok(Mac(octets))
+}
+
+/// A link that is there already: it has to fit, and what is free to be set is set.
+fn adopt(session: &mut Session<'_>, link: &Link, found: &Found) -> Result<(), Error> {
+    if let Some((what, found, wanted)) = misfits(found, link).into_iter().next() {
+        return Err(Error::Differs { object: format!("link {}", link.link), what, found, wanted });
+    }
+    let promisc = link.promisc == Some(true) && !found.promisc;
+    if promisc || (link.up && !found.up) {
+        let socket = session.route(link.link.place)?;
+        link::set_wanted_flags(socket, found.index, link)
+            .map_err(|refusal| refused("set", format!("link {}", link.link), refusal))?;
+    }
+    let bridge = link.port.as_ref().map(|port| &port.bridge);
+    if let Some(bridge) = bridge {
+        let master = master(session, link, bridge)?;
+        if found.master != Some(master) {
+            link::set_master(session.route(link.link.place)?, found.index, master)
+                .map_err(|refusal| refused("set", format!("master of {}", link.link), refusal))?;
+        }
+    }
+    finish(session, link, found)
+}
+
+/// What of a link cannot be changed under the feet of those who use it: (what, found, wanted).
+pub(crate) fn misfits(found: &Found, wanted: &Link) -> Vec<(&'static str, String, String)> {
+    let mut all = Vec::new();
+    let mut compare = |what, found: String, wanted: Option<String>| {
+        if let Some(wanted) = wanted.filter(|wanted| *wanted != found) {
+            all.push((what, found, wanted));
+        }
+    };
+    let kind = link::kind_name(&wanted.kind).map(str::to_owned);
+    let found_kind = if found.kind.is_empty() { "none" } else { &found.kind };
+    compare("kind", found_kind.to_owned(), kind);
+    compare("mtu", found.mtu.to_string(), wanted.mtu.map(|mtu| mtu.to_string()));
+    let mac = found.mac.map_or_else(|| "none".to_owned(), |mac| mac.to_string());
+    compare("mac", mac, wanted.mac.map(|mac| mac.to_string()));
+    let promisc = wanted.promisc.filter(|wanted| !wanted).map(|wanted| wanted.to_string());
+    compare("promisc", found.promisc.to_string(), promisc);
+    all
+}
+
+/// Sets the alias and the port's flags, where they are wanted and not so.
+fn finish(session: &mut Session<'_>, link: &Link, found: &Found) -> Result<(), Error> {
+    let alias = link.alias.as_deref().filter(|alias| found.alias.as_deref() != Some(*alias));
+    let port = link.port.as_ref();
+    let port = port.filter(|p| (p.hairpin, p.isolated) != (found.hairpin, found.isolated));
+    if alias.is_none() && port.is_none() {
+        return Ok(());
+    }
+    link::set_after(session.route(link.link.place)?, found.index, alias, port).map_err(|refusal| {
+        refused("set", format!("alias and flags of link {}", link.link), refusal)
+    })
+}
+
+/// The index of the bridge that a link is to be a port of.
+fn master(session: &mut Session<'_>, link: &Link, bridge: &str) -> Result<u32, Error> {
+    session.index(&LinkRef { place: link.link.place, name: bridge.to_owned() })
+}
+
+/// Makes both ends in one request; neither may be there before. The kernel takes the alias and
+/// the port's flags only afterwards.
+fn add_veth(session: &mut Session<'_>, link: &Link, peer: &Peer) -> Result<(), Error> {
+    let port = link.port.as_ref().map(|port| port.bridge.clone());
+    let master = port.map(|bridge| master(session, link, &bridge)).transpose()?;
+    let own: Option<OwnedFd>;
+    let peer_netns = match (link.link.place, peer.link.place) {
+        (Place::Host, Place::Container) => Some(session.inside()?.as_fd()),
+        (Place::Container, Place::Host) => {
+            own = Some(netns::own().map_err(|e| refused("open", "the own namespace", e))?);
+            own.as_ref().map(AsFd::as_fd)
+        }
+        _ => None,
+    };
+    let socket = session.route(link.link.place)?;
+    if let Err(refusal) = link::create_veth(socket, link, peer, peer_netns, master) {
+        return Err(refused_veth(session, link, peer, refusal));
+    }
+    let found = session.get(&link.link)?;
+    let done = finish(session, link, &found);
+    if done.is_err() {
+        // The request's own failure is told, not that of cleaning up after it.
+        let _ = link::remove(session.route(link.link.place)?, found.index);
+    }
+    done
+}
+
+/// The kernel does not tell which of the two names is taken.
+fn refused_veth(session: &mut Session<'_>, link: &Link, peer: &Peer, refusal: Refusal) -> Error {
+    let is_taken = refusal.errno == libc::EEXIST;
+    let peer_is = is_taken && session.find(&peer.link).is_ok_and(|found| found.is_some());
+    let end = if peer_is { &peer.link } else { &link.link };
+    refused("add", format!("link {end}"), refusal)
+}
+
+fn ensure_address(session: &mut Session<'_>, wanted: &Address) -> Result<bool, Error> {
+    let index = session.index(&wanted.link)?;
+    let object = || steps::object(&Action::Address(wanted.clone()));
+    if wanted.others != Others::Keep {
+        let there = session.addresses(&wanted.link, index)?;
+        make_room(session, wanted, index, &there)?;
+        if there.contains(&wanted.address) {
+            return Ok(false);
+        }
+    }
+    match address::add(session.route(wanted.link.place)?, index, wanted) {
+        Ok(()) => Ok(true),
+        Err(refusal) if refusal.errno == libc::EEXIST => {
+            let there = session.addresses(&wanted.link, index)?;
+            let found = there.iter().find(|found| found.addr() == wanted.address.addr());
+            match found {
+                Some(found) if *found == wanted.address => Ok(false),
+                Some(found) => Err(Error::Differs {
+                    object: object(),
+                    what: "prefix length",
+                    found: found.prefix_len().to_string(),
+                    wanted: wanted.address.prefix_len().to_string(),
+                }),
+                None => Err(refused("add", object(), refusal)),
+            }
+        }
+        Err(refusal) => Err(refused("add", object(), refusal)),
+    }
+}
+
+/// Does with other addresses as the step says.
+fn make_room(
+    session: &mut Session<'_>,
+    wanted: &Address,
+    index: u32,
+    there: &[ipnet::IpNet],
+) -> Result<(), Error> {
+    for other in there.iter().filter(|other| address::is_other(**other, wanted.address)) {
+        if wanted.others == Others::Refuse {
+            return Err(Error::Differs {
+                object: format!("link {}", wanted.link),
+                what: "address",
+                found: other.to_string(),
+                wanted: wanted.address.to_string(),
+            });
+        }
+        let object = format!("address {other} dev {}", wanted.link);
+        address::remove(session.route(wanted.link.place)?, index, *other)
+            .map_err(|refusal| refused("remove", object, refusal))?;
+    }
+    Ok(())
+}
+
+fn ensure_route(session: &mut Session<'_>, wanted: &Route) -> Result<bool, Error> {
+    let index = session.index(&wanted.link)?;
+    let object = || steps::object(&Action::Route(wanted.clone()));
+    let socket = session.route(wanted.link.place)?;
+    match route::add(socket, index, wanted) {
+        Ok(()) => Ok(true),
+        Err(refusal) if refusal.errno == libc::EEXIST => {
+            let rivals = route::rivals(socket, wanted);
+            let rivals = rivals.map_err(|refusal| refused("look up", object(), refusal))?;
+            if rivals.iter().any(|found| route::is(found, index, wanted)) {
+                return Ok(false);
+            }
+            let Some(rival) = rivals.first() else { return Err(refused("add", object(), refusal)) };
+            Err(Error::Differs {
+                object: object(),
+                what: "route",
+                found: rival.to_string(),
+                wanted: wanted.to_string(),
+            })
+        }
+        Err(refusal) => Err(refused("add", object(), refusal)),
+    }
+}
+
+/// Waits until the ports whose other ends were set up forward. By then they do: looking makes
+/// the kernel catch up (Linux 6.10), and before that it takes well below a millisecond.
+fn await_ports(session: &mut Session<'_>, plan: &Plan) -> Result<(), Error> {
+    let until = Instant::now() + PORT_WITHIN;
+    for port in ports_with_live_peers(plan) {
+        let mut pause = FIRST_PAUSE;
+        while !session.get(port)?.passes() {
+            if Instant::now() > until {
+                let object = format!("link {port}");
+                return Err(refused("wait for", object, Refusal::of(libc::ETIMEDOUT)));
+            }
+            std::thread::sleep(pause);
+            pause *= 2;
+        }
+    }
+    Ok(())
+}
+
+/// Ports of bridges whose peers the plan sets up.
+fn ports_with_live_peers(plan: &Plan) -> impl Iterator<Item = &LinkRef> {
+    let goes_up = |wanted: &LinkRef| {
+        plan.steps.iter().any(|step| matches!(&step.action, Action::Up { link } if link == wanted))
+    };
+    plan.steps.iter().filter_map(move |step| match &step.action {
+        Action::Link(Link {
+            link, kind: LinkKind::Veth { peer }, port: Some(_), up: true, ..
+        }) if goes_up(&peer.link) => Some(link),
+        _ => None,
+    })
+}
+
+fn all_facts(session: &mut Session<'_>, plan: &Plan) -> Result<Vec<LinkFacts>, Error> {
+    let mut all = Vec::new();
+    for link in steps::links(plan) {
+        all.extend(session.facts(link)?);
+    }
+    Ok(all)
+}

@@ -1,0 +1,275 @@
+//! Links by netlink: the requests about them, and what the kernel tells of them.
+//!
+//! It encodes and decodes; what is wanted and what differs is decided by its callers.
+
+use std::os::fd::{AsRawFd, BorrowedFd};
+
+use netlink_bindings::rt_link::{
+    Ifinfomsg, IterableLinkinfoAttrs, LinkAttrs, LinkinfoAttrs, LinkinfoBrportAttrs,
+    LinkinfoMemberDataMsg, OpDellinkDo, OpGetlinkDo, OpNewlinkDo, PushLinkAttrs,
+};
+use netlink_bindings::utils::{Pusher, finalize_nested_header, push_nested_header};
+use wharfinger_plan::{Link, LinkKind, Mac, Peer, Port};
+
+use crate::socket::{CHANGE, MAKE, Refusal, Socket};
+
+const NEW: u16 = libc::RTM_NEWLINK;
+const DELETE: u16 = libc::RTM_DELLINK;
+const GET: u16 = libc::RTM_GETLINK;
+const UP: u32 = libc::IFF_UP.cast_unsigned();
+const PROMISC: u32 = libc::IFF_PROMISC.cast_unsigned();
+/// RFC 2863, as the kernel numbers it.
+const OPERSTATE_UP: u8 = 6;
+/// A port of a bridge that forwards nothing (linux/if_bridge.h).
+const PORT_DISABLED: u8 = 0;
+
+/// A link as the kernel tells of it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Found {
+    pub(crate) index: u32,
+    pub(crate) name: String,
+    pub(crate) kind: String,
+    pub(crate) mac: Option<Mac>,
+    pub(crate) mtu: u32,
+    pub(crate) alias: Option<String>,
+    pub(crate) up: bool,
+    pub(crate) promisc: bool,
+    /// The index of the bridge it is a port of.
+    pub(crate) master: Option<u32>,
+    pub(crate) hairpin: bool,
+    pub(crate) isolated: bool,
+    operstate: u8,
+    port_state: Option<u8>,
+}
+
+impl Found {
+    /// Whether frames pass: it is up, and so is its place in the bridge.
+    pub(crate) fn passes(&self) -> bool {
+        self.operstate == OPERSTATE_UP && self.port_state != Some(PORT_DISABLED)
+    }
+}
+
+/// The link of this name; `None` where there is none.
+pub(crate) fn find(socket: &mut Socket, name: &str) -> Result<Option<Found>, Refusal> {
+    let write = |bytes: &mut Vec<u8>| {
+        let request = OpGetlinkDo::encode_request(bytes, &Ifinfomsg::default());
+        request
+            .push_ifname_bytes(name.as_bytes())
+            .push_ext_mask(libc::RTEXT_FILTER_SKIP_STATS.cast_unsigned());
+    };
+    match socket.get(GET, write, read) {
+        Ok(found) => Ok(found),
+        Err(refusal) if refusal.errno == libc::ENODEV => Ok(None),
+        Err(refusal) => Err(refusal),
+    }
+}
+
+/// All links of the namespace.
+pub(crate) fn all(socket: &mut Socket) -> Result<Vec<Found>, Refusal> {
+    let write = |bytes: &mut Vec<u8>| {
+        let request = OpGetlinkDo::encode_request(bytes, &Ifinfomsg::default());
+        request.push_ext_mask(libc::RTEXT_FILTER_SKIP_STATS.cast_unsigned());
+    };
+    socket.dump(GET, write, read)
+}
+
+/// Makes a bridge, with its MAC address: one that is chosen at creation stays, while one that
+/// the kernel chose would follow the lowest of the bridge's ports.
+pub(crate) fn create_bridge(socket: &mut Socket, link: &Link, mac: Mac) -> Result<(), Refusal> {
+    socket.change(NEW, MAKE, |bytes| {
+        let mut request = OpNewlinkDo::encode_request(bytes, &header(0, flags(link), flags(link)));
+        request = common(request, &link.link.name, link.mtu, Some(mac));
+        request.nested_linkinfo().push_kind(c"bridge");
+    })
+}
+
+/// Makes a veth, the peer in `peer_netns` where that is given, this end a port of `master`.
+pub(crate) fn create_veth(
+    socket: &mut Socket,
+    link: &Link,
+    peer: &Peer,
+    peer_netns: Option<BorrowedFd<'_>>,
+    master: Option<u32>,
+) -> Result<(), Refusal> {
+    const INFO_DATA: u16 = 2;
+    const VETH_INFO_PEER: u16 = 1;
+    socket.change(NEW, MAKE, |bytes| {
+        let mut request = OpNewlinkDo::encode_request(bytes, &header(0, flags(link), flags(link)));
+        request = common(request, &link.link.name, link.mtu, link.mac);
+        if let Some(master) = master {
+            request = request.push_master(master);
+        }
+        let mut info = request.nested_linkinfo().push_kind(c"veth");
+        let bytes = info.as_vec_mut();
+        let data = push_nested_header(bytes, INFO_DATA);
+        let end = push_nested_header(bytes, VETH_INFO_PEER);
+        bytes.extend(Ifinfomsg::default().as_slice());
+        let mut attributes =
+            common(PushLinkAttrs::new(&mut *bytes), &peer.link.name, link.mtu, peer.mac);
+        if let Some(netns) = peer_netns {
+            attributes = attributes.push_net_ns_fd(netns.as_raw_fd().cast_unsigned());
+        }
+        drop(attributes);
+        finalize_nested_header(bytes, end);
+        finalize_nested_header(bytes, data);
+    })
+}
+
+/// Sets what the kernel does not take at creation: the alias, and how it is a port.
+pub(crate) fn set_after(
+    socket: &mut Socket,
+    index: u32,
+    alias: Option<&str>,
+    port: Option<&Port>,
+) -> Result<(), Refusal> {
+    socket.change(NEW, CHANGE, |bytes| {
+        let mut request = OpNewlinkDo::encode_request(bytes, &header(index, 0, 0));
+        if let Some(alias) = alias {
+            request = request.push_ifalias_bytes(alias.as_bytes());
+        }
+        if let Some(port) = port {
+            let info = request.nested_linkinfo();
+            let data = info.nested_slave_data_bridge();
+            data.push_mode(u8::from(port.hairpin)).push_isolated(u8::from(port.isolated));
+        }
+    })
+}
+
+/// Makes it a port of the bridge with this index.
+pub(crate) fn set_master(socket: &mut Socket, index: u32, master: u32) -> Result<(), Refusal> {
+    socket.change(NEW, CHANGE, |bytes| {
+        OpNewlinkDo::encode_request(bytes, &header(index, 0, 0)).push_master(master);
+    })
+}
+
+/// Sets a link up.
+pub(crate) fn set_up(socket: &mut Socket, index: u32) -> Result<(), Refusal> {
+    set_flags(socket, index, UP)
+}
+
+/// Sets those of the flags that a link wants.
+pub(crate) fn set_wanted_flags(
+    socket: &mut Socket,
+    index: u32,
+    link: &Link,
+) -> Result<(), Refusal> {
+    set_flags(socket, index, flags(link))
+}
+
+fn set_flags(socket: &mut Socket, index: u32, flags: u32) -> Result<(), Refusal> {
+    socket.change(NEW, CHANGE, |bytes| {
+        OpNewlinkDo::encode_request(bytes, &header(index, flags, flags));
+    })
+}
+
+/// Removes a link; one that is gone is fine.
+pub(crate) fn remove(socket: &mut Socket, index: u32) -> Result<(), Refusal> {
+    let done = socket.change(DELETE, CHANGE, |bytes| {
+        OpDellinkDo::encode_request(bytes, &header(index, 0, 0));
+    });
+    match done {
+        Err(refusal) if refusal.errno == libc::ENODEV => Ok(()),
+        done => done,
+    }
+}
+
+/// Whether the kernel can make links of this kind. Asks for what every kind refuses, so that
+/// nothing is made: an address of three octets.
+pub(crate) fn can_make(socket: &mut Socket, kind: &std::ffi::CStr) -> Result<bool, Refusal> {
+    let done = socket.change(NEW, MAKE, |bytes| {
+        let request = OpNewlinkDo::encode_request(bytes, &Ifinfomsg::default());
+        let request = request.push_ifname_bytes(b"wharfinger-none").push_address(&[2, 0, 0]);
+        request.nested_linkinfo().push_kind(kind);
+    });
+    match done {
+        Err(refusal) if refusal.errno == libc::EOPNOTSUPP => Ok(false),
+        Err(refusal) if refusal.errno == libc::EINVAL => Ok(true),
+        Err(refusal) => Err(refusal),
+        Ok(()) => Ok(true),
+    }
+}
+
+fn header(index: u32, flags: u32, change: u32) -> Ifinfomsg {
+    Ifinfomsg {
+        ifi_index: index.cast_signed(),
+        ifi_flags: flags,
+        ifi_change: change,
+        ..Ifinfomsg::default()
+    }
+}
+
+fn flags(link: &Link) -> u32 {
+    let up = if link.up { UP } else { 0 };
+    let promisc = if link.promisc == Some(true) { PROMISC } else { 0 };
+    up | promisc
+}
+
+/// What both ends of a veth, and any other link, are made with.
+fn common<P: Pusher>(
+    mut request: PushLinkAttrs<P>,
+    name: &str,
+    mtu: Option<u32>,
+    mac: Option<Mac>,
+) -> PushLinkAttrs<P> {
+    request = request.push_ifname_bytes(name.as_bytes());
+    if let Some(mtu) = mtu {
+        request = request.push_mtu(mtu);
+    }
+    if let Some(Mac(octets)) = mac {
+        request = request.push_address(&octets);
+    }
+    request
+}
+
+fn read(payload: &[u8]) -> Option<Found> {
+    let (header, attributes) = OpNewlinkDo::decode_request(payload);
+    let mut found = Found {
+        index: header.ifi_index.cast_unsigned(),
+        up: header.ifi_flags & UP != 0,
+        promisc: header.ifi_flags & PROMISC != 0,
+        ..Found::default()
+    };
+    for attribute in attributes.map_while(Result::ok) {
+        match attribute {
+            LinkAttrs::Ifname(name) => found.name = name.to_string_lossy().into_owned(),
+            LinkAttrs::Mtu(mtu) => found.mtu = mtu,
+            LinkAttrs::Address(octets) => found.mac = octets.try_into().ok().map(Mac),
+            LinkAttrs::Ifalias(alias) => found.alias = Some(alias.to_string_lossy().into_owned()),
+            LinkAttrs::Operstate(state) => found.operstate = state,
+            LinkAttrs::Master(index) => found.master = Some(index),
+            LinkAttrs::Linkinfo(info) => read_info(info, &mut found),
+            _ => {}
+        }
+    }
+    // The kernel gives `lo` an address of zeroes, which is none.
+    found.mac = found.mac.filter(|mac| mac.0 != [0; 6]);
+    Some(found)
+}
+
+fn read_info(info: IterableLinkinfoAttrs<'_>, found: &mut Found) {
+    for attribute in info.filter_map(Result::ok) {
+        match attribute {
+            LinkinfoAttrs::Kind(kind) => found.kind = kind.to_string_lossy().into_owned(),
+            LinkinfoAttrs::SlaveData(LinkinfoMemberDataMsg::Bridge(port)) => {
+                for attribute in port.map_while(Result::ok) {
+                    match attribute {
+                        LinkinfoBrportAttrs::State(state) => found.port_state = Some(state),
+                        LinkinfoBrportAttrs::Mode(mode) => found.hairpin = mode != 0,
+                        LinkinfoBrportAttrs::Isolated(flag) => found.isolated = flag != 0,
+                        _ => {}
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// The name by which the kernel knows a kind of link; `None` for any.
+pub(crate) fn kind_name(kind: &LinkKind) -> Option<&'static str> {
+    match kind {
+        LinkKind::Bridge => Some("bridge"),
+        LinkKind::Veth { .. } => Some("veth"),
+        LinkKind::Existing => None,
+    }
+}

@@ -1,0 +1,76 @@
+//! The kernel itself, by netlink.
+//!
+//! Each call works in the namespace of the thread that makes it, and opens its own sockets:
+//! that costs some microseconds, and nothing is left open between calls.
+
+use std::path::Path;
+
+use wharfinger_plan::{LinkRef, Place, Plan};
+
+use crate::session::Session;
+use crate::{
+    AtPath, Drift, Error, Kernel, LinkFacts, Netns, Survey, apply, netns, refused, survey, undo,
+    verify,
+};
+
+/// The kernel of this machine.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Netlink;
+
+impl Netlink {
+    /// Opens nothing yet.
+    pub fn new() -> Self {
+        Self
+    }
+}
+
+impl Kernel for Netlink {
+    fn netns(&self, path: &Path) -> Result<AtPath, Error> {
+        let opened = netns::open(path);
+        let opened =
+            opened.map_err(|e| refused("open", format!("namespace {}", path.display()), e))?;
+        Ok(opened.map_or(AtPath::Gone, |(cookie, inside)| {
+            AtPath::Netns(Netns { cookie, inside: Some(inside) })
+        }))
+    }
+
+    fn host_cookie(&self) -> Result<u64, Error> {
+        netns::own_cookie().map_err(|error| refused("look up", "the own namespace", error))
+    }
+
+    fn links(
+        &self,
+        wanted: &[LinkRef],
+        netns: Option<&Netns>,
+    ) -> Result<Vec<Option<LinkFacts>>, Error> {
+        let mut session = Session::new(netns)?;
+        let one = |link: &LinkRef| match (link.place, netns) {
+            (Place::Container, None) => Ok(None),
+            _ => session.facts(link),
+        };
+        wanted.iter().map(one).collect()
+    }
+
+    fn apply(&self, plan: &Plan, netns: &Netns) -> Result<Vec<LinkFacts>, Error> {
+        apply::apply(&mut Session::new(Some(netns))?, plan)
+    }
+
+    fn verify(&self, plan: &Plan, netns: &Netns) -> Result<Vec<Drift>, Error> {
+        verify::verify(&mut Session::new(Some(netns))?, plan)
+    }
+
+    fn undo(&self, plan: &Plan, netns: Option<&Netns>) -> Vec<Error> {
+        match Session::new(netns) {
+            Ok(mut session) => undo::undo(&mut session, plan, netns.is_some()),
+            Err(error) => vec![error],
+        }
+    }
+
+    fn survey(&self) -> Result<Survey, Error> {
+        survey::survey(&mut Session::new(None)?)
+    }
+
+    fn missing(&self, plan: &Plan) -> Result<Vec<String>, Error> {
+        survey::missing(&mut Session::new(None)?, plan)
+    }
+}

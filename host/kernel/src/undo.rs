@@ -1,0 +1,72 @@
+//! Undoing a plan: what is its attachment's goes, from the last step to the first.
+//!
+//! What is gone already is fine, what is another's stays, and a failure does not keep the rest
+//! from being undone.
+
+use wharfinger_plan::{Action, Address, Link, Masquerade, Plan, Route};
+
+use crate::link::Found;
+use crate::session::Session;
+use crate::{Error, address, link, masquerade, refused, route, steps};
+
+/// Undoes the owned steps of a plan.
+pub(crate) fn undo(session: &mut Session<'_>, plan: &Plan, with_container: bool) -> Vec<Error> {
+    let steps = steps::to_undo(plan, with_container).into_iter();
+    steps.filter_map(|step| one(session, &step.action).err()).collect()
+}
+
+fn one(session: &mut Session<'_>, action: &Action) -> Result<(), Error> {
+    match action {
+        Action::Link(link) => remove_link(session, link),
+        Action::Address(address) => remove_address(session, address),
+        Action::Route(route) => remove_route(session, route),
+        Action::Masquerade(masquerade) => remove_masquerade(session, masquerade),
+        Action::Up { .. } | Action::Sysctl(_) => Ok(()),
+    }
+}
+
+/// Removes a link where it is this plan's. The other end of a veth goes with it; both take tens
+/// of milliseconds in the kernel, so that one of them is removed alone.
+pub(crate) fn remove_link(session: &mut Session<'_>, link: &Link) -> Result<(), Error> {
+    let Some(found) = session.find(&link.link)? else { return Ok(()) };
+    if !is_ours(&found, link) {
+        return Ok(());
+    }
+    link::remove(session.route(link.link.place)?, found.index)
+        .map_err(|refusal| refused("remove", format!("link {}", link.link), refusal))
+}
+
+/// Whether a link is the one that the plan made: by its alias, or, where its maker was killed
+/// between making it and naming it, by the MAC address it was made with.
+fn is_ours(found: &Found, link: &Link) -> bool {
+    match (&found.alias, &link.alias) {
+        (None, Some(_)) => link.mac.is_some() && found.mac == link.mac,
+        (found, wanted) => found == wanted,
+    }
+}
+
+fn remove_address(session: &mut Session<'_>, wanted: &Address) -> Result<(), Error> {
+    let Some(found) = session.find(&wanted.link)? else { return Ok(()) };
+    address::remove(session.route(wanted.link.place)?, found.index, wanted.address)
+        .map_err(|refusal| refused("remove", address_object(wanted), refusal))
+}
+
+fn address_object(wanted: &Address) -> String {
+    steps::object(&Action::Address(wanted.clone()))
+}
+
+fn remove_route(session: &mut Session<'_>, wanted: &Route) -> Result<(), Error> {
+    let Some(found) = session.find(&wanted.link)? else { return Ok(()) };
+    let object = || steps::object(&Action::Route(wanted.clone()));
+    route::remove(session.route(wanted.link.place)?, found.index, wanted)
+        .map_err(|refusal| refused("remove", object(), refusal))
+}
+
+fn remove_masquerade(session: &mut Session<'_>, wanted: &Masquerade) -> Result<(), Error> {
+    match session.netfilter() {
+        Ok(socket) => masquerade::remove(socket, wanted),
+        // A kernel that has no nf_tables has no rule of ours.
+        Err(error) if error.errno() == Some(libc::EPROTONOSUPPORT) => Ok(()),
+        Err(error) => Err(error),
+    }
+}

@@ -1,0 +1,162 @@
+//! Masquerade against the real kernel: what is in the table, and what packets look like.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test's helpers fail by panicking")]
+
+mod common;
+
+use common::{Container, KERNEL, attachment, masquerade, on_host, run};
+use wharfinger_kernel::{Error, Kernel};
+use wharfinger_plan::{Action, Masquerade, Plan, Step};
+
+fn plan(masquerade: Masquerade) -> Plan {
+    Plan::new(vec![Step::owned(Action::Masquerade(masquerade))])
+}
+
+#[test]
+#[ignore = "needs root: ring netns"]
+fn the_table_is_readable_by_nft_and_can_be_loaded_again() {
+    on_host(|| {
+        let container = Container::new();
+        KERNEL.apply(&attachment(5), &container.netns()).unwrap();
+        let shown = run("nft list table inet wharfinger");
+        for part in [
+            "map masq4 {",
+            "type ipv4_addr : verdict",
+            "10.1.0.5 comment \"wharfinger:pods:veth5:eth0\" : jump masq-10.1.0.0-16",
+            "type ipv6_addr : verdict",
+            "fd00:1::5 comment \"wharfinger:pods:veth5:eth0\" : jump masq-fd00.1.0.0.0.0.0.0-64",
+            "type nat hook postrouting priority srcnat; policy accept;",
+            "ip daddr 224.0.0.0/4 return",
+            "ip6 daddr ff00::/8 return",
+            "ip saddr vmap @masq4",
+            "ip6 saddr vmap @masq6",
+            "ip daddr 10.1.0.0/16 return",
+            "ip6 daddr fd00:1::/64 return",
+            "masquerade",
+        ] {
+            assert!(shown.contains(part), "{part} is not in:\n{shown}");
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("rules");
+        std::fs::write(&file, &shown).unwrap();
+        run(&format!("nft delete table inet wharfinger; nft -f {}", file.display()));
+        assert_eq!(run("nft list table inet wharfinger"), shown);
+        // What nft made is ours as well.
+        let netns = container.netns();
+        assert_eq!(KERNEL.verify(&attachment(5), &netns).unwrap(), []);
+        assert!(KERNEL.undo(&attachment(5), Some(&netns)).is_empty());
+        assert_eq!(common::leftovers(), "");
+    });
+}
+
+#[test]
+#[ignore = "needs root: ring netns"]
+fn packets_that_leave_carry_the_hosts_address_and_others_keep_theirs() {
+    on_host(|| {
+        let (inside, outside) = (Container::new(), Container::new());
+        KERNEL.apply(&attachment(5), &inside.netns()).unwrap();
+        // The world: a link to another namespace, which knows no way back to 10.1.0.0/16.
+        run("sysctl -qw net.ipv4.ip_forward=1");
+        run(&format!(
+            "ip link add up0 type veth peer name w0 && nsenter --net={} true",
+            outside.path.display()
+        ));
+        let id = outside.path.components().nth(4).unwrap().as_os_str().to_owned();
+        run(&format!("ip link set w0 netns {}", id.to_string_lossy()));
+        run("ip addr add 192.0.2.1/24 dev up0 && ip link set up0 up");
+        outside.run("ip addr add 192.0.2.2/24 dev w0");
+        outside.run("ip link set w0 up");
+        inside.run("ping -c1 -W1 192.0.2.2");
+        run("nft flush map inet wharfinger masq4");
+        let (answered, _) = common::try_run(&format!(
+            "nsenter --net={} ping -c1 -W1 192.0.2.2",
+            inside.path.display()
+        ));
+        assert!(!answered, "without the masquerade there is no way back");
+    });
+}
+
+#[test]
+#[ignore = "needs root: ring netns"]
+fn an_address_has_one_owner() {
+    on_host(|| {
+        let container = Container::new();
+        let netns = container.netns();
+        let first = plan(masquerade("10.1.0.5", "10.1.0.0/16", "first"));
+        KERNEL.apply(&first, &netns).unwrap();
+        KERNEL.apply(&first, &netns).unwrap();
+        let second = plan(masquerade("10.1.0.5", "10.1.0.0/16", "second"));
+        let error = KERNEL.apply(&second, &netns).unwrap_err();
+        assert_eq!(error.to_string(), "step 1: masquerade 10.1.0.5: owner is first, not second");
+        let elsewhere = plan(masquerade("10.1.0.5", "10.0.0.0/8", "first"));
+        let Error::Step { source, .. } = KERNEL.apply(&elsewhere, &netns).unwrap_err() else {
+            panic!("no step is named")
+        };
+        assert_eq!(
+            source.to_string(),
+            "masquerade 10.1.0.5: network is 10.1.0.0/16, not 10.0.0.0/8"
+        );
+        // Another's is not removed.
+        assert!(KERNEL.undo(&second, None).is_empty());
+        assert_eq!(KERNEL.verify(&first, &netns).unwrap(), []);
+        let drifts = KERNEL.verify(&second, &netns).unwrap();
+        assert_eq!(drifts[0].found, "is of first, not second");
+    });
+}
+
+#[test]
+#[ignore = "needs root: ring netns"]
+fn long_keys_keep_their_identity() {
+    on_host(|| {
+        let container = Container::new();
+        let netns = container.netns();
+        for length in [1, 126, 127, 128, 200, 251] {
+            let key = |last: char| "k".repeat(length - 1) + &last.to_string();
+            let [one, two] =
+                ['1', '2'].map(|last| plan(masquerade("10.1.0.5", "10.1.0.0/16", &key(last))));
+            KERNEL.apply(&one, &netns).unwrap();
+            assert_eq!(KERNEL.survey().unwrap().masquerades[0].comment, key('1'));
+            KERNEL.apply(&two, &netns).unwrap_err();
+            assert!(KERNEL.undo(&two, None).is_empty());
+            assert_eq!(KERNEL.verify(&one, &netns).unwrap(), []);
+            let shown = run("nft list table inet wharfinger");
+            assert!(shown.contains("comment \"k") || length == 1, "{shown}");
+            assert!(KERNEL.undo(&one, None).is_empty());
+        }
+        let long = plan(masquerade("10.1.0.5", "10.1.0.0/16", &"k".repeat(252)));
+        let error = KERNEL.apply(&long, &netns).unwrap_err();
+        assert_eq!(error.errno(), Some(libc::ENAMETOOLONG));
+    });
+}
+
+#[test]
+#[ignore = "needs root: ring netns"]
+fn ten_thousand_elements_slow_nothing_down() {
+    on_host(|| {
+        let container = Container::new();
+        let netns = container.netns();
+        KERNEL.apply(&attachment(5), &netns).unwrap();
+        let elements: Vec<String> = (0..10_000_u32)
+            .map(|n| {
+                format!(
+                    "10.1.{}.{} comment \"k{n}\" : jump masq-10.1.0.0-16",
+                    100 + n / 256,
+                    n % 256
+                )
+            })
+            .collect();
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("rules");
+        let text = format!("add element inet wharfinger masq4 {{ {} }}\n", elements.join(", "));
+        std::fs::write(&file, text).unwrap();
+        run(&format!("nft -f {}", file.display()));
+        let one = plan(masquerade("10.1.0.6", "10.1.0.0/16", "one"));
+        let start = std::time::Instant::now();
+        for _ in 0..20 {
+            KERNEL.apply(&one, &netns).unwrap();
+            assert!(KERNEL.undo(&one, None).is_empty());
+        }
+        let each = start.elapsed() / 20;
+        assert!(each < std::time::Duration::from_millis(10), "{each:?} each");
+        assert_eq!(KERNEL.survey().unwrap().masquerades.len(), 10_002);
+    });
+}
