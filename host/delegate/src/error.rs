@@ -50,8 +50,8 @@ pub enum DelegateError {
         name: String,
         /// The time it had.
         limit: Duration,
-        /// The end of what it wrote to stderr.
-        stderr: String,
+        /// The end of what it wrote to stderr, or else to stdout.
+        said: String,
     },
     /// It wrote more to stdout than a result can be, and was killed.
     #[error("delegate {name}: more than {limit} bytes on stdout; killed")]
@@ -78,8 +78,8 @@ pub enum DelegateError {
         path: PathBuf,
         /// Exit status or signal.
         status: ExitStatus,
-        /// The end of what it wrote to stderr.
-        stderr: String,
+        /// The end of what it wrote to stderr, or else to stdout.
+        said: String,
     },
     /// It succeeded, and what it printed is not one JSON object.
     #[error("delegate {name}: its answer is {found}, not one JSON object")]
@@ -97,10 +97,10 @@ impl From<DelegateError> for CniError {
         match error {
             DelegateError::Refused { error, .. } => Self { msg, ..error },
             DelegateError::BadName(_) => Self::new(code::INVALID_CONFIG, msg),
-            DelegateError::Failed { stderr, .. } | DelegateError::Timeout { stderr, .. }
-                if !stderr.is_empty() =>
+            DelegateError::Failed { said, .. } | DelegateError::Timeout { said, .. }
+                if !said.is_empty() =>
             {
-                Self::new(code::DELEGATE, msg).with_json(&json!({ "stderr": stderr }))
+                Self::new(code::DELEGATE, msg).with_json(&json!({ "said": said }))
             }
             _ => Self::new(code::DELEGATE, msg),
         }

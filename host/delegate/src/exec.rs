@@ -100,13 +100,14 @@ impl Exec {
         match outcome {
             Outcome::Ended(status, said) if status.success() => answer(call, &said.stdout),
             Outcome::Ended(status, said) => {
-                let (path, stderr) = (path.to_owned(), tail(&said));
-                let failed = DelegateError::Failed { name: name.clone(), path, status, stderr };
+                let (path, said_last) = (path.to_owned(), tail(&said));
+                let failed =
+                    DelegateError::Failed { name: name.clone(), path, status, said: said_last };
                 let refused = |error| DelegateError::Refused { name, error };
                 Err(error_object(&said.stdout).map_or(failed, refused))
             }
             Outcome::TooLate(said) => {
-                Err(DelegateError::Timeout { name, limit: self.timeout, stderr: tail(&said) })
+                Err(DelegateError::Timeout { name, limit: self.timeout, said: tail(&said) })
             }
             Outcome::TooLong => Err(DelegateError::TooLong { name, limit: STDOUT_MAX }),
         }
@@ -135,9 +136,11 @@ fn answer(
     Err(DelegateError::BadAnswer { name: call.name.to_owned(), found })
 }
 
-/// The error object of the protocol (spec section 4), if that is what stdout has.
+/// The error object of the protocol (spec section 4), if that is what stdout ends with: the
+/// reference plugins print a result and then an error where a namespace is their own.
 fn error_object(stdout: &[u8]) -> Option<CniError> {
-    let object: Map<String, Value> = serde_json::from_slice(stdout).ok()?;
+    let values = serde_json::Deserializer::from_slice(stdout).into_iter::<Map<String, Value>>();
+    let object = values.last()?.ok()?;
     let code = object.get("code").and_then(Value::as_u64).and_then(|code| u32::try_from(code).ok());
     let text = |key: &str| match object.get(key) {
         None | Some(Value::Null) => String::new(),
@@ -152,6 +155,12 @@ fn error_object(stdout: &[u8]) -> Option<CniError> {
     Some(CniError { code: code.filter(|code| *code != 0).unwrap_or(code::DELEGATE), msg, details })
 }
 
+/// The end of stderr, or of stdout where stderr has nothing.
 fn tail(said: &Said) -> String {
-    String::from_utf8_lossy(&said.stderr).trim().to_owned()
+    let text = |bytes| String::from_utf8_lossy(bytes).trim().to_owned();
+    let last = said.stdout.len().saturating_sub(talk::TAIL);
+    match text(&said.stderr) {
+        stderr if stderr.is_empty() => text(said.stdout.get(last..).unwrap_or_default()),
+        stderr => stderr,
+    }
 }

@@ -13,8 +13,8 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::{Errno, ioctl_fionbio};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
 
-/// How much of stderr is kept for an error.
-const STDERR_TAIL: usize = 2048;
+/// How much of what it said is kept for an error, in bytes.
+pub(crate) const TAIL: usize = 2048;
 
 /// How much of a stream is taken in one turn, so that none keeps the loop from the others.
 const TURN: usize = 64 * 1024;
@@ -198,7 +198,7 @@ impl<'a> Talk<'a> {
         }
         let kept = &mut self.said.stderr;
         kept.extend_from_slice(&heard);
-        kept.drain(..kept.len().saturating_sub(STDERR_TAIL));
+        kept.drain(..kept.len().saturating_sub(TAIL));
         Ok(())
     }
 }

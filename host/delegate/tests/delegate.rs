@@ -232,6 +232,9 @@ fn an_error_object_that_is_odd_is_still_an_error() {
     assert_eq!(code_of(r#"{"code":-1,"msg":"below"}"#).code, code::DELEGATE);
     assert_eq!(code_of(r#"{"code":100,"details":{"a":1}}"#).details, r#"{"a":1}"#);
     assert_eq!(code_of(r#"{"ips":[]}"#).code, code::DELEGATE);
+    assert!(code_of("panic: runtime error").details.contains("panic: runtime error"));
+    // As the reference plugins do where the namespace is their own.
+    assert_eq!(code_of(r#"{"ips":[]}{"code":8,"msg":"same namespace"}"#).code, 8);
 }
 
 #[test]
@@ -243,10 +246,7 @@ fn a_delegate_that_does_not_end_is_killed_with_all_it_started() {
     let begun = Instant::now();
     let error = bench.plain(Verb::Add).unwrap_err();
     assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
-    assert!(
-        matches!(&error, DelegateError::Timeout { stderr, .. } if stderr == "stuck"),
-        "{error}"
-    );
+    assert!(matches!(&error, DelegateError::Timeout { said, .. } if said == "stuck"), "{error}");
     for pid in text(&pids).split_whitespace() {
         assert!(ends(pid, Duration::from_secs(5)), "{pid} lives");
     }
