@@ -15,9 +15,11 @@ mod point;
 mod rules;
 mod search;
 mod session;
+mod sqlite;
 
 pub use book::Identity;
 pub use mem::MemLedger;
+pub use sqlite::{Damaged, Fresh, Opened, Options, Rebuilt, SqliteLedger};
 
 use std::net::IpAddr;
 use std::time::Duration;

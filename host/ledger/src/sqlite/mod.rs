@@ -1,0 +1,302 @@
+//! The node's book: SQLite, in WAL mode, in the run directory, never synced, since a reboot
+//! destroys what it describes; beside it the half that outlives a reboot (`lasting`).
+//!
+//! A book is put in its place whole: written to a file beside it and renamed, under a lock. It is
+//! never changed by hand, and one that contradicts itself is set aside, not repaired. Start
+//! reading at [`SqliteLedger::open`].
+
+mod db;
+mod fail;
+mod file;
+mod lasting;
+mod rows;
+mod runs;
+mod schema;
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use wharfinger_cni::AttachmentId;
+
+use crate::book::{Book, Halt, Shelf};
+use crate::session::{Sitting, done};
+use crate::{Entry, Error, Identity, Ledger, Range, Record, Release, Scope, Session, Usage};
+use crate::{first_seq, rules};
+use db::Db;
+use file::{FileId, Guard, Hold};
+
+/// Where the book is, and how patient its callers are.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The volatile half: a file in a directory of this boot.
+    pub path: PathBuf,
+    /// The half that outlives a reboot: opened only by calls that need it.
+    pub lasting: PathBuf,
+    /// How long a call waits for other processes' writes: what is left of its deadline.
+    pub wait: Duration,
+}
+
+/// What was found where the book should be.
+#[derive(Debug)]
+pub enum Opened {
+    /// The book.
+    Book(SqliteLedger),
+    /// Nothing: it is to be begun, with what lives on the node.
+    Fresh(Fresh),
+    /// Something that cannot be read as a book: to be set aside.
+    Damaged(Damaged),
+}
+
+/// There is no book.
+#[derive(Debug)]
+pub struct Fresh {
+    options: Options,
+}
+
+/// There is a file that is no book, or not a whole one.
+#[derive(Debug)]
+pub struct Damaged {
+    options: Options,
+    file: FileId,
+    error: Error,
+}
+
+/// A book that was just begun.
+#[derive(Debug)]
+pub struct Rebuilt {
+    /// The book. Another process may have been faster: then it is that one's, and the records
+    /// that were given are not in it.
+    pub ledger: SqliteLedger,
+    /// Claims that could not be entered, since an earlier record has the address.
+    pub doubled: Vec<(AttachmentId, IpAddr)>,
+    /// The half that outlives a reboot could not be read, and was set aside: identities and
+    /// permanent entries of stores are lost.
+    pub lost: Option<Error>,
+}
+
+/// The book on this node. Shared between threads by reference: their calls take turns.
+#[derive(Debug)]
+pub struct SqliteLedger {
+    db: Mutex<Db>,
+}
+
+impl Fresh {
+    /// Writes a whole new book, with the records of what lives on the node, and puts it in its
+    /// place. A process that is killed half-way leaves nothing that looks like a book.
+    pub fn rebuild(&self, records: &[Record], now: u64) -> Result<Rebuilt, Error> {
+        let options = &self.options;
+        file::make_parent(&options.path)?;
+        let _guard = Guard::take(&options.path, Hold::Exclusive, options.wait)?;
+        let (doubled, lost) = match FileId::at(&options.path)? {
+            Some(_) => (Vec::new(), None),
+            None => begin(options, records, now)?,
+        };
+        let file = FileId::at(&options.path)?.ok_or_else(|| vanished(options))?;
+        let db = Db::open(options, file)?;
+        Ok(Rebuilt { ledger: SqliteLedger { db: Mutex::new(db) }, doubled, lost })
+    }
+}
+
+/// See [`Rebuilt`]: claims that clashed, and what was lost.
+type Begun = (Vec<(AttachmentId, IpAddr)>, Option<Error>);
+
+fn vanished(options: &Options) -> Error {
+    fail::unavailable(&options.path, "open: the new file was removed at once".to_owned())
+}
+
+/// Writes the new book beside its place, and renames it. Under the lock.
+fn begin(options: &Options, records: &[Record], now: u64) -> Result<Begun, Error> {
+    // A log or an index without its database would be taken for the new one's.
+    for suffix in file::BESIDE {
+        if FileId::at(&file::with(&options.path, suffix))?.is_some() {
+            file::set_aside(&options.path)?;
+        }
+    }
+    let draft = Options { path: db::draft_path(&options.path), ..options.clone() };
+    file::remove(&draft.path)?;
+    for suffix in file::BESIDE {
+        file::remove(&file::with(&draft.path, suffix))?;
+    }
+    file::open(&draft.path)?;
+    let begun = write(&draft, records, now)?;
+    let renamed = std::fs::rename(&draft.path, &options.path);
+    renamed.map_err(fail::io(&options.path, "put the new file in place"))?;
+    Ok(begun)
+}
+
+/// Writes a whole book into an empty file.
+fn write(draft: &Options, records: &[Record], now: u64) -> Result<Begun, Error> {
+    let (lasting, lost) = lasting::read(draft)?;
+    let fail = |error: rusqlite::Error| fail::sqlite(&draft.path, "begin", &error);
+    let file = FileId::at(&draft.path)?.ok_or_else(|| vanished(draft))?;
+    let conn = db::connect(&draft.path, draft.wait).map_err(fail)?;
+    // Nobody reads the file before it is whole.
+    let settings = "PRAGMA journal_mode = MEMORY; PRAGMA synchronous = OFF; BEGIN IMMEDIATE;";
+    conn.execute_batch(settings).map_err(fail)?;
+    schema::BOOK.advance(&conn, 0).map_err(fail)?;
+    let mut db = Db { conn, options: draft.clone(), file, mirror_is_old: false };
+    let sql = "UPDATE meta SET value = ?1 WHERE name = 'seq'";
+    db.execute("begin", sql, [rows::int(first_seq(now))])?;
+    lasting::mirror(&mut db, &lasting)?;
+    let doubled = rules::restore(&mut db, records)?;
+    db.conn.execute_batch("COMMIT; PRAGMA journal_mode = WAL;").map_err(fail)?;
+    db.conn.close().map_err(|(_, error)| fail(error))?;
+    Ok((doubled, lost))
+}
+
+impl Damaged {
+    /// What is wrong with it.
+    pub fn error(&self) -> &Error {
+        &self.error
+    }
+
+    /// Moves it out of the way, to a name of its own beside its place, and looks again: most
+    /// often there is nothing then; where another process was faster, there is its book.
+    pub fn set_aside(self) -> Result<Opened, Error> {
+        set_aside(&self.options, self.file)
+    }
+}
+
+/// Only the very file that was found damaged is moved away.
+fn set_aside(options: &Options, damaged: FileId) -> Result<Opened, Error> {
+    {
+        let _guard = Guard::take(&options.path, Hold::Exclusive, options.wait)?;
+        if FileId::at(&options.path)? == Some(damaged) {
+            file::set_aside(&options.path)?;
+        }
+    }
+    SqliteLedger::open(options.clone())
+}
+
+impl SqliteLedger {
+    /// Opens the book that is there. Makes nothing but the lock beside it.
+    pub fn open(options: Options) -> Result<Opened, Error> {
+        if FileId::at(&options.path)?.is_none() {
+            return Ok(Opened::Fresh(Fresh { options }));
+        }
+        // So that the file is not moved away between being opened and being looked into.
+        let _guard = Guard::take(&options.path, Hold::Shared, options.wait)?;
+        let Some(file) = FileId::at(&options.path)? else {
+            return Ok(Opened::Fresh(Fresh { options }));
+        };
+        match Db::open(&options, file) {
+            Ok(db) => Ok(Opened::Book(Self { db: Mutex::new(db) })),
+            Err(error @ Error::Damaged { .. }) => {
+                Ok(Opened::Damaged(Damaged { options, file, error }))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Moves the book out of the way, after one of its calls found it damaged. See
+    /// [`Damaged::set_aside`].
+    pub fn set_aside(self) -> Result<Opened, Error> {
+        let db = self.db.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let (options, file) = (db.options.clone(), db.file);
+        // Closed first, so that closing writes nothing to where it was.
+        drop(db);
+        set_aside(&options, file)
+    }
+
+    /// All that is remembered, by domain, network and name.
+    pub fn identities(&self) -> Result<Vec<Identity>, Error> {
+        self.read(Book::identities)
+    }
+
+    /// Forgets an identity: false where nothing was remembered for it.
+    pub fn forget(&self, network: &str, identity: &str) -> Result<bool, Error> {
+        // A conflict means that the mirror was old; it is not by then.
+        loop {
+            if let Some(forgot) = done(self.write(|book| rules::forget(book, network, identity)))? {
+                return Ok(forgot);
+            }
+        }
+    }
+
+    /// The connection, to the file that is at the path now.
+    fn db(&self) -> Result<MutexGuard<'_, Db>, Error> {
+        // A panic of another thread left the connection as it was, less its transaction.
+        let mut db = self.db.lock().unwrap_or_else(PoisonError::into_inner);
+        if FileId::at(db.path())? != Some(db.file) {
+            match Self::open(db.options.clone())? {
+                Opened::Book(book) => {
+                    *db = book.db.into_inner().unwrap_or_else(PoisonError::into_inner);
+                }
+                Opened::Fresh(_) => return Err(db.removed()),
+                Opened::Damaged(damaged) => return Err(damaged.error),
+            }
+        }
+        Ok(db)
+    }
+}
+
+impl Shelf for SqliteLedger {
+    type Book = Db;
+
+    fn read<R>(&self, f: impl FnOnce(&Db) -> Result<R, Error>) -> Result<R, Error> {
+        self.db()?.reading(f)
+    }
+
+    fn write<R>(&self, f: impl FnOnce(&mut Db) -> Result<R, Halt>) -> Result<R, Halt> {
+        let mut db = self.db()?;
+        let result = db.writing(f);
+        if std::mem::take(&mut db.mirror_is_old) {
+            let (lasting, _) = lasting::read(&db.options)?;
+            db.writing(|db| Ok(lasting::mirror(db, &lasting)?))?;
+        }
+        result
+    }
+}
+
+impl Ledger for SqliteLedger {
+    fn get(&self, id: &AttachmentId) -> Result<Option<Entry>, Error> {
+        self.read(|book| book.attachment(id))
+    }
+
+    fn list(&self, network: Option<&str>) -> Result<Vec<Entry>, Error> {
+        self.read(|book| book.attachments(network))
+    }
+
+    fn horizon(&self) -> Result<u64, Error> {
+        self.read(Book::seq)
+    }
+
+    fn session(&self, scope: Scope) -> Result<Box<dyn Session + '_>, Error> {
+        Ok(Box::new(Sitting::open(self, scope)?))
+    }
+
+    fn attached(
+        &self,
+        id: &AttachmentId,
+        seq: u64,
+        result: &serde_json::Value,
+    ) -> Result<Release, Error> {
+        let write = self.write(|book| Ok(rules::attached(book, id, seq, result)?));
+        Ok(done(write)?.unwrap_or(Release::Stale))
+    }
+
+    fn release(
+        &self,
+        id: &AttachmentId,
+        seq: u64,
+        now: u64,
+        cool: Duration,
+    ) -> Result<Release, Error> {
+        let until = rules::rest_until(now, cool);
+        let write = self.write(|book| Ok(rules::release(book, id, seq, until)?));
+        Ok(done(write)?.unwrap_or(Release::Stale))
+    }
+
+    fn usage(&self, domain: &str, ranges: &[Range], now: u64) -> Result<Usage, Error> {
+        self.read(|book| rules::usage(book, domain, ranges, now))
+    }
+
+    fn writable(&self) -> Result<(), Error> {
+        // A transaction that is rolled back reaches no disk: this one is committed, and changes
+        // nothing.
+        let sql = "UPDATE meta SET value = value WHERE name = 'seq'";
+        done(self.write(|book| Ok(book.execute("try to write", sql, []).map(drop)?))).map(drop)
+    }
+}

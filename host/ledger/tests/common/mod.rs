@@ -1,0 +1,204 @@
+//! What the tests of the book share: short names for things, and both books behind one trait.
+#![allow(dead_code, reason = "each test file uses a part of it")]
+
+use std::net::IpAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use serde_json::json;
+use wharfinger_cni::AttachmentId;
+use wharfinger_ledger::{
+    Commit, Entry, Error, Identity, Ledger, MemLedger, Opened, Options, Range, Record, Release,
+    Scope, Session, SqliteLedger, State,
+};
+use wharfinger_plan::Plan;
+
+pub(crate) const DOMAIN: &str = "bridge:cni0";
+pub(crate) const COOL: Duration = Duration::from_secs(60);
+
+pub(crate) fn ip(text: &str) -> IpAddr {
+    text.parse().unwrap()
+}
+
+/// `10.0.0.1-10.0.0.9`, or a single address.
+pub(crate) fn range(text: &str) -> Range {
+    let (first, last) = text.split_once('-').unwrap_or((text, text));
+    Range::new(ip(first), ip(last)).unwrap()
+}
+
+/// Of network `pods`.
+pub(crate) fn id(container: &str) -> AttachmentId {
+    id_of("pods", container)
+}
+
+pub(crate) fn id_of(network: &str, container: &str) -> AttachmentId {
+    AttachmentId { network: network.into(), container: container.into(), ifname: "eth0".into() }
+}
+
+pub(crate) fn scope(id: &AttachmentId, now: u64) -> Scope {
+    Scope { id: id.clone(), domain: DOMAIN.into(), now }
+}
+
+pub(crate) fn record(id: &AttachmentId, addresses: &[IpAddr]) -> Record {
+    Record {
+        id: id.clone(),
+        state: State::Pending,
+        created: 1_700_000_000,
+        netns: Some(format!("/run/netns/{}", id.container)),
+        cookie: Some(u64::MAX),
+        domain: DOMAIN.into(),
+        addresses: addresses.to_vec(),
+        conf: json!({"z": 1, "a": [1.5, "é", null]}),
+        plugin: Some("host-local@sha256:00".into()),
+        plan: Plan::default(),
+        result: None,
+    }
+}
+
+/// Where a SQLite book's files are in a test's directory.
+pub(crate) fn options(dir: &Path) -> Options {
+    Options {
+        path: dir.join("run/boot/ledger.db"),
+        lasting: dir.join("lib/lasting.db"),
+        wait: Duration::from_secs(30),
+    }
+}
+
+/// The book there; begun with nothing where there is none.
+pub(crate) fn open(dir: &Path) -> SqliteLedger {
+    recover(dir, &[], 0)
+}
+
+/// The book there, rebuilt with these records where there is none that can be read.
+pub(crate) fn recover(dir: &Path, found: &[Record], now: u64) -> SqliteLedger {
+    let mut opened = SqliteLedger::open(options(dir)).unwrap();
+    loop {
+        opened = match opened {
+            Opened::Book(book) => return book,
+            Opened::Fresh(fresh) => return fresh.rebuild(found, now).unwrap().ledger,
+            Opened::Damaged(damaged) => damaged.set_aside().unwrap(),
+        }
+    }
+}
+
+/// A kind of book under test.
+pub(crate) trait Kind {
+    fn new() -> Self;
+    fn book(&self) -> &dyn Ledger;
+    /// The machine started again: a new run directory, the same lib directory.
+    fn rebooted(self, now: u64) -> Self;
+    fn identities(&self) -> Vec<Identity>;
+    fn forget(&self, network: &str, identity: &str) -> bool;
+}
+
+pub(crate) struct Memory(MemLedger);
+
+impl Kind for Memory {
+    fn new() -> Self {
+        Self(MemLedger::new())
+    }
+    fn book(&self) -> &dyn Ledger {
+        &self.0
+    }
+    fn rebooted(self, now: u64) -> Self {
+        Self(self.0.rebooted(now).unwrap())
+    }
+    fn identities(&self) -> Vec<Identity> {
+        self.0.identities().unwrap()
+    }
+    fn forget(&self, network: &str, identity: &str) -> bool {
+        self.0.forget(network, identity).unwrap()
+    }
+}
+
+pub(crate) struct Sqlite {
+    ledger: SqliteLedger,
+    pub(crate) dir: tempfile::TempDir,
+}
+
+impl Kind for Sqlite {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        Self { ledger: open(dir.path()), dir }
+    }
+    fn book(&self) -> &dyn Ledger {
+        &self.ledger
+    }
+    fn rebooted(self, now: u64) -> Self {
+        let Self { ledger, dir } = self;
+        drop(ledger);
+        std::fs::remove_dir_all(dir.path().join("run")).unwrap();
+        Self { ledger: recover(dir.path(), &[], now), dir }
+    }
+    fn identities(&self) -> Vec<Identity> {
+        self.ledger.identities().unwrap()
+    }
+    fn forget(&self, network: &str, identity: &str) -> bool {
+        self.ledger.forget(network, identity).unwrap()
+    }
+}
+
+/// Writes each test once, and runs it on both kinds of book.
+#[macro_export]
+macro_rules! both {
+    ($($(#[$doc:meta])* fn $name:ident<$kind:ident>() $body:block)*) => {
+        $($(#[$doc])* fn $name<$kind: $crate::common::Kind>() $body)*
+        mod memory { $(#[test] fn $name() { super::$name::<super::Memory>(); })* }
+        mod sqlite { $(#[test] fn $name() { super::$name::<super::Sqlite>(); })* }
+    };
+}
+
+/// A whole ADD: takes the next free address of the ranges and commits, again while others are
+/// faster. None: the ranges are full.
+pub(crate) fn add_from(
+    book: &dyn Ledger,
+    id: &AttachmentId,
+    ranges: &[Range],
+    now: u64,
+) -> Option<IpAddr> {
+    loop {
+        let mut session = book.session(scope(id, now)).unwrap();
+        let address = session.take_free(ranges, &[], None).unwrap()?;
+        match session.commit(&record(id, &[address])).unwrap() {
+            Commit::Done(_) => return Some(address),
+            Commit::Conflict => {}
+        }
+    }
+}
+
+/// A whole ADD of an address by name.
+pub(crate) fn add_named(book: &dyn Ledger, id: &AttachmentId, address: IpAddr, now: u64) -> u64 {
+    let mut session = book.session(scope(id, now)).unwrap();
+    session.take(address).unwrap().unwrap();
+    seq_of(session.commit(&record(id, &[address])))
+}
+
+pub(crate) fn seq_of(commit: Result<Commit, Error>) -> u64 {
+    match commit.unwrap() {
+        Commit::Done(seq) => seq,
+        Commit::Conflict => panic!("a conflict with nobody"),
+    }
+}
+
+pub(crate) fn entry(book: &dyn Ledger, id: &AttachmentId) -> Entry {
+    book.get(id).unwrap().unwrap()
+}
+
+/// A whole DEL.
+pub(crate) fn del(book: &dyn Ledger, id: &AttachmentId, now: u64, cool: Duration) {
+    let seq = entry(book, id).seq;
+    assert_eq!(book.release(id, seq, now, cool).unwrap(), Release::Done);
+}
+
+pub(crate) fn session<'a>(
+    book: &'a dyn Ledger,
+    id: &AttachmentId,
+    now: u64,
+) -> Box<dyn Session + 'a> {
+    book.session(scope(id, now)).unwrap()
+}
+
+/// What a session that is dropped right after would get.
+pub(crate) fn next_of(book: &dyn Ledger, ranges: &[Range], now: u64) -> Option<IpAddr> {
+    session(book, &id("nobody"), now).take_free(ranges, &[], None).unwrap()
+}
