@@ -11,7 +11,7 @@ use netlink_bindings::rt_link::{
 use netlink_bindings::utils::{Pusher, finalize_nested_header, push_nested_header};
 use wharfinger_plan::{Link, LinkKind, Mac, Peer, Port};
 
-use crate::socket::{CHANGE, MAKE, Refusal, Socket};
+use crate::socket::{ACK, Batch, CHANGE, MAKE, Refusal, Socket};
 
 const NEW: u16 = libc::RTM_NEWLINK;
 const DELETE: u16 = libc::RTM_DELLINK;
@@ -24,6 +24,7 @@ const OPERSTATE_UP: u8 = 6;
 const PORT_DISABLED: u8 = 0;
 
 /// A link as the kernel tells of it.
+#[expect(clippy::struct_excessive_bools, reason = "they are the kernel's own flags")]
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Found {
     pub(crate) index: u32,
@@ -58,7 +59,7 @@ pub(crate) fn find(socket: &mut Socket, name: &str) -> Result<Option<Found>, Ref
             .push_ext_mask(libc::RTEXT_FILTER_SKIP_STATS.cast_unsigned());
     };
     match socket.get(GET, write, read) {
-        Ok(found) => Ok(found),
+        Ok(found) => Ok(Some(found)),
         Err(refusal) if refusal.errno == libc::ENODEV => Ok(None),
         Err(refusal) => Err(refusal),
     }
@@ -70,7 +71,7 @@ pub(crate) fn all(socket: &mut Socket) -> Result<Vec<Found>, Refusal> {
         let request = OpGetlinkDo::encode_request(bytes, &Ifinfomsg::default());
         request.push_ext_mask(libc::RTEXT_FILTER_SKIP_STATS.cast_unsigned());
     };
-    socket.dump(GET, write, read)
+    socket.dump(GET, write, |payload| Some(read(payload)))
 }
 
 /// Makes a bridge, with its MAC address: one that is chosen at creation stays, while one that
@@ -81,6 +82,21 @@ pub(crate) fn create_bridge(socket: &mut Socket, link: &Link, mac: Mac) -> Resul
         request = common(request, &link.link.name, link.mtu, Some(mac));
         request.nested_linkinfo().push_kind(c"bridge");
     })
+}
+
+/// Sets a bridge's MTU in a way that lasts. One that it was made with would follow that of its
+/// smallest port; only a change makes the kernel keep it, so it is changed away and back, in
+/// one sending that nothing can end half-way.
+pub(crate) fn pin_mtu(socket: &mut Socket, index: u32, mtu: u32) -> Result<(), Refusal> {
+    const LARGEST: u32 = 65535;
+    let away = if mtu < LARGEST { mtu + 1 } else { mtu - 1 };
+    let mut both = Batch::on(socket);
+    for mtu in [away, mtu] {
+        both.add(NEW, ACK, |bytes| {
+            OpNewlinkDo::encode_request(bytes, &header(index, 0, 0)).push_mtu(mtu);
+        });
+    }
+    socket.transact(&both)
 }
 
 /// Makes a veth, the peer in `peer_netns` where that is given, this end a port of `master`.
@@ -221,7 +237,7 @@ fn common<P: Pusher>(
     request
 }
 
-fn read(payload: &[u8]) -> Option<Found> {
+fn read(payload: &[u8]) -> Found {
     let (header, attributes) = OpNewlinkDo::decode_request(payload);
     let mut found = Found {
         index: header.ifi_index.cast_unsigned(),
@@ -243,7 +259,7 @@ fn read(payload: &[u8]) -> Option<Found> {
     }
     // The kernel gives `lo` an address of zeroes, which is none.
     found.mac = found.mac.filter(|mac| mac.0 != [0; 6]);
-    Some(found)
+    found
 }
 
 fn read_info(info: IterableLinkinfoAttrs<'_>, found: &mut Found) {

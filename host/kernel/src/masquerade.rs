@@ -77,7 +77,7 @@ pub(crate) fn remove(socket: &mut Socket, wanted: &Masquerade) -> Result<(), Err
 pub(crate) fn find(socket: &mut Socket, address: IpAddr) -> Result<Option<Masquerade>, Error> {
     let element = nft::element(socket, TABLE, map(address), address)
         .map_err(|refusal| refused("look up", format!("masquerade {address}"), refusal))?;
-    Ok(element.map(from_element))
+    Ok(element.as_ref().map(from_element))
 }
 
 /// All masquerades.
@@ -86,7 +86,7 @@ pub(crate) fn all(socket: &mut Socket) -> Result<Vec<Masquerade>, Error> {
     for map in [MAP4, MAP6] {
         let elements = nft::elements(socket, TABLE, map)
             .map_err(|refusal| refused("list", format!("map {map}"), refusal))?;
-        all.extend(elements.into_iter().map(from_element));
+        all.extend(elements.iter().map(from_element));
     }
     Ok(all)
 }
@@ -208,7 +208,7 @@ fn to_element(wanted: &Masquerade) -> Option<Element> {
 }
 
 /// What a foreign hand put there without a network or comment has none.
-fn from_element(element: Element) -> Masquerade {
+fn from_element(element: &Element) -> Masquerade {
     Masquerade {
         address: element.address,
         network: chain_network(&element.chain).unwrap_or_else(|| element.address.into()),
@@ -225,8 +225,9 @@ mod userdata {
     const REST: u8 = 0xf7;
     /// Without the zero at its end.
     const LONGEST_COMMENT: usize = 127;
-    /// NFT_USERDATA_MAXLEN.
-    const LONGEST: usize = 256;
+    /// Less than NFT_USERDATA_MAXLEN: the kernel counts an element's, and the count itself, in
+    /// an octet; it refuses 255, and takes 256 for none.
+    const LONGEST: usize = 254;
 
     /// `None` where it is too long for the kernel.
     pub(super) fn write(comment: &str) -> Option<Vec<u8>> {
@@ -265,12 +266,12 @@ mod userdata {
 
         #[test]
         fn comments_of_every_length_come_back() {
-            for length in 0..=251 {
+            for length in 0..=249 {
                 let comment: String = ('a'..='z').cycle().take(length).collect();
                 assert_eq!(read(&write(&comment).unwrap()), comment);
             }
-            assert_eq!(write(&"a".repeat(252)), None);
-            let wide = "ü".repeat(120);
+            assert_eq!(write(&"a".repeat(250)), None);
+            let wide = "ü".repeat(124);
             assert_eq!(read(&write(&wide).unwrap()), wide);
         }
 

@@ -90,7 +90,7 @@ fn is_absence(error: &io::Error) -> bool {
 /// Whether this is an open network namespace, by its file system and then its type.
 fn is_netns(fd: BorrowedFd<'_>) -> bool {
     const NSFS_MAGIC: i64 = 0x6e73_6673;
-    const NS_GET_NSTYPE: u32 = 0xb703;
+    const NS_GET_NSTYPE: libc::Ioctl = 0xb703;
     // SAFETY: statfs is plain data, for which all zeroes are valid.
     let mut about: libc::statfs = unsafe { std::mem::zeroed() };
     // SAFETY: about has room for what fstatfs(2) writes.
@@ -98,7 +98,7 @@ fn is_netns(fd: BorrowedFd<'_>) -> bool {
     #[allow(clippy::unnecessary_cast, reason = "the type differs between the C libraries")]
     let is_nsfs = found == 0 && about.f_type as i64 == NSFS_MAGIC;
     // SAFETY: this request of nsfs takes no argument.
-    is_nsfs && unsafe { libc::ioctl(fd.as_raw_fd(), NS_GET_NSTYPE as _) } == libc::CLONE_NEWNET
+    is_nsfs && unsafe { libc::ioctl(fd.as_raw_fd(), NS_GET_NSTYPE) } == libc::CLONE_NEWNET
 }
 
 /// Before Linux 5.14: the inode's number and time of birth, mixed. The number alone is given

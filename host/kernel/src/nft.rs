@@ -14,7 +14,7 @@ use netlink_bindings::nftables::{
 };
 use netlink_bindings::utils::{Pusher, finalize_nested_header, push_header, push_nested_header};
 
-use crate::socket::{Batch, CHANGE, Refusal, Socket};
+use crate::socket::{ACK, APPEND, Batch, CHANGE, Refusal, Socket};
 
 const INET: u8 = 1;
 const IPV4: u8 = 2;
@@ -30,7 +30,9 @@ const TYPE_IPV4_ADDR: u32 = 7;
 const TYPE_IPV6_ADDR: u32 = 8;
 /// NFT_DATA_VERDICT.
 const TYPE_VERDICT: u32 = 0xffff_ff00;
-const ACK: u16 = libc::NLM_F_ACK as u16;
+/// NFNL_MSG_BATCH_BEGIN and NFNL_MSG_BATCH_END.
+const BEGIN: u16 = 16;
+const END: u16 = 17;
 
 /// A transaction for one table: all of it is carried out, or nothing.
 pub(crate) struct Transaction<'a> {
@@ -56,13 +58,13 @@ pub(crate) struct Element {
 impl<'a> Transaction<'a> {
     pub(crate) fn new(socket: &Socket, table: &'a str) -> Self {
         let mut batch = Batch::on(socket);
-        batch.add(libc::NFNL_MSG_BATCH_BEGIN as u16, 0, begin_or_end);
+        batch.add(BEGIN, 0, begin_or_end);
         Self { batch, table }
     }
 
     /// Carries it out.
     pub(crate) fn commit(mut self, socket: &mut Socket) -> Result<(), Refusal> {
-        self.batch.add(libc::NFNL_MSG_BATCH_END as u16, 0, begin_or_end);
+        self.batch.add(END, 0, begin_or_end);
         socket.transact(&self.batch)
     }
 
@@ -113,7 +115,7 @@ impl<'a> Transaction<'a> {
 
     /// A rule at the end of a chain.
     pub(crate) fn rule(&mut self, flags: u16, chain: &str, rule: &Rule<'_>) {
-        let flags = flags | libc::NLM_F_APPEND as u16;
+        let flags = flags | APPEND;
         self.add(libc::NFT_MSG_NEWRULE, flags, |bytes, table| {
             let request = OpNewruleDo::encode_request(bytes, &header());
             let request = request.push_table_bytes(table).push_chain_bytes(chain.as_bytes());
@@ -323,11 +325,10 @@ fn read_element<'a>(attributes: impl Iterator<Item = SetelemAttrs<'a>>) -> Optio
     for attribute in attributes {
         match attribute {
             SetelemAttrs::Key(data) => {
-                let values = data.map_while(Result::ok);
-                address = values.filter_map(value).find_map(to_address);
+                address = data.map_while(Result::ok).find_map(|data| to_address(&data));
             }
             SetelemAttrs::Data(data) => {
-                chain = data.map_while(Result::ok).filter_map(verdict).next();
+                chain = data.map_while(Result::ok).find_map(|data| verdict(&data));
             }
             SetelemAttrs::Userdata(bytes) => userdata = bytes.to_vec(),
             _ => {}
@@ -336,20 +337,17 @@ fn read_element<'a>(attributes: impl Iterator<Item = SetelemAttrs<'a>>) -> Optio
     Some(Element { address: address?, chain: chain?, userdata })
 }
 
-fn value(data: DataAttrs<'_>) -> Option<&[u8]> {
-    if let DataAttrs::Value(value) = data { Some(value) } else { None }
-}
-
 /// The chain that a verdict jumps to.
-fn verdict(data: DataAttrs<'_>) -> Option<String> {
-    let DataAttrs::Verdict(attributes) = data else { return None };
+fn verdict(data: &DataAttrs<'_>) -> Option<String> {
+    let DataAttrs::Verdict(attributes) = *data else { return None };
     attributes.map_while(Result::ok).find_map(|attribute| match attribute {
         VerdictAttrs::Chain(name) => Some(name.to_string_lossy().into_owned()),
         _ => None,
     })
 }
 
-fn to_address(octets: &[u8]) -> Option<IpAddr> {
+fn to_address(data: &DataAttrs<'_>) -> Option<IpAddr> {
+    let DataAttrs::Value(octets) = *data else { return None };
     let v4 = <[u8; 4]>::try_from(octets).map(IpAddr::from);
     v4.or_else(|_| <[u8; 16]>::try_from(octets).map(IpAddr::from)).ok()
 }

@@ -18,8 +18,16 @@ const DUMP_ATTEMPTS: u32 = 20;
 const BUFFER: usize = 64 * 1024;
 const HEADER: usize = 16;
 
-const CREATE: u16 = libc::NLM_F_CREATE as u16;
-const EXCL: u16 = libc::NLM_F_EXCL as u16;
+// linux/netlink.h; libc has them as i32, which they are not on the wire.
+const REQUEST: u16 = 0x01;
+/// The flag of a request that is to be acknowledged.
+pub(crate) const ACK: u16 = 0x04;
+const DUMP_INTR: u16 = 0x10;
+const DUMP: u16 = 0x300;
+const EXCL: u16 = 0x200;
+const CREATE: u16 = 0x400;
+/// The flag of a request that adds at the end of a list.
+pub(crate) const APPEND: u16 = 0x800;
 /// Flags of a request that makes what must not be there yet.
 pub(crate) const MAKE: u16 = CREATE | EXCL;
 /// Flags of a request that makes what may be there already.
@@ -160,12 +168,12 @@ impl Socket {
         write: impl FnOnce(&mut Vec<u8>),
     ) -> Result<(), Refusal> {
         let mut batch = Batch::new(self.sequence);
-        batch.add(kind, flags | libc::NLM_F_ACK as u16, write);
+        batch.add(kind, flags | ACK, write);
         self.send(&batch)?;
         self.acknowledged(&batch)
     }
 
-    /// Carries out several requests as one transaction (nf_tables).
+    /// Sends several requests at once: for nf_tables, one transaction.
     pub(crate) fn transact(&mut self, batch: &Batch) -> Result<(), Refusal> {
         self.send(batch)?;
         self.acknowledged(batch)
@@ -184,7 +192,8 @@ impl Socket {
         loop {
             let length = self.receive(0)?;
             let bytes = self.buffer.get(..length).unwrap_or_default();
-            for message in Messages(bytes).filter(|message| batch.holds(message.sequence)) {
+            let mut ours = Messages(bytes).filter(|message| batch.holds(message.sequence));
+            if let Some(message) = ours.next() {
                 return match message.refusal() {
                     Some(refusal) => Err(refusal),
                     None => Ok(read(message.payload)),
@@ -203,7 +212,7 @@ impl Socket {
     ) -> Result<Vec<T>, Refusal> {
         for _ in 0..DUMP_ATTEMPTS {
             let mut batch = Batch::new(self.sequence);
-            batch.add(kind, libc::NLM_F_DUMP as u16, &write);
+            batch.add(kind, DUMP, &write);
             self.send(&batch)?;
             if let Some(all) = self.dumped(&batch, &mut read)? {
                 return Ok(all);
@@ -223,7 +232,7 @@ impl Socket {
             let length = self.receive(0)?;
             let bytes = self.buffer.get(..length).unwrap_or_default();
             for message in Messages(bytes).filter(|message| batch.holds(message.sequence)) {
-                interrupted |= message.flags & libc::NLM_F_DUMP_INTR as u16 != 0;
+                interrupted |= message.flags & DUMP_INTR != 0;
                 match message.refusal() {
                     // nf_tables says so of a dump that a change came in between of.
                     Some(refusal) if refusal.errno == libc::EINTR => return Ok(None),
@@ -331,12 +340,12 @@ impl Batch {
     pub(crate) fn add(&mut self, kind: u16, flags: u16, write: impl FnOnce(&mut Vec<u8>)) {
         let start = self.bytes.len();
         self.last = self.last.wrapping_add(1);
-        if flags & libc::NLM_F_ACK as u16 != 0 {
+        if flags & ACK != 0 {
             self.awaited = self.last;
         }
         self.bytes.extend([0; 4]);
         self.bytes.extend(kind.to_ne_bytes());
-        self.bytes.extend((flags | libc::NLM_F_REQUEST as u16).to_ne_bytes());
+        self.bytes.extend((flags | REQUEST).to_ne_bytes());
         self.bytes.extend(self.last.to_ne_bytes());
         self.bytes.extend([0; 4]);
         write(&mut self.bytes);
@@ -427,7 +436,7 @@ mod tests {
     #[test]
     fn requests_are_numbered_aligned_and_awaited() {
         let mut batch = Batch::new(u32::MAX);
-        batch.add(16, libc::NLM_F_ACK as u16, |bytes| bytes.extend([1, 2, 3]));
+        batch.add(16, ACK, |bytes| bytes.extend([1, 2, 3]));
         batch.add(17, 0, |_| {});
         assert_eq!(batch.bytes.len(), 20 + 16);
         assert_eq!((batch.first, batch.last, batch.awaited), (0, 1, 0));

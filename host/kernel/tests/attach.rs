@@ -206,11 +206,10 @@ fn each_drift_is_named() {
 
 fn hairpin(mut plan: Plan) -> Plan {
     for step in &mut plan.steps {
-        if let Action::Link(link) = &mut step.action {
-            if let Some(port) = &mut link.port {
-                (port.hairpin, port.isolated) = (true, true);
-                link.mtu = Some(1450);
-            }
+        if let Action::Link(wharfinger_plan::Link { port: Some(port), mtu, .. }) = &mut step.action
+        {
+            (port.hairpin, port.isolated) = (true, true);
+            *mtu = Some(1450);
         }
     }
     plan

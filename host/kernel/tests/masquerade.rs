@@ -3,6 +3,8 @@
 
 mod common;
 
+use std::time::{Duration, Instant};
+
 use common::{Container, KERNEL, attachment, masquerade, on_host, run};
 use wharfinger_kernel::{Error, Kernel};
 use wharfinger_plan::{Action, Masquerade, Plan, Step};
@@ -109,7 +111,7 @@ fn long_keys_keep_their_identity() {
     on_host(|| {
         let container = Container::new();
         let netns = container.netns();
-        for length in [1, 126, 127, 128, 200, 251] {
+        for length in [1, 126, 127, 128, 200, 249] {
             let key = |last: char| "k".repeat(length - 1) + &last.to_string();
             let [one, two] =
                 ['1', '2'].map(|last| plan(masquerade("10.1.0.5", "10.1.0.0/16", &key(last))));
@@ -122,7 +124,7 @@ fn long_keys_keep_their_identity() {
             assert!(shown.contains("comment \"k") || length == 1, "{shown}");
             assert!(KERNEL.undo(&one, None).is_empty());
         }
-        let long = plan(masquerade("10.1.0.5", "10.1.0.0/16", &"k".repeat(252)));
+        let long = plan(masquerade("10.1.0.5", "10.1.0.0/16", &"k".repeat(250)));
         let error = KERNEL.apply(&long, &netns).unwrap_err();
         assert_eq!(error.errno(), Some(libc::ENAMETOOLONG));
     });
@@ -135,6 +137,16 @@ fn ten_thousand_elements_slow_nothing_down() {
         let container = Container::new();
         let netns = container.netns();
         KERNEL.apply(&attachment(5), &netns).unwrap();
+        let one = plan(masquerade("10.1.0.6", "10.1.0.0/16", "one"));
+        let each = || {
+            let start = Instant::now();
+            for _ in 0..20 {
+                KERNEL.apply(&one, &netns).unwrap();
+                assert!(KERNEL.undo(&one, None).is_empty());
+            }
+            start.elapsed() / 20
+        };
+        let before = each();
         let elements: Vec<String> = (0..10_000_u32)
             .map(|n| {
                 format!(
@@ -149,14 +161,9 @@ fn ten_thousand_elements_slow_nothing_down() {
         let text = format!("add element inet wharfinger masq4 {{ {} }}\n", elements.join(", "));
         std::fs::write(&file, text).unwrap();
         run(&format!("nft -f {}", file.display()));
-        let one = plan(masquerade("10.1.0.6", "10.1.0.0/16", "one"));
-        let start = std::time::Instant::now();
-        for _ in 0..20 {
-            KERNEL.apply(&one, &netns).unwrap();
-            assert!(KERNEL.undo(&one, None).is_empty());
-        }
-        let each = start.elapsed() / 20;
-        assert!(each < std::time::Duration::from_millis(10), "{each:?} each");
+        let after = each();
+        // Twice, for the noise of a busy machine; a list that is gone through would be 100 times.
+        assert!(after < before * 2 + Duration::from_millis(2), "{before:?}, then {after:?}");
         assert_eq!(KERNEL.survey().unwrap().masquerades.len(), 10_002);
     });
 }

@@ -7,7 +7,6 @@ use std::collections::BTreeSet;
 use std::net::UdpSocket;
 use std::path::Path;
 use std::sync::{Arc, Barrier};
-use std::time::{Duration, Instant};
 
 use common::{
     Container, KERNEL, address, attachment, bridge, eth0, leftovers, link, on_host, route, run,
@@ -178,9 +177,7 @@ fn pain_f8_no_thread_changes_its_namespace() {
 fn pain_f1_an_ipv6_address_is_usable_at_once() {
     on_host(|| {
         let container = Container::new();
-        let start = Instant::now();
         KERNEL.apply(&attachment(5), &container.netns()).unwrap();
-        let took = start.elapsed();
         let shown = container.run("ip -6 -o addr show dev eth0 scope global");
         assert!(shown.contains("fd00:1::5/64") && !shown.contains("tentative"), "{shown}");
         let path = container.path.clone();
@@ -192,7 +189,6 @@ fn pain_f1_an_ipv6_address_is_usable_at_once() {
             UdpSocket::bind("[fd00:1::5]:53").map(drop)
         });
         bound.join().unwrap().unwrap();
-        assert!(took < Duration::from_millis(500), "took {took:?}");
     });
 }
 

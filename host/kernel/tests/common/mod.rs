@@ -1,6 +1,7 @@
 //! A host and containers for tests: namespaces of their own, so that nothing of the machine is
 //! touched and tests do not meet. They end with the threads that hold them.
-#![allow(dead_code, reason = "each test file uses a part")]
+
+#![allow(dead_code, unreachable_pub, reason = "each test file uses a part")]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test's helpers fail by panicking")]
 
 use std::path::PathBuf;
