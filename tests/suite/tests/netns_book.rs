@@ -271,7 +271,7 @@ fn pain_g2_a_wide_network() {
     let all: Vec<Attached<'_>> = (0..3).map(|_| world.attach(&conf)).collect();
     let given = distinct(&all);
     assert!(given.contains("fd00:1::ffff:ffff:ffff:ffff"), "{given:?}");
-    let wide = json!({ "name": "wide", "bridge": "cni1", "ipam": world.ipam(&["fd00:2::/16"]) });
+    let wide = json!({ "name": "wide", "bridge": "cni1", "ipam": world.ipam(&["fd02::/16"]) });
     let wide = world.attach(&world.conf("bridge", &wide));
     wide.del();
     end(&world, &all);

@@ -24,12 +24,15 @@ fn pain_d4_d5_a_code_for_each_cause() {
     let world = World::new();
     let small = world.conf("bridge", &json!({ "ipam": world.ipam(&["10.1.0.0/30"]) }));
     let one = world.attach(&small);
-    let add = |conf: &Value| world.call("ADD", conf).of(&world.container());
+    let add = |conf: &Value, args: &str| {
+        let container = world.container();
+        world.call("ADD", conf).of(&container).env("CNI_ARGS", args).fails()
+    };
     // Exhausted, with counts: one address is there, and one is taken.
-    readable(&add(&small).fails(), 100, &["pods", "1"]);
+    readable(&add(&small, ""), 100, &["pods", "1"]);
     // Asked for by name, and held.
     let args = format!("IgnoreUnknown=1;IP={}", one.v4());
-    readable(&add(&small).env("CNI_ARGS", &args).fails(), 106, &[&one.v4(), &one.container.id]);
+    readable(&add(&small, &args), 106, &[&one.v4(), &one.container.id]);
     // There already.
     let again = world.call("ADD", &small).of(&one.container).fails();
     readable(&again, 105, &["pods", &one.container.id, "eth0"]);
@@ -39,23 +42,23 @@ fn pain_d4_d5_a_code_for_each_cause() {
     one.del();
     // The configuration: where, what was found.
     let bad = world.conf("bridge", &json!({ "mtu": "many" }));
-    readable(&add(&bad).fails(), 7, &["/mtu", "many"]);
+    readable(&add(&bad, ""), 7, &["/mtu", "many"]);
     let bad = world.conf(
         "bridge",
         &json!({ "ipam": { "type": "host-local", "ranges": [[{ "subnet": "10.1.0.0/99" }]] } }),
     );
-    readable(&add(&bad).fails(), 7, &["/ipam/ranges/0/0/subnet", "10.1.0.0/99"]);
+    readable(&add(&bad, ""), 7, &["/ipam/ranges/0/0/subnet", "10.1.0.0/99"]);
     let close = world.conf("bridge", &json!({ "isGatway": true }));
-    readable(&add(&close).fails(), 7, &["isGatway", "isGateway"]);
+    readable(&add(&close, ""), 7, &["isGatway", "isGateway"]);
     // A driver and a component that are not there.
     let unknown = world.conf("bridge", &json!({ "driver": "brigde" }));
-    readable(&add(&unknown).fails(), 7, &["brigde", "bridge"]);
+    readable(&add(&unknown, ""), 7, &["brigde", "bridge"]);
     let unknown = world.conf("bridge", &json!({ "ipam": { "type": "no-such-ipam" } }));
-    let failure = add(&unknown).fails();
+    let failure = add(&unknown, "");
     readable(&failure, failure.code, &["no-such-ipam"]);
     // The kernel refuses: what, of which object.
     let huge = world.conf("bridge", &json!({ "bridge": "cni7", "mtu": 70000 }));
-    let failure = add(&huge).fails();
+    let failure = add(&huge, "");
     assert!([7, 104].contains(&failure.code), "{failure:?}");
     world.assert_nothing_left();
 }
