@@ -1,7 +1,110 @@
 //! `cargo xtask build`: the release, one static executable at `target/release/wharfinger` with
 //! the built-in components, compiled ahead of time, appended to it.
+//!
+//! The executable compiles them itself, so the Wasm compiler, by far the largest thing here, is
+//! built once.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, bail};
+use wit_component::ComponentEncoder;
+
+use crate::command::{
+    capture, cargo, executable, find, must, program, say, target, text, workspace,
+};
+use crate::tools;
+
+/// The components that ship inside, each a folder of `plugins-wasm/`.
+const BUILT_IN: [&str; 1] = ["host-local"];
+/// What components are compiled for. It has no system interface: they import only our contract.
+const WASM: &str = "wasm32-unknown-unknown";
 
 /// Builds the release.
-pub(crate) fn run() -> anyhow::Result<()> {
-    anyhow::bail!("the release build is being written")
+pub(crate) fn run() -> Result<()> {
+    targets()?;
+    if !tools::install(&["musl-gcc"])? {
+        bail!("the C parts need musl-gcc: Debian's package musl-tools");
+    }
+    let components: Vec<(&str, PathBuf)> = BUILT_IN
+        .iter()
+        .map(|name| Ok((*name, component(&format!("plugins-wasm/{name}"))?)))
+        .collect::<Result<_>>()?;
+    let program = host()?;
+    package(&program, &components)?;
+    report(&executable())
+}
+
+/// Adds the targets that the toolchain lacks, where rustup is there to do it.
+fn targets() -> Result<()> {
+    if find("rustup").is_none() {
+        return Ok(());
+    }
+    let installed = text(&mut program("rustup target list --installed"))?;
+    for wanted in [WASM, &target()] {
+        if !installed.lines().any(|line| line == wanted) {
+            must(program("rustup target add").arg(wanted))?;
+        }
+    }
+    Ok(())
+}
+
+/// Builds a Rust guest in its folder, and makes a component of it: the path of its .wasm.
+fn component(folder: &str) -> Result<PathBuf> {
+    let folder = workspace().join(folder);
+    let build = format!("build --release --locked --target {WASM} --target-dir");
+    let dir = workspace().join("target/wasm");
+    must(cargo(&build).arg(&dir).current_dir(&folder))?;
+    let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let built = dir.join(WASM).join("release").join(name.replace('-', "_")).with_extension("wasm");
+    let module = fs::read(&built).with_context(|| format!("read {}", built.display()))?;
+    let encoded = encode(&module).with_context(|| format!("make a component of {name}"))?;
+    let out = dir.join(name).with_extension("wasm");
+    fs::write(&out, encoded).with_context(|| format!("write {}", out.display()))?;
+    Ok(out)
+}
+
+/// A component from a core module that carries its world's description.
+fn encode(module: &[u8]) -> Result<Vec<u8>> {
+    let mut encoder = ComponentEncoder::default();
+    let encoder = encoder.validate(true).module(module);
+    encoder.and_then(ComponentEncoder::encode).map_err(|e| anyhow::anyhow!("{e:#}"))
+}
+
+/// Builds the executable, as yet without components.
+fn host() -> Result<PathBuf> {
+    let build =
+        format!("build --release --locked --target {} -p wharfinger --target-dir", target());
+    let dir = workspace().join("target");
+    must(cargo(&build).arg(&dir))?;
+    Ok(dir.join(target()).join("release/wharfinger"))
+}
+
+/// Has the executable compile the components and write itself, with them, to its place.
+fn package(program: &Path, components: &[(&str, PathBuf)]) -> Result<()> {
+    let out = executable();
+    let parent = out.parent().unwrap_or(&out);
+    fs::create_dir_all(parent).with_context(|| format!("make {}", parent.display()))?;
+    let mut command = std::process::Command::new(program);
+    command.args(["internal", "package"]).arg(out);
+    for (name, wasm) in components {
+        let mut pair = std::ffi::OsString::from(format!("{name}="));
+        pair.push(wasm);
+        command.arg(pair);
+    }
+    must(&mut command)
+}
+
+/// Says what was built, and that it is what it should be: static, at a fixed address.
+fn report(executable: &Path) -> Result<()> {
+    let header = fs::read(executable).with_context(|| format!("read {}", executable.display()))?;
+    // ELF, e_type at byte 16: 2 is ET_EXEC, 3 would be position-independent (elf(5)).
+    if header.get(16) != Some(&2) {
+        bail!("{} is position-independent: is .cargo/config.toml in force?", executable.display());
+    }
+    let mib = header.len().div_ceil(1 << 20);
+    say(&format!("{}: {mib} MiB, {} bytes", executable.display(), header.len()));
+    let version = capture(std::process::Command::new(executable).arg("--version"))?;
+    say(String::from_utf8_lossy(&version.stdout).trim());
+    Ok(())
 }

@@ -46,7 +46,7 @@ pub fn digest(wasm: &[u8]) -> String {
 
 /// Writes the program `exe`, less any components that it carries, with `components` (name and
 /// .wasm) appended, to `out`: whole or not at all, by renaming.
-pub fn write(exe: &Path, out: &Path, components: &[(String, Vec<u8>)]) -> Result<(), Error> {
+pub fn write(exe: &Path, out: &Path, components: &[(&str, &[u8])]) -> Result<(), Error> {
     let failed = |operation, path: &Path| {
         let path = path.to_owned();
         move |source| Error::File { operation, path, source }
@@ -71,7 +71,7 @@ fn program(exe: &Path) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-fn append(bytes: &mut Vec<u8>, components: &[(String, Vec<u8>)]) -> Result<(), Error> {
+fn append(bytes: &mut Vec<u8>, components: &[(&str, &[u8])]) -> Result<(), Error> {
     let mut pack =
         Pack { program: bytes.len() as u64, engine: engine_key(), components: Vec::new() };
     for (name, wasm) in components {
@@ -80,7 +80,7 @@ fn append(bytes: &mut Vec<u8>, components: &[(String, Vec<u8>)]) -> Result<(), E
         bytes.resize(usize::try_from(offset).unwrap_or(usize::MAX), 0);
         bytes.extend_from_slice(&code);
         pack.components.push(Entry {
-            name: name.clone(),
+            name: (*name).to_owned(),
             digest: digest(wasm),
             offset,
             len: code.len() as u64,

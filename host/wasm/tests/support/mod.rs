@@ -1,0 +1,181 @@
+//! Builds guests, and a book in memory.
+#![allow(dead_code, reason = "each test file uses its part")]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::path::Path;
+use std::process::Command;
+
+use wharfinger_cni::AttachmentId;
+use wharfinger_wasm::{
+    AddressRange, Attachment, Book, BookError, Level, Limits, Node, Plugin, Refusal, Request,
+};
+use wit_component::ComponentEncoder;
+
+/// Builds the guest in a folder of the checkout: a component's bytes.
+pub(crate) fn guest(folder: &str) -> Vec<u8> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let target = root.join("target/wasm");
+    let status = Command::new(env!("CARGO"))
+        .args(["build", "--quiet", "--release", "--locked", "--target", "wasm32-unknown-unknown"])
+        .arg("--target-dir")
+        .arg(&target)
+        .current_dir(root.join(folder))
+        .status()
+        .unwrap();
+    assert!(
+        status.success(),
+        "{folder} does not build: is the target wasm32-unknown-unknown there?"
+    );
+    let name = Path::new(folder).file_name().unwrap().to_str().unwrap().replace('-', "_");
+    let module = target.join("wasm32-unknown-unknown/release").join(name).with_extension("wasm");
+    let module = std::fs::read(module).unwrap();
+    ComponentEncoder::default().validate(true).module(&module).unwrap().encode().unwrap()
+}
+
+/// A guest, compiled.
+pub(crate) fn plugin(folder: &str, limits: Limits) -> Plugin {
+    let name = Path::new(folder).file_name().unwrap().to_str().unwrap();
+    Plugin::compiled(name, &guest(folder), limits).unwrap()
+}
+
+/// A request by container `c1`.
+pub(crate) fn request(config: &str, wanted: &[&str]) -> Request {
+    Request {
+        attachment: Attachment {
+            id: AttachmentId {
+                network: "pods".to_owned(),
+                container: "c1".to_owned(),
+                ifname: "eth0".to_owned(),
+            },
+            pod: None,
+            args: vec![("IgnoreUnknown".to_owned(), "1".to_owned())],
+        },
+        config: config.to_owned(),
+        network_config: format!(r#"{{"cniVersion":"1.1.0","name":"pods","ipam":{config}}}"#),
+        wanted: wanted.iter().map(|address| address.parse().unwrap()).collect(),
+    }
+}
+
+/// A node with a name and a label.
+pub(crate) fn node() -> Node {
+    let labels = BTreeMap::from([("zone".to_owned(), "west".to_owned())]);
+    Node { name: "node-1".to_owned(), labels, now: 1_795_000_000 }
+}
+
+/// A book for one test: simple, by the words of the contract.
+#[derive(Default)]
+pub(crate) struct MemBook {
+    pub(crate) held: BTreeSet<IpAddr>,
+    pub(crate) taken: BTreeSet<IpAddr>,
+    pub(crate) last: Option<IpAddr>,
+    pub(crate) lines: Vec<(Level, String)>,
+    /// What every question is answered with, where it is set.
+    pub(crate) broken: Option<&'static str>,
+    /// How long every question takes.
+    pub(crate) slow: std::time::Duration,
+}
+
+impl MemBook {
+    fn ask(&self) -> Result<(), BookError> {
+        std::thread::sleep(self.slow);
+        self.broken.map_or(Ok(()), |why| Err(why.into()))
+    }
+
+    /// What was taken is held from now on.
+    pub(crate) fn commit(&mut self) {
+        self.last = self.taken.last().copied().or(self.last);
+        self.held.append(&mut self.taken);
+    }
+
+    fn free(&self, address: IpAddr, excluded: &[AddressRange]) -> bool {
+        !self.held.contains(&address)
+            && !self.taken.contains(&address)
+            && !excluded.iter().any(|range| within(address, *range))
+    }
+}
+
+fn within(address: IpAddr, (first, last): AddressRange) -> bool {
+    address.is_ipv4() == first.is_ipv4() && first <= address && address <= last
+}
+
+fn next(address: IpAddr) -> Option<IpAddr> {
+    match address {
+        IpAddr::V4(v4) => u32::from(v4).checked_add(1).map(|n| IpAddr::V4(n.into())),
+        IpAddr::V6(v6) => u128::from(v6).checked_add(1).map(|n| IpAddr::V6(n.into())),
+    }
+}
+
+impl Book for MemBook {
+    fn take(&mut self, address: IpAddr) -> Result<Result<(), Refusal>, BookError> {
+        self.ask()?;
+        if self.held.contains(&address) {
+            let id = AttachmentId {
+                network: "pods".to_owned(),
+                container: "c0".to_owned(),
+                ifname: "eth0".to_owned(),
+            };
+            return Ok(Err(Refusal::Held(id)));
+        }
+        self.taken.insert(address);
+        Ok(Ok(()))
+    }
+
+    fn take_free(
+        &mut self,
+        ranges: &[AddressRange],
+        excluded: &[AddressRange],
+        start: Option<IpAddr>,
+    ) -> Result<Option<IpAddr>, BookError> {
+        self.ask()?;
+        let from = start.or(self.last.and_then(next)).into_iter();
+        let above = from.flat_map(|from| {
+            ranges
+                .iter()
+                .filter(move |range| within(from, **range))
+                .map(move |range| (from, range.1))
+        });
+        for (first, last) in above.chain(ranges.iter().copied()) {
+            let all = std::iter::successors(Some(first), |address| next(*address));
+            let mut all = all.take_while(|address| *address <= last);
+            if let Some(address) = all.find(|address| self.free(*address, excluded)) {
+                self.taken.insert(address);
+                return Ok(Some(address));
+            }
+        }
+        Ok(None)
+    }
+
+    fn remembered(&mut self, _: &str) -> Result<Vec<IpAddr>, BookError> {
+        self.ask().map(|()| vec![])
+    }
+
+    fn remember(&mut self, _: &str) -> Result<(), BookError> {
+        self.ask()
+    }
+
+    fn store_get(&mut self, _: &str) -> Result<Option<String>, BookError> {
+        self.ask().map(|()| None)
+    }
+
+    fn store_put(&mut self, _: &str, _: &str, _: bool) -> Result<(), BookError> {
+        self.ask()
+    }
+
+    fn store_remove(&mut self, _: &str) -> Result<bool, BookError> {
+        self.ask().map(|()| false)
+    }
+
+    fn store_scan(
+        &mut self,
+        _: &str,
+        _: Option<&str>,
+        _: u32,
+    ) -> Result<Vec<(String, String)>, BookError> {
+        self.ask().map(|()| vec![])
+    }
+
+    fn log(&mut self, level: Level, message: &str) {
+        self.lines.push((level, message.to_owned()));
+    }
+}
