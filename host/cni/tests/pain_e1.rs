@@ -7,10 +7,11 @@ use common::{Answer, Call, Recorder, conf, conf_with_prev};
 use serde_json::{Value, json};
 use wharfinger_cni::{CniError, Success, Verb, Version, code};
 
-const GOLDEN: [(&str, &str); 4] = [
+const GOLDEN: [(&str, &str); 5] = [
     ("dual-stack", include_str!("golden/dual-stack.json")),
     ("layer-2", include_str!("golden/layer-2.json")),
     ("delegate", include_str!("golden/delegate.json")),
+    ("v6-only", include_str!("golden/v6-only.json")),
     ("empty", include_str!("golden/empty.json")),
 ];
 
@@ -138,4 +139,44 @@ fn pain_e1_errors_carry_the_configurations_version() {
         assert_eq!(out.error().version, version.as_str());
     }
     assert_eq!(Call::new("ADD").conf(&conf("3.0.0")).refused().version, "1.1.0");
+}
+
+#[test]
+fn pain_e1_numbers_that_say_nothing_and_fields_of_another_version_are_dropped() {
+    let link = json!({ "name": "eth0", "mtu": 1500, "pciID": "0000:00:1f.6" });
+    let value = json!({ "cniVersion": "0.4.0", "interfaces": [link] });
+    let read = Success::parse(Version::V1_1_0, &value).unwrap();
+    assert_eq!((read.interfaces[0].mtu, read.interfaces[0].pci_id.as_str()), (None, ""));
+    let value = json!({
+        "interfaces": [{ "name": "eth0", "mtu": 0 }],
+        "ips": [{ "address": "10.1.0.5/16", "interface": -1 }],
+        "routes": [{ "dst": "::/0", "mtu": 0, "advmss": 0, "priority": 0, "table": 0, "scope": 0 }],
+    });
+    let read = Success::parse(Version::V1_1_0, &value).unwrap();
+    let expected = json!({
+        "cniVersion": "1.1.0",
+        "interfaces": [{ "name": "eth0" }],
+        "ips": [{ "address": "10.1.0.5/16" }],
+        "routes": [{ "dst": "::/0", "table": 0, "scope": 0 }],
+    });
+    assert_eq!(read.render(Version::V1_1_0).unwrap(), expected);
+}
+
+#[test]
+fn pain_e1_what_would_be_guessed_at_is_an_error() {
+    let values = [
+        json!({ "ips": [{}] }),
+        json!({ "ips": [{ "address": "10.1.0.5" }] }),
+        json!({ "ips": [{ "address": "10.1.0.5/16", "gateway": "x" }] }),
+        json!({ "routes": [{ "gw": "10.1.0.1" }] }),
+        json!({ "routes": [{ "dst": "::/0", "scope": 256 }] }),
+        json!({ "routes": [{ "dst": "::/0", "table": -1 }] }),
+        json!({ "interfaces": [null] }),
+        json!({ "dns": [] }),
+        json!([]),
+    ];
+    for value in values {
+        let error = Success::parse(Version::V1_1_0, &value).unwrap_err();
+        assert_eq!(error.code, 6, "{value}");
+    }
 }

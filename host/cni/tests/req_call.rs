@@ -73,7 +73,7 @@ fn req_05_every_verb_is_known_and_only_those() {
 }
 
 #[test]
-fn req_08_an_unsupported_version_is_error_1_before_anything_on_every_verb() {
+fn req_08_69_an_unsupported_version_is_error_1_before_anything_on_every_verb() {
     for verb in VERBS_WITH_CONF {
         for version in ["0.5.0", "1.2.0", "1.1", "nonsense", "1.1.0 "] {
             let error = Call::new(verb).conf(&conf_with_prev(version)).refused();
@@ -283,6 +283,13 @@ fn what_cannot_be_decoded_is_error_6() {
     assert_eq!(Call::new("ADD").stdin("[".repeat(100_000)).refused().code, 6);
     let conf = json!({ "name": "a", "cniVersion": 1 });
     assert_eq!(Call::new("ADD").conf(&conf).refused().code, 6);
+}
+
+#[test]
+fn a_long_configuration_is_read_whole() {
+    let mut conf = conf("1.1.0");
+    conf["rules"] = json!(vec!["x".repeat(1000); 2000]);
+    assert_eq!(Call::new("ADD").conf(&conf).seen().conf.raw["rules"][1999], "x".repeat(1000));
 }
 
 #[test]

@@ -284,6 +284,18 @@ fn req_61_version_is_truthful() {
 }
 
 #[test]
+fn req_67_a_delegates_result_is_abbreviated_and_of_the_same_version() {
+    let lease = json!({ "ips": [{ "address": "10.1.0.5/16", "gateway": "10.1.0.1" }] });
+    let plugin = adding(Success::parse(Version::V1_1_0, &lease).unwrap());
+    for version in Version::ALL {
+        let said = Call::new("ADD").conf(&conf(version.as_str())).run(&plugin).object();
+        assert_eq!(said["cniVersion"], version.as_str());
+        assert!(said.get("interfaces").is_none(), "{said}");
+        assert!(said["ips"][0].get("interface").is_none(), "{said}");
+    }
+}
+
+#[test]
 fn trap_12_9_without_a_command_it_says_on_stderr_what_it_is() {
     for call in [Call::new("ADD").unset("CNI_COMMAND"), Call::new("")] {
         let out = call.run(&Recorder::default());

@@ -80,7 +80,7 @@ fn near_misses_name_the_nearest_key() {
     let known = ["bridge", "isGateway", "isDefaultGateway", "mtu", "ipMasq", "type", "mac"];
     let map = object(
         r#"{"bridg": 1, "isGatewya": 1, "ISGATEWAY": 1, "mut": 1, "ipMask": 1, "tipe": 1,
-            "cni.dev/type": 1, "vrf": 1, "tag": 1, "somethingElse": 1, "~/mtu": 1}"#,
+            "cni.dev/type": 1, "vrf": 1, "tag": 1, "somethingElse": 1, "isDefoltGatwy": 1, "~/mtu": 1}"#,
     );
     let misses = Fields::new(&map, "/x").near_misses(&known);
     let expected = [
