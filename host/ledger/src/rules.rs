@@ -335,6 +335,9 @@ fn write_store<B: Book>(
 
 /// Brings what outlives a reboot into a book.
 pub(crate) fn seed<B: Book>(book: &mut B, lasting: &[Lasting]) -> Result<(), Error> {
+    if lasting.is_empty() {
+        return Ok(());
+    }
     let order = book.next_seq()?;
     for one in lasting {
         match one {

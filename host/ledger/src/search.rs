@@ -151,11 +151,9 @@ fn free_in<B: Book>(
 
 /// Runs and addresses are kept apart, so that damage to one shows in the other.
 fn known_free<B: Book>(book: &B, domain: &str, point: Point) -> Result<Point, Error> {
-    match book.address(domain, point)? {
-        None => Ok(point),
-        Some(_) => {
-            let address = point.ip();
-            Err(book.damaged(format!("{address} is in no run of taken ones, but known")))
-        }
+    if book.address(domain, point)?.is_none() {
+        return Ok(point);
     }
+    let address = point.ip();
+    Err(book.damaged(format!("{address} is in no run of taken ones, but known")))
 }

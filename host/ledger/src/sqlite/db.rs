@@ -53,8 +53,11 @@ impl Db {
         let path = options.path.as_path();
         let fail = |error: rusqlite::Error| fail::sqlite(path, "open", &error);
         let conn = connect(path, options.wait).map_err(fail)?;
-        let settings = "PRAGMA synchronous = OFF; PRAGMA temp_store = MEMORY;
-            PRAGMA cell_size_check = ON; PRAGMA trusted_schema = OFF;";
+        // Each commit is copied to the database at once: closing has nothing left to copy then,
+        // and a log that somebody removes takes no commit with it.
+        let settings = "PRAGMA synchronous = OFF; PRAGMA wal_autocheckpoint = 1;
+            PRAGMA temp_store = MEMORY; PRAGMA cell_size_check = ON;
+            PRAGMA trusted_schema = OFF;";
         conn.execute_batch(settings).map_err(fail)?;
         match BOOK.look(&conn).map_err(fail)? {
             Found::Newest => {}

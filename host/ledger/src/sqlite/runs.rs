@@ -42,12 +42,11 @@ pub(super) fn remove(db: &Db, domain: &str, point: Point) -> Result<(), Error> {
     let Some(run) = below(db, domain, point)?.filter(|run| run.contains(point)) else {
         return Err(db.damaged(format!("{} was taken, but in no run of taken ones", point.ip())));
     };
-    match point.previous().filter(|last| run.contains(*last)) {
-        Some(last) => put(db, domain, run.first, last)?,
-        None => {
-            let sql = "DELETE FROM run WHERE domain = ?1 AND first = ?2";
-            db.execute("split a run", sql, params![domain, run.first.key()])?;
-        }
+    if let Some(last) = point.previous().filter(|last| run.contains(*last)) {
+        put(db, domain, run.first, last)?;
+    } else {
+        let sql = "DELETE FROM run WHERE domain = ?1 AND first = ?2";
+        db.execute("split a run", sql, params![domain, run.first.key()])?;
     }
     match point.next().filter(|first| run.contains(*first)) {
         Some(first) => put(db, domain, first, run.last),

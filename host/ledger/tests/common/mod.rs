@@ -1,5 +1,6 @@
 //! What the tests of the book share: short names for things, and both books behind one trait.
 #![allow(dead_code, reason = "each test file uses a part of it")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
 
 use std::net::IpAddr;
 use std::path::Path;
@@ -14,7 +15,7 @@ use wharfinger_ledger::{
 use wharfinger_plan::Plan;
 
 pub(crate) const DOMAIN: &str = "bridge:cni0";
-pub(crate) const COOL: Duration = Duration::from_secs(60);
+pub(crate) const COOL: Duration = Duration::from_mins(1);
 
 pub(crate) fn ip(text: &str) -> IpAddr {
     text.parse().unwrap()
@@ -112,7 +113,7 @@ impl Kind for Memory {
 }
 
 pub(crate) struct Sqlite {
-    ledger: SqliteLedger,
+    pub(crate) ledger: SqliteLedger,
     pub(crate) dir: tempfile::TempDir,
 }
 
@@ -201,4 +202,47 @@ pub(crate) fn session<'a>(
 /// What a session that is dropped right after would get.
 pub(crate) fn next_of(book: &dyn Ledger, ranges: &[Range], now: u64) -> Option<IpAddr> {
     session(book, &id("nobody"), now).take_free(ranges, &[], None).unwrap()
+}
+
+/// Looks into the files of a book that nobody has open, and fails where they contradict
+/// themselves: runs are the maximal intervals of known addresses, holders and records agree.
+pub(crate) fn audit(dir: &Path) {
+    let conn = rusqlite::Connection::open(options(dir).path).unwrap();
+    let check: String = conn.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
+    assert_eq!(check, "ok");
+    let texts = |sql: &str| -> Vec<String> {
+        let mut sql = conn.prepare(sql).unwrap();
+        sql.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
+    };
+    let known = texts("SELECT domain || '|' || hex(address) FROM address ORDER BY 1");
+    let mut in_runs = Vec::new();
+    let mut above = String::new();
+    for run in texts("SELECT domain || '|' || hex(first) || '|' || hex(last) FROM run ORDER BY 1") {
+        let parts: Vec<&str> = run.split('|').collect();
+        let number = |text: &str| u128::from_str_radix(&text[2..], 16).unwrap();
+        let (first, last) = (number(parts[1]), number(parts[2]));
+        let key = |n: u128| format!("{}|{}{n:032X}", parts[0], &parts[1][..2]);
+        assert!(above != key(first), "two runs touch at {above}");
+        above = key(last.saturating_add(1));
+        in_runs.extend((first..=last).map(key));
+    }
+    assert_eq!(in_runs, known, "runs and addresses");
+    let nobody = texts(
+        "SELECT hex(address) FROM address
+         WHERE (holder IS NOT NULL AND holder NOT IN (SELECT id FROM attachment))
+            OR (holder IS NULL AND until IS NULL AND kept IS NULL)
+            OR (holder IS NOT NULL AND until IS NOT NULL)
+            OR (until IS NULL) <> (released IS NULL)
+            OR (kept IS NOT NULL) <> EXISTS (SELECT 1 FROM identity i
+                WHERE i.domain = address.domain AND i.address = address.address)",
+    );
+    assert!(nobody.is_empty(), "{nobody:?}");
+    let held: i64 = conn
+        .query_row("SELECT count(*) FROM address WHERE holder IS NOT NULL", [], |row| row.get(0))
+        .unwrap();
+    let named: usize = texts("SELECT body FROM attachment")
+        .iter()
+        .map(|body| serde_json::from_str::<Record>(body).unwrap().addresses.len())
+        .sum();
+    assert_eq!(usize::try_from(held).unwrap(), named, "records and addresses");
 }
