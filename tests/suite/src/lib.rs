@@ -10,12 +10,14 @@
 
 mod call;
 mod look;
+mod mounts;
 mod netns;
 mod subject;
 mod world;
 
 pub use call::{Call, Failure, Output};
 pub use look::{Link, strings};
+pub use mounts::Mounts;
 pub use netns::{Netns, run, try_run};
 pub use subject::{Subject, need_root};
 pub use world::{Attached, Container, World, merge};
