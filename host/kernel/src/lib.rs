@@ -102,7 +102,8 @@ pub trait Kernel {
     /// Every step that is not as the plan says; presence of ours, not absence of others'.
     fn verify(&self, plan: &Plan, netns: &Netns) -> Result<Vec<Drift>, Error>;
     /// Undoes the owned steps, from last to first. What is gone already is fine; a link is only
-    /// removed where its alias is the plan's. Without a namespace the host's side alone.
+    /// removed where the first word of its alias is that of the plan's, or where it has none and
+    /// the plan's MAC address. Without a namespace the host's side alone.
     fn undo(&self, plan: &Plan, netns: Option<&Netns>) -> Vec<Error>;
     /// What the kernel tells of attachments.
     fn survey(&self) -> Result<Survey, Error>;

@@ -8,7 +8,7 @@ use netlink_bindings::rt_link::{
     Ifinfomsg, IterableLinkinfoAttrs, LinkAttrs, LinkinfoAttrs, LinkinfoBrportAttrs,
     LinkinfoMemberDataMsg, OpDellinkDo, OpGetlinkDo, OpNewlinkDo, PushLinkAttrs,
 };
-use netlink_bindings::utils::{Pusher, finalize_nested_header, push_nested_header};
+use netlink_bindings::utils::{Pusher, finalize_nested_header, push_header, push_nested_header};
 use wharfinger_plan::{Link, LinkKind, Mac, Peer, Port};
 
 use crate::socket::{ACK, Batch, CHANGE, MAKE, Refusal, Socket};
@@ -141,7 +141,10 @@ pub(crate) fn set_after(
     socket.change(NEW, CHANGE, |bytes| {
         let mut request = OpNewlinkDo::encode_request(bytes, &header(index, 0, 0));
         if let Some(alias) = alias {
-            request = request.push_ifalias_bytes(alias.as_bytes());
+            // Without a zero at its end, which the kernel would count: an alias has 255 octets.
+            let length = u16::try_from(alias.len()).unwrap_or(u16::MAX);
+            push_header(request.as_vec_mut(), libc::IFLA_IFALIAS, length);
+            request.as_vec_mut().extend(alias.as_bytes());
         }
         if let Some(port) = port {
             let info = request.nested_linkinfo();

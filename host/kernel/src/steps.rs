@@ -1,7 +1,7 @@
 //! What a plan says about its own links: which there are, and which undoing needs a request.
 //! Pure, and common to the kernel and to its double.
 
-use wharfinger_plan::{Action, Link, LinkKind, LinkRef, Owner, Place, Plan, Step};
+use wharfinger_plan::{Action, Link, LinkKind, LinkRef, Mac, Owner, Place, Plan, Step};
 
 /// The links of a plan in its order, each peer after its link.
 pub(crate) fn links(plan: &Plan) -> Vec<&LinkRef> {
@@ -54,6 +54,19 @@ pub(crate) fn ends(link: &Link) -> impl Iterator<Item = &LinkRef> {
         LinkKind::Bridge | LinkKind::Existing => None,
     };
     std::iter::once(&link.link).chain(peer)
+}
+
+/// Whether a link that was found is the one that a plan made.
+///
+/// By the first word of its alias, which is its attachment's key: what stands behind it a DEL
+/// without any record does not know. Where there is no alias yet, as its maker was killed
+/// between making and naming it, by the MAC address it was made with.
+pub(crate) fn is_ours(alias: Option<&str>, mac: Option<Mac>, wanted: &Link) -> bool {
+    let key = |alias: &str| alias.split(' ').next().map(str::to_owned);
+    match (alias, &wanted.alias) {
+        (None, Some(_)) => wanted.mac.is_some() && mac == wanted.mac,
+        (found, wanted) => found.and_then(key) == wanted.as_deref().and_then(key),
+    }
 }
 
 /// What a step is about, for people.

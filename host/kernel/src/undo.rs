@@ -1,11 +1,12 @@
 //! Undoing a plan: what is its attachment's goes, from the last step to the first.
 //!
 //! What is gone already is fine, what is another's stays, and a failure does not keep the rest
-//! from being undone.
+//! from being undone. Rules go before links: the kernel needs some milliseconds to forget an
+//! element, and would have the closing of the socket wait for it; it forgets it while the link is
+//! being removed, which takes longer.
 
 use wharfinger_plan::{Action, Address, Link, Masquerade, Plan, Route};
 
-use crate::link::Found;
 use crate::session::Session;
 use crate::{Error, address, link, masquerade, refused, route, steps};
 
@@ -29,20 +30,11 @@ fn one(session: &mut Session<'_>, action: &Action) -> Result<(), Error> {
 /// of milliseconds in the kernel, so that one of them is removed alone.
 pub(crate) fn remove_link(session: &mut Session<'_>, link: &Link) -> Result<(), Error> {
     let Some(found) = session.find(&link.link)? else { return Ok(()) };
-    if !is_ours(&found, link) {
+    if !steps::is_ours(found.alias.as_deref(), found.mac, link) {
         return Ok(());
     }
     link::remove(session.route(link.link.place)?, found.index)
         .map_err(|refusal| refused("remove", format!("link {}", link.link), refusal))
-}
-
-/// Whether a link is the one that the plan made: by its alias, or, where its maker was killed
-/// between making it and naming it, by the MAC address it was made with.
-fn is_ours(found: &Found, link: &Link) -> bool {
-    match (&found.alias, &link.alias) {
-        (None, Some(_)) => link.mac.is_some() && found.mac == link.mac,
-        (found, wanted) => found == wanted,
-    }
 }
 
 fn remove_address(session: &mut Session<'_>, wanted: &Address) -> Result<(), Error> {

@@ -144,6 +144,11 @@ fn what_has_anothers_alias_stays_and_what_was_not_named_yet_goes() {
         run("ip link set veth5 alias ''");
         assert!(KERNEL.undo(&plan, Some(&netns)).is_empty());
         assert_eq!(leftovers(), "");
+        // Whose it is, is told by the first word of the alias alone.
+        KERNEL.apply(&plan, &netns).unwrap();
+        run("ip link set veth5 alias 'wharfinger:pods:veth5:eth0 host 10.1.0.5/16'");
+        assert!(KERNEL.undo(&plan, Some(&netns)).is_empty());
+        assert_eq!(leftovers(), "");
         // Somebody else's, with no alias.
         run("ip link add veth5 type veth peer name veth6");
         assert!(KERNEL.undo(&plan, Some(&netns)).is_empty());
@@ -223,6 +228,27 @@ fn flags_of_ports_are_set() {
         KERNEL.apply(&hairpin(attachment(5)), &container.netns()).unwrap();
         let shown = run("bridge -d link show dev veth5");
         assert!(shown.contains("hairpin on") && shown.contains("isolated on"), "{shown}");
+    });
+}
+
+#[test]
+#[ignore = "needs root: ring netns"]
+fn an_alias_may_be_as_long_as_the_kernel_keeps() {
+    on_host(|| {
+        let container = Container::new();
+        for length in [1, 254, 255] {
+            let alias = "k".repeat(length);
+            let mut plan = attachment(5);
+            for step in &mut plan.steps {
+                if let Action::Link(link) = &mut step.action {
+                    link.alias = link.alias.as_ref().map(|_| alias.clone());
+                }
+            }
+            let facts = KERNEL.apply(&plan, &container.netns()).unwrap();
+            assert_eq!(facts[1].alias.as_deref(), Some(alias.as_str()));
+            assert!(KERNEL.undo(&plan, None).is_empty());
+            assert_eq!(leftovers(), "");
+        }
     });
 }
 

@@ -217,7 +217,14 @@ fn pain_f11_both_ends_and_the_bridge_have_the_planned_mtu() {
             let mtus: Vec<u32> = facts.iter().map(|facts| facts.mtu).collect();
             assert_eq!(mtus, [bridge_mtu, mtu, mtu]);
             assert_eq!(KERNEL.verify(&plan, &netns).unwrap(), []);
+            // Nor does the bridge change when a smaller port comes, or its last one goes.
+            run(
+                "ip link add small mtu 1280 type veth peer name other && ip link set small master cni0",
+            );
+            run("ip link del small");
             assert!(KERNEL.undo(&plan, Some(&netns)).is_empty());
+            let left = KERNEL.links(&[LinkRef::host("cni0")], None).unwrap();
+            assert_eq!(left[0].as_ref().unwrap().mtu, bridge_mtu);
             run("ip link del cni0");
         }
     });

@@ -12,7 +12,7 @@ use wharfinger_plan::{
 };
 
 use super::{HOST_COOKIE, Paths, refused};
-use crate::{Error, LinkFacts};
+use crate::{Error, LinkFacts, steps};
 
 /// Everything there is.
 #[derive(Debug, Default)]
@@ -295,7 +295,9 @@ impl State {
     fn undo_link(&mut self, link: &Link, netns: Option<u64>) {
         let Some(cookie) = place_of(link.link.place, netns) else { return };
         let name = &link.link.name;
-        let ours = self.space(cookie).links.get(name).is_some_and(|l| l.facts.alias == link.alias);
+        let found = self.space(cookie).links.get(name);
+        let ours =
+            found.is_some_and(|l| steps::is_ours(l.facts.alias.as_deref(), l.facts.mac, link));
         if ours {
             self.remove_link(cookie, name);
         }
