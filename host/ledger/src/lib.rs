@@ -232,7 +232,6 @@ fn first_seq(now: u64) -> u64 {
 
 /// The book cannot answer.
 #[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
 pub enum Error {
     /// Ranges of two networks overlap in one domain.
     #[error("range {range} overlaps with {other} of network {network} in domain {domain}")]
