@@ -35,6 +35,14 @@ pub(crate) fn run() -> Result<()> {
     report(&executable())
 }
 
+/// Builds one component, for tests, and says where it is.
+pub(crate) fn one(folders: &[String]) -> Result<()> {
+    let [folder] = folders else { bail!("usage: cargo xtask component FOLDER") };
+    targets()?;
+    say(&component(folder)?.display().to_string());
+    Ok(())
+}
+
 /// Adds the targets that the toolchain lacks, where rustup is there to do it.
 fn targets() -> Result<()> {
     if find("rustup").is_none() {
@@ -56,8 +64,8 @@ fn component(folder: &str) -> Result<PathBuf> {
     let dir = workspace().join("target/wasm");
     must(cargo(&build).arg(&dir).current_dir(&folder))?;
     let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let built = dir.join(WASM).join("release").join(name.replace('-', "_")).with_extension("wasm");
-    let module = fs::read(&built).with_context(|| format!("read {}", built.display()))?;
+    let module = dir.join(WASM).join("release").join(name.replace('-', "_")).with_extension("wasm");
+    let module = fs::read(&module).with_context(|| format!("read {}", module.display()))?;
     let encoded = encode(&module).with_context(|| format!("make a component of {name}"))?;
     let out = dir.join(name).with_extension("wasm");
     fs::write(&out, encoded).with_context(|| format!("write {}", out.display()))?;

@@ -25,12 +25,9 @@ pub(crate) fn detail(text: &str) -> String {
 }
 
 fn clean(text: &str, most: usize, bad: impl Fn(char) -> bool) -> String {
-    let mut out: String =
-        text.trim().chars().take(most).map(|c| if bad(c) { ' ' } else { c }).collect();
-    if text.trim().chars().nth(most).is_some() {
-        out.push('…');
-    }
-    out
+    let out: String = text.chars().take(most).map(|c| if bad(c) { ' ' } else { c }).collect();
+    let more = if text.chars().nth(most).is_some() { "…" } else { "" };
+    format!("{}{more}", out.trim())
 }
 
 /// Control characters, line separators, and marks that reorder what is shown.

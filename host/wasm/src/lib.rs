@@ -209,7 +209,6 @@ pub enum Reason {
 
 /// A call came to nothing. Every message names the plugin and the call.
 #[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
 pub enum Error {
     /// The plugin itself said so.
     #[error("{plugin}: {call}: {message}")]

@@ -238,11 +238,12 @@ fn trap(error: &wasmtime::Error) -> String {
         Some(trap) => trap.to_string(),
         None => error.root_cause().to_string(),
     };
-    let names: Vec<&str> = error
+    let names: Vec<String> = error
         .downcast_ref::<WasmBacktrace>()
         .into_iter()
         .flat_map(WasmBacktrace::frames)
         .filter_map(|frame| frame.func_name())
+        .map(|name| format!("{:#}", rustc_demangle::demangle(name)))
         .take(FRAMES)
         .collect();
     if names.is_empty() {

@@ -1,13 +1,16 @@
 //! What a store holds during one call: the limits still open, the book on loan, what was taken.
 
 use std::net::IpAddr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use wasmtime::ResourceLimiter;
 
 use crate::limits::{Limit, Limits};
 use crate::raw::Lent;
 use crate::{Book, BookError, Node};
+
+/// More than any deadline; the clock overflows far beyond it.
+const DAY: Duration = Duration::from_secs(86_400);
 
 /// Why the host ended a call.
 #[derive(Debug, thiserror::Error)]
@@ -36,7 +39,7 @@ impl State {
     /// A fresh one, its deadline counted from now; with no book where the call has none.
     pub(crate) fn new(limits: &Limits, node: &Node, book: Option<Lent>) -> Self {
         Self {
-            until: Instant::now() + limits.deadline,
+            until: Instant::now() + limits.deadline.min(DAY),
             guard: Guard::new(limits),
             limits: limits.clone(),
             book,

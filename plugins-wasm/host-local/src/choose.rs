@@ -131,10 +131,9 @@ fn given(member: &Member, address: IpAddr) -> Given {
 /// "10.1.0.0/24 (10.1.0.1 to 10.1.0.254), …".
 fn named<'a>(members: impl Iterator<Item = &'a Member>) -> String {
     let mut members = members.map(|member| format!("{} ({})", member.subnet, member.range));
-    let mut text = members.by_ref().take(NAMED).collect::<Vec<_>>().join(", ");
-    let more = members.count();
-    if more > 0 {
-        text.push_str(&format!(" and {more} more"));
+    let text = members.by_ref().take(NAMED).collect::<Vec<_>>().join(", ");
+    match members.count() {
+        0 => text,
+        more => format!("{text} and {more} more"),
     }
-    text
 }

@@ -1,4 +1,11 @@
 //! Choices, against a book of a few lines.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::too_many_lines,
+    reason = "tests"
+)]
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;

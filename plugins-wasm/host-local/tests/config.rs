@@ -1,4 +1,11 @@
 //! Configurations and what is made of them: the golden ones, and every refusal with its pointer.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::too_many_lines,
+    reason = "tests"
+)]
 
 use host_local::config::{Config, Problem, read, too_many_for, with_runtime};
 use serde_json::{Value, json};

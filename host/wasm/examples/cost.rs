@@ -1,0 +1,52 @@
+//! What a component costs a process: `cost empty`, `cost once FILE` (one allocation by the
+//! host-local inside the packed FILE), `cost stages FILE` (microseconds of each stage, first and
+//! later), `cost pack FILE NAME=WASM` (packs this very program).
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a measuring tool")]
+
+#[path = "../tests/support/mod.rs"]
+mod support;
+
+use std::path::Path;
+use std::time::Instant;
+
+use support::{MemBook, node, request};
+use wharfinger_wasm::{Ipam, Limits, Plugins, package};
+
+const CONFIG: &str = r#"{"type": "host-local", "ranges": [[{"subnet": "10.1.0.0/16"}]],
+                         "routes": [{"dst": "0.0.0.0/0"}]}"#;
+
+fn main() {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    match args.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+        ["once", file] => drop(stages(Path::new(file))),
+        ["stages", file] => (0..5).for_each(|_| println!("{}", stages(Path::new(file)))),
+        ["pack", out, component] => pack(Path::new(out), component),
+        _ => {}
+    }
+}
+
+fn stages(file: &Path) -> String {
+    let mut clock = Instant::now();
+    let mut lap = || {
+        let lap = clock.elapsed().as_nanos() / 100;
+        clock = Instant::now();
+        format!("{}.{}", lap / 10, lap % 10)
+    };
+    let plugins = Plugins::open(file, Limits::default()).unwrap();
+    let engine = lap();
+    let plugin = plugins.ipam("host-local").unwrap().unwrap();
+    let load = lap();
+    let (node, request) = (node(), request(CONFIG, &[]));
+    let _ = lap();
+    plugin.allocate(&node, &request, &mut MemBook::default()).unwrap();
+    let first = lap();
+    plugin.allocate(&node, &request, &mut MemBook::default()).unwrap();
+    let second = lap();
+    format!("us: engine and linker {engine}, load {load}, first call {first}, second {second}")
+}
+
+fn pack(out: &Path, component: &str) {
+    let (name, wasm) = component.split_once('=').unwrap();
+    let wasm = std::fs::read(wasm).unwrap();
+    package::write(Path::new("/proc/self/exe"), out, &[(name, &wasm)]).unwrap();
+}
