@@ -1,5 +1,107 @@
-//! `cargo xtask bench`.
-use anyhow::Result;
-pub(crate) fn run(_args: &[String]) -> Result<()> {
-    anyhow::bail!("being written")
+//! `cargo xtask bench`: whole processes, side by side with the reference plugins and with the
+//! floor, a bare program that sends the kernel the same messages. In one run and interleaved, so
+//! that what else the machine does meets all alike. Figures are printed, never judged.
+//!
+//! All of it happens in namespaces that are thrown away.
+
+mod machine;
+mod parts;
+mod process;
+mod report;
+mod subject;
+
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::command::{capture, is_root, must, program, say};
+use crate::{build, test, tools};
+use machine::Machine;
+
+/// How much is measured.
+#[derive(Debug, Clone)]
+pub(crate) struct Options {
+    /// Counted rounds; one before them is not counted.
+    rounds: usize,
+    /// Rounds of many at once.
+    crowds: usize,
+    /// How many attachments are on the books.
+    books: Vec<usize>,
+    /// These parts alone.
+    only: Vec<String>,
+}
+
+/// Runs it.
+pub(crate) fn run(args: &[String]) -> Result<()> {
+    let inside = args.first().is_some_and(|arg| arg == "--inside");
+    let options = parse(args.get(usize::from(inside)..).unwrap_or_default())?;
+    if inside {
+        return parts::run(&Machine::new(executables()?)?, &options);
+    }
+    if !is_root() {
+        bail!("bench needs root");
+    }
+    if !tools::install(&["musl-gcc", "ip", "nft", "iptables"])? {
+        bail!("the benchmark needs these packages");
+    }
+    build::run()?;
+    test::build_suite()?;
+    executables()?;
+    let host = format!("wharfinger-bench-{}", std::process::id());
+    must(program("ip netns add").arg(&host))?;
+    let me = std::env::current_exe().context("the path of this program")?;
+    let outcome =
+        must(program("ip netns exec").arg(&host).arg(me).args(["bench", "--inside"]).args(args));
+    capture(program("ip netns del").arg(&host))?;
+    outcome
+}
+
+fn parse(args: &[String]) -> Result<Options> {
+    let mut options =
+        Options { rounds: 31, crowds: 5, books: vec![10, 1_000, 10_000], only: Vec::new() };
+    let mut args = args.iter();
+    while let Some(arg) = args.next() {
+        match arg.as_str() {
+            "--quick" => {
+                options.rounds = 7;
+                options.crowds = 2;
+                options.books = vec![10, 1_000];
+            }
+            "--only" => {
+                let Some(names) = args.next() else { bail!("--only PART,...") };
+                options.only.extend(names.split(',').map(str::to_owned));
+            }
+            other => bail!("bench: no option {other:?}; there are --quick and --only PART,..."),
+        }
+    }
+    if let Some(name) = options.only.iter().find(|name| !parts::NAMES.contains(&name.as_str())) {
+        bail!("no part {name:?}; there are: {}", parts::NAMES.join(", "));
+    }
+    Ok(options)
+}
+
+/// What is measured.
+#[derive(Debug, Clone)]
+pub(crate) struct Executables {
+    /// Ours.
+    ours: PathBuf,
+    /// The directory of the reference plugins.
+    reference: PathBuf,
+    /// The floor.
+    floor: PathBuf,
+}
+
+fn executables() -> Result<Executables> {
+    let ours = crate::command::executable();
+    let reference = tools::reference()?;
+    let floor = test::suite_program("floor");
+    for path in [&ours, &reference.join("bridge")] {
+        if !path.is_file() {
+            bail!("no {}", path.display());
+        }
+    }
+    if !floor.is_file() {
+        say(&format!("no {}: measured without the floor", floor.display()));
+    }
+    Ok(Executables { ours, reference, floor })
 }

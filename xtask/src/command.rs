@@ -28,6 +28,11 @@ pub(crate) fn target() -> String {
     format!("{}-unknown-linux-musl", std::env::consts::ARCH)
 }
 
+/// Where cargo builds.
+pub(crate) fn target_dir() -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| workspace().join("target"), PathBuf::from)
+}
+
 /// What `cargo xtask build` makes.
 pub(crate) fn executable() -> PathBuf {
     workspace().join("target/release/wharfinger")

@@ -110,3 +110,16 @@ fn parse(args: &[String]) -> Result<Options> {
 fn linted() -> Result<()> {
     lint::run()
 }
+
+/// A program of the suite's, once [`build_suite`] ran.
+pub(crate) fn suite_program(name: &str) -> std::path::PathBuf {
+    crate::command::target_dir().join(crate::command::target()).join("release").join(name)
+}
+
+/// Builds the suite's programs.
+pub(crate) fn build_suite() -> Result<()> {
+    let target = crate::command::target();
+    let words =
+        format!("build --quiet --package wharfinger-suite --bins --release --target {target}");
+    crate::command::must(&mut crate::command::cargo(&words))
+}

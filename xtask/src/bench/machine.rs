@@ -1,0 +1,95 @@
+//! The machine that is measured on: this process's own namespace, containers, and files.
+
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result};
+use serde_json::Value;
+
+use super::Executables;
+use super::process::Call;
+use super::subject::Subject;
+use crate::command::{must, program, text};
+
+/// It.
+#[derive(Debug)]
+pub(crate) struct Machine {
+    /// What is measured.
+    pub executables: Executables,
+    /// Directories of the subjects, and configurations.
+    pub dir: PathBuf,
+}
+
+/// A container: a namespace by its name. It goes when this value goes.
+#[derive(Debug)]
+pub(crate) struct Container {
+    name: String,
+}
+
+impl Machine {
+    /// A fresh one, in the namespace that this process is in.
+    pub(crate) fn new(executables: Executables) -> Result<Self> {
+        let dir = std::env::temp_dir().join(format!("wharfinger-bench-{}", std::process::id()));
+        std::fs::create_dir_all(&dir).with_context(|| dir.display().to_string())?;
+        must(&mut program("ip link set lo up"))?;
+        Ok(Self { executables, dir })
+    }
+
+    /// A call of a subject for a container. `prev` is the result of its ADD.
+    pub(crate) fn call(
+        &self,
+        subject: &Subject,
+        verb: &str,
+        container: &Container,
+        prev: Option<&Value>,
+    ) -> Result<Call> {
+        let mut conf = subject.conf.clone();
+        if let (Some(prev), Some(conf)) = (prev, conf.as_object_mut()) {
+            conf.insert("prevResult".to_owned(), prev.clone());
+        }
+        let stdin = self.dir.join(format!("{}.json", container.name));
+        std::fs::write(&stdin, conf.to_string()).context("a configuration")?;
+        let variable = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        let mut env = vec![
+            variable("PATH", &std::env::var("PATH").unwrap_or_default()),
+            variable("CNI_COMMAND", verb),
+            variable("CNI_CONTAINERID", &container.name),
+            variable("CNI_NETNS", &container.path()),
+            variable("CNI_IFNAME", "eth0"),
+            variable("CNI_PATH", &subject.path.display().to_string()),
+        ];
+        for (name, dir) in [("WHARFINGER_RUN_DIR", "run"), ("WHARFINGER_LIB_DIR", "lib")] {
+            env.push(variable(name, &self.dir.join(dir).display().to_string()));
+        }
+        env.push(variable(
+            "WHARFINGER_CONFIG",
+            &self.dir.join("config.toml").display().to_string(),
+        ));
+        Ok(Call { program: subject.program.clone(), args: Vec::new(), env, stdin })
+    }
+}
+
+impl Container {
+    /// A new one. `what` is part of its name.
+    pub(crate) fn new(what: &str) -> Result<Self> {
+        let name = format!("wharfinger-bench-{}-{what}", std::process::id());
+        text(program("ip netns add").arg(&name))?;
+        Ok(Self { name })
+    }
+
+    /// As CNI_NETNS wants it.
+    pub(crate) fn path(&self) -> String {
+        format!("/run/netns/{}", self.name)
+    }
+}
+
+impl Drop for Container {
+    fn drop(&mut self) {
+        let _ = text(program("ip netns del").arg(&self.name));
+    }
+}
+
+impl Drop for Machine {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.dir);
+    }
+}

@@ -1,0 +1,113 @@
+//! Figures: medians, spread, ratios, as tables.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::process::Took;
+use crate::command::say;
+
+/// All that was measured of one part, by (what, whose).
+#[derive(Debug, Default)]
+pub(crate) struct Figures {
+    order: Vec<(String, String)>,
+    samples: BTreeMap<(String, String), Vec<Took>>,
+}
+
+impl Figures {
+    /// One more sample.
+    pub(crate) fn add(&mut self, what: &str, whose: &str, took: Took) {
+        let key = (what.to_owned(), whose.to_owned());
+        if !self.samples.contains_key(&key) {
+            self.order.push(key.clone());
+        }
+        self.samples.entry(key).or_default().push(took);
+    }
+
+    fn wall(&self, what: &str, whose: &str) -> Option<f64> {
+        let took = self.samples.get(&(what.to_owned(), whose.to_owned()))?;
+        Some(quantile(took.iter().map(|took| took.wall), 0.5))
+    }
+
+    /// The medians with their spread, and the ratio of `mine` to each of the others. `aims` are the
+    /// ratios that are aimed at, by (what, whose).
+    pub(crate) fn print(&self, title: &str, mine: &str, aims: &[(&str, &str, f64)]) {
+        say(&format!("\n### {title}\n"));
+        say(
+            "| what | whose | n | median ms | quarter to three quarters | cpu ms | ours is | aim |",
+        );
+        say("|---|---|---|---|---|---|---|---|");
+        for (what, whose) in &self.order {
+            self.line(what, whose, mine, aims);
+        }
+    }
+
+    fn line(&self, what: &str, whose: &str, mine: &str, aims: &[(&str, &str, f64)]) {
+        let Some(took) = self.samples.get(&(what.to_owned(), whose.to_owned())) else { return };
+        let wall = |q: f64| quantile(took.iter().map(|took| took.wall), q);
+        let cpu = quantile(took.iter().map(|took| took.cpu), 0.5);
+        let ratio = match self.wall(what, mine) {
+            Some(ours) if whose != mine => format!("{:.2} of it", ours / wall(0.5)),
+            _ => String::new(),
+        };
+        let aim = aims.iter().find(|(w, o, _)| *w == what && *o == whose);
+        let aim = aim.map(|(_, _, aim)| format!("{aim:.2}")).unwrap_or_default();
+        say(&format!(
+            "| {what} | {whose} | {} | {:.2} | {:.2} to {:.2} | {cpu:.2} | {ratio} | {aim} |",
+            took.len(),
+            wall(0.5),
+            wall(0.25),
+            wall(0.75),
+        ));
+    }
+
+    /// The median of `what` of each of `whose`, beside its first.
+    pub(crate) fn print_growth(&self, title: &str, books: &[usize], whose: &[&str]) {
+        say(&format!("\n### {title}\n"));
+        let columns: Vec<String> = books.iter().map(|n| format!("{n} on the books")).collect();
+        say(&format!("| what | whose | {} | growth |", columns.join(" | ")));
+        say(&format!("|---|---|{}---|", "---|".repeat(columns.len())));
+        for verb in ["ADD", "CHECK", "DEL"] {
+            for name in whose {
+                let medians: Vec<Option<f64>> =
+                    books.iter().map(|n| self.wall(&format!("{verb} at {n}"), name)).collect();
+                let cell = |m: &Option<f64>| m.map_or_else(String::new, |ms| format!("{ms:.2} ms"));
+                let cells: Vec<String> = medians.iter().map(cell).collect();
+                let growth = match (medians.first(), medians.last()) {
+                    (Some(Some(first)), Some(Some(last))) => format!("{:.2}", last / first),
+                    _ => String::new(),
+                };
+                say(&format!("| {verb} | {name} | {} | {growth} |", cells.join(" | ")));
+            }
+        }
+    }
+}
+
+/// In milliseconds.
+#[expect(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "an index into a handful of samples"
+)]
+fn quantile(times: impl Iterator<Item = Duration>, q: f64) -> f64 {
+    let mut sorted: Vec<Duration> = times.collect();
+    sorted.sort();
+    let at = (sorted.len().saturating_sub(1) as f64 * q).round() as usize;
+    sorted.get(at).map_or(f64::NAN, |time| time.as_secs_f64() * 1e3)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::quantile;
+
+    #[test]
+    fn quantiles_are_samples() {
+        let times = || [3, 1, 2, 5, 4].into_iter().map(Duration::from_millis);
+        assert!((quantile(times(), 0.5) - 3.0).abs() < 1e-9);
+        assert!((quantile(times(), 0.25) - 2.0).abs() < 1e-9);
+        assert!((quantile(times(), 1.0) - 5.0).abs() < 1e-9);
+        assert!(quantile(std::iter::empty(), 0.5).is_nan());
+    }
+}

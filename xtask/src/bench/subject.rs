@@ -1,0 +1,121 @@
+//! Who is measured: ours, the reference plugins, the floor; with the same configuration.
+
+use std::path::PathBuf;
+
+use serde_json::{Value, json};
+
+use super::machine::Machine;
+
+/// The name that ours has in the tables.
+pub(crate) const OURS: &str = "ours";
+/// That of the reference without masquerade.
+pub(crate) const REFERENCE: &str = "reference";
+/// Its back ends of masquerade.
+pub(crate) const IPTABLES: &str = "reference, iptables";
+/// The other.
+pub(crate) const NFTABLES: &str = "reference, nftables";
+/// The bare program.
+pub(crate) const FLOOR: &str = "floor";
+
+/// One of them, in one configuration.
+#[derive(Debug, Clone)]
+pub(crate) struct Subject {
+    /// As the tables name it.
+    pub name: &'static str,
+    /// The executable.
+    pub program: PathBuf,
+    /// CNI_PATH.
+    pub path: PathBuf,
+    /// The configuration.
+    pub conf: Value,
+}
+
+impl Machine {
+    /// Bridge and address management; `network` and the second octet tell networks apart.
+    pub(crate) fn bridges(&self, network: &str, octet: u8, masquerade: bool) -> Vec<Subject> {
+        let mut all = vec![self.ours(network, octet, masquerade)];
+        if masquerade {
+            all.push(self.reference(IPTABLES, network, octet + 1, Some("iptables")));
+            all.push(self.reference(NFTABLES, network, octet + 2, Some("nftables")));
+        } else {
+            all.push(self.reference(REFERENCE, network, octet + 1, None));
+        }
+        if self.executables.floor.is_file() {
+            all.push(self.floor(network, octet + 3, masquerade));
+        }
+        all
+    }
+
+    fn ours(&self, network: &str, octet: u8, masquerade: bool) -> Subject {
+        let program = self.executables.ours.clone();
+        let conf = json!({
+            "cniVersion": "1.0.0", "name": network, "type": "wharfinger", "driver": "bridge",
+            "bridge": format!("br{octet}"), "isGateway": true, "ipMasq": masquerade,
+            "ipam": self.ipam(octet, false),
+        });
+        let path = program.parent().map(PathBuf::from).unwrap_or_default();
+        Subject { name: OURS, program, path, conf }
+    }
+
+    fn reference(
+        &self,
+        name: &'static str,
+        network: &str,
+        octet: u8,
+        backend: Option<&str>,
+    ) -> Subject {
+        let path = self.executables.reference.clone();
+        let mut conf = json!({
+            "cniVersion": "1.0.0", "name": network, "type": "bridge",
+            "bridge": format!("br{octet}"), "isGateway": true, "ipMasq": backend.is_some(),
+            "ipam": self.ipam(octet, true),
+        });
+        if let (Some(backend), Some(conf)) = (backend, conf.as_object_mut()) {
+            conf.insert("ipMasqBackend".to_owned(), json!(backend));
+        }
+        Subject { name, program: path.join("bridge"), path, conf }
+    }
+
+    /// The floor knows no configuration but these.
+    fn floor(&self, network: &str, octet: u8, masquerade: bool) -> Subject {
+        let program = self.executables.floor.clone();
+        let conf = json!({
+            "cniVersion": "1.0.0", "name": network, "type": "floor",
+            "bridge": format!("br{octet}"), "ipMasq": masquerade,
+            "address": format!("10.{octet}.0.2/16"), "gateway": format!("10.{octet}.0.1"),
+        });
+        Subject { name: FLOOR, program, path: PathBuf::new(), conf }
+    }
+
+    /// Address management alone, as another main plugin asks for it.
+    pub(crate) fn ipams(&self, network: &str, octet: u8) -> Vec<Subject> {
+        let path = self.executables.reference.clone();
+        let mut ours = self.ipam(octet, false);
+        if let Some(ipam) = ours.as_object_mut() {
+            ipam.insert("plugin".to_owned(), json!("host-local"));
+            ipam.insert("type".to_owned(), json!("wharfinger"));
+        }
+        let conf = |ipam: Value| json!({ "cniVersion": "1.0.0", "name": network, "type": "bridge", "ipam": ipam });
+        let theirs = self.ipam(octet + 1, true);
+        vec![
+            Subject {
+                name: OURS,
+                program: self.executables.ours.clone(),
+                path: path.clone(),
+                conf: conf(ours),
+            },
+            Subject { name: REFERENCE, program: path.join("host-local"), path, conf: conf(theirs) },
+        ]
+    }
+
+    fn ipam(&self, octet: u8, reference: bool) -> Value {
+        let mut ipam = json!({
+            "type": "host-local", "ranges": [[{ "subnet": format!("10.{octet}.0.0/16") }]],
+            "routes": [{ "dst": "0.0.0.0/0" }],
+        });
+        if let (true, Some(ipam)) = (reference, ipam.as_object_mut()) {
+            ipam.insert("dataDir".to_owned(), json!(self.dir.join(format!("data{octet}"))));
+        }
+        ipam
+    }
+}
