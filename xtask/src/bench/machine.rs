@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::Executables;
 use super::process::Call;
-use super::subject::Subject;
+use super::subject::{FLOOR, Subject};
 use crate::command::{must, program, text};
 
 /// It.
@@ -64,8 +64,20 @@ impl Machine {
             "WHARFINGER_CONFIG",
             &self.dir.join("config.toml").display().to_string(),
         ));
-        Ok(Call { program: subject.program.clone(), args: Vec::new(), env, stdin })
+        let args = if subject.name == FLOOR { floor_args(&conf, verb, container) } else { vec![] };
+        Ok(Call { program: subject.program.clone(), args, env, stdin })
     }
+}
+
+/// The floor reads no configuration: all stands in its arguments.
+fn floor_args(conf: &Value, verb: &str, container: &Container) -> Vec<String> {
+    let text = |key: &str| conf.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let mut args = vec![verb.to_ascii_lowercase(), text("bridge"), container.path()];
+    args.extend(["eth0".to_owned(), text("address"), text("gateway")]);
+    if conf.get("ipMasq") == Some(&Value::Bool(true)) {
+        args.push("--masq".to_owned());
+    }
+    args
 }
 
 impl Container {

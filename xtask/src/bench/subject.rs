@@ -76,7 +76,7 @@ impl Machine {
         Subject { name, program: path.join("bridge"), path, conf }
     }
 
-    /// The floor knows no configuration but these.
+    /// The floor knows nothing but these. With masquerade it uses the table of an ADD of ours.
     fn floor(&self, network: &str, octet: u8, masquerade: bool) -> Subject {
         let program = self.executables.floor.clone();
         let conf = json!({
