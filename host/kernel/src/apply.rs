@@ -23,8 +23,6 @@ use crate::{
 /// How long a port may take to forward, and the first pause between two looks.
 const PORT_WITHIN: Duration = Duration::from_secs(5);
 const FIRST_PAUSE: Duration = Duration::from_micros(200);
-/// How long a bridge that is being made may have another MTU than it is made with.
-const MTU_SETTLES: Duration = Duration::from_millis(5);
 
 /// Makes everything so; answers what the plan's links are like.
 pub(crate) fn apply(session: &mut Session<'_>, plan: &Plan) -> Result<Vec<LinkFacts>, Error> {
@@ -137,11 +135,7 @@ fn add_bridge(session: &mut Session<'_>, link: &Link) -> Result<bool, Error> {
     match link::create_bridge(session.route(link.link.place)?, link, mac) {
         Ok(()) => {
             let found = session.get(&link.link)?;
-            if let Some(mtu) = link.mtu {
-                link::pin_mtu(session.route(link.link.place)?, found.index, mtu)
-                    .map_err(|refusal| refused("set", format!("mtu of {}", link.link), refusal))?;
-            }
-            finish(session, link, &found).map(|()| true)
+            adopt(session, link, &found).map(|()| true)
         }
         // Another process was faster.
         Err(Refusal { errno: libc::EEXIST, .. }) => {
@@ -166,24 +160,19 @@ fn random_mac() -> io::Result<Mac> {
 
 /// A link that is there already: it has to fit, and what is free to be set is set.
 fn adopt(session: &mut Session<'_>, link: &Link, found: &Found) -> Result<(), Error> {
-    let again;
-    let found = if found.mtu == link.mtu.unwrap_or(found.mtu) {
-        found
-    } else {
-        // Another process may be about to pin it.
-        std::thread::sleep(MTU_SETTLES);
-        again = session.get(&link.link)?;
-        &again
-    };
     if let Some((what, found, wanted)) = misfits(found, link).into_iter().next() {
         return Err(Error::Differs { object: format!("link {}", link.link), what, found, wanted });
     }
     let promisc = link.promisc == Some(true) && !found.promisc;
-    if promisc || (link.up && !found.up) {
-        let socket = session.route(link.link.place)?;
+    let socket = session.route(link.link.place)?;
+    let done = if found.unfinished {
+        link::finish_bridge(socket, found, link)
+    } else if promisc || (link.up && !found.up) {
         link::set_wanted_flags(socket, found.index, link)
-            .map_err(|refusal| refused("set", format!("link {}", link.link), refusal))?;
-    }
+    } else {
+        Ok(())
+    };
+    done.map_err(|refusal| refused("set", format!("link {}", link.link), refusal))?;
     let bridge = link.port.as_ref().map(|port| &port.bridge);
     if let Some(bridge) = bridge {
         let master = master(session, link, bridge)?;

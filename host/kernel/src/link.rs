@@ -11,7 +11,7 @@ use netlink_bindings::rt_link::{
 use netlink_bindings::utils::{Pusher, finalize_nested_header, push_header, push_nested_header};
 use wharfinger_plan::{Link, LinkKind, Mac, Peer, Port};
 
-use crate::socket::{ACK, Batch, CHANGE, MAKE, Refusal, Socket};
+use crate::socket::{CHANGE, MAKE, Refusal, Socket};
 
 const NEW: u16 = libc::RTM_NEWLINK;
 const DELETE: u16 = libc::RTM_DELLINK;
@@ -22,6 +22,17 @@ const PROMISC: u32 = libc::IFF_PROMISC.cast_unsigned();
 const OPERSTATE_UP: u8 = 6;
 /// A port of a bridge that forwards nothing (linux/if_bridge.h).
 const PORT_DISABLED: u8 = 0;
+
+/// The most that an MTU can be.
+const LARGEST_MTU: u32 = 65535;
+/// The group of a bridge that is made and not finished, and whose MTU is one more than wanted.
+///
+/// An MTU that a bridge was made with does not last: it follows that of its smallest port. Only
+/// a change of it does, and a bridge with two MTUs one after the other would be seen by others
+/// with the wrong one. So it is made with a mark, and read as if it had the right one already;
+/// one request then takes the mark and sets the MTU. Whoever meets an unfinished bridge
+/// finishes it: its maker may have been killed.
+const UNFINISHED: u32 = 0x7768_6672;
 
 /// A link as the kernel tells of it.
 #[expect(clippy::struct_excessive_bools, reason = "they are the kernel's own flags")]
@@ -39,6 +50,8 @@ pub(crate) struct Found {
     pub(crate) master: Option<u32>,
     pub(crate) hairpin: bool,
     pub(crate) isolated: bool,
+    /// See [`UNFINISHED`].
+    pub(crate) unfinished: bool,
     operstate: u8,
     port_state: Option<u8>,
 }
@@ -75,28 +88,31 @@ pub(crate) fn all(socket: &mut Socket) -> Result<Vec<Found>, Refusal> {
 }
 
 /// Makes a bridge, with its MAC address: one that is chosen at creation stays, while one that
-/// the kernel chose would follow the lowest of the bridge's ports.
+/// the kernel chose would follow the lowest of the bridge's ports. See [`UNFINISHED`].
 pub(crate) fn create_bridge(socket: &mut Socket, link: &Link, mac: Mac) -> Result<(), Refusal> {
+    let unfinished = link.mtu.filter(|mtu| *mtu < LARGEST_MTU);
+    let flags = if unfinished.is_some() { 0 } else { flags(link) };
     socket.change(NEW, MAKE, |bytes| {
-        let mut request = OpNewlinkDo::encode_request(bytes, &header(0, flags(link), flags(link)));
-        request = common(request, &link.link.name, link.mtu, Some(mac));
+        let mut request = OpNewlinkDo::encode_request(bytes, &header(0, flags, flags));
+        let mtu = unfinished.map(|mtu| mtu + 1).or(link.mtu);
+        request = common(request, &link.link.name, mtu, Some(mac));
+        if unfinished.is_some() {
+            request = request.push_group(UNFINISHED);
+        }
         request.nested_linkinfo().push_kind(c"bridge");
     })
 }
 
-/// Sets a bridge's MTU in a way that lasts. One that it was made with would follow that of its
-/// smallest port; only a change makes the kernel keep it, so it is changed away and back, in
-/// one sending that nothing can end half-way.
-pub(crate) fn pin_mtu(socket: &mut Socket, index: u32, mtu: u32) -> Result<(), Refusal> {
-    const LARGEST: u32 = 65535;
-    let away = if mtu < LARGEST { mtu + 1 } else { mtu - 1 };
-    let mut both = Batch::on(socket);
-    for mtu in [away, mtu] {
-        both.add(NEW, ACK, |bytes| {
-            OpNewlinkDo::encode_request(bytes, &header(index, 0, 0)).push_mtu(mtu);
-        });
-    }
-    socket.transact(&both)
+/// Gives an unfinished bridge its MTU and its flags. To do it again changes nothing.
+pub(crate) fn finish_bridge(
+    socket: &mut Socket,
+    found: &Found,
+    link: &Link,
+) -> Result<(), Refusal> {
+    socket.change(NEW, CHANGE, |bytes| {
+        let header = header(found.index, flags(link), flags(link));
+        OpNewlinkDo::encode_request(bytes, &header).push_mtu(found.mtu).push_group(0);
+    })
 }
 
 /// Makes a veth, the peer in `peer_netns` where that is given, this end a port of `master`.
@@ -256,10 +272,12 @@ fn read(payload: &[u8]) -> Found {
             LinkAttrs::Ifalias(alias) => found.alias = Some(alias.to_string_lossy().into_owned()),
             LinkAttrs::Operstate(state) => found.operstate = state,
             LinkAttrs::Master(index) => found.master = Some(index),
+            LinkAttrs::Group(group) => found.unfinished = group == UNFINISHED,
             LinkAttrs::Linkinfo(info) => read_info(info, &mut found),
             _ => {}
         }
     }
+    found.mtu -= u32::from(found.unfinished && found.mtu > 0);
     // The kernel gives `lo` an address of zeroes, which is none.
     found.mac = found.mac.filter(|mac| mac.0 != [0; 6]);
     found
@@ -290,5 +308,24 @@ pub(crate) fn kind_name(kind: &LinkKind) -> Option<&'static str> {
         LinkKind::Bridge => Some("bridge"),
         LinkKind::Veth { .. } => Some("veth"),
         LinkKind::Existing => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[ignore = "needs root: ring netns"]
+    fn kinds_that_the_kernel_has_not_are_told() {
+        let asked = std::thread::spawn(|| {
+            // SAFETY: unshare(2) takes no pointers; it changes this thread alone.
+            assert_eq!(unsafe { libc::unshare(libc::CLONE_NEWNET) }, 0, "needs root");
+            let mut socket = Socket::route().unwrap();
+            let kinds = [c"bridge", c"veth", c"nosuchkind"];
+            let can = kinds.map(|kind| can_make(&mut socket, kind).unwrap());
+            (can, all(&mut socket).unwrap().len())
+        });
+        assert_eq!(asked.join().unwrap(), ([true, true, false], 1));
     }
 }

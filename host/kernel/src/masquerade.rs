@@ -80,6 +80,22 @@ pub(crate) fn find(socket: &mut Socket, address: IpAddr) -> Result<Option<Masque
     Ok(element.as_ref().map(from_element))
 }
 
+/// A chain that an element relies on and that has not all of its rules, in words.
+pub(crate) fn broken_chain(
+    socket: &mut Socket,
+    wanted: &Masquerade,
+) -> Result<Option<String>, Error> {
+    let own = chain_name(wanted.network);
+    for (chain, expected) in [(POSTROUTING, 4), (own.as_str(), 2)] {
+        let found = nft::count_rules(socket, TABLE, chain)
+            .map_err(|refusal| refused("list", format!("rules of chain {chain}"), refusal))?;
+        if found < expected {
+            return Ok(Some(format!("chain {chain} has {found} rules, not {expected}")));
+        }
+    }
+    Ok(None)
+}
+
 /// All masquerades.
 pub(crate) fn all(socket: &mut Socket) -> Result<Vec<Masquerade>, Error> {
     let mut all = Vec::new();

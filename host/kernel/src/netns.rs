@@ -83,7 +83,7 @@ fn open_file(path: &Path) -> io::Result<OwnedFd> {
 
 /// Whether an error of open(2) says that no namespace is there.
 fn is_absence(error: &io::Error) -> bool {
-    let errnos = [libc::ENOENT, libc::ENOTDIR, libc::ELOOP, libc::ENXIO, libc::ENODEV];
+    let errnos = [libc::ENOENT, libc::ENOTDIR, libc::ELOOP, libc::ENXIO, libc::ENODEV, libc::ESRCH];
     error.raw_os_error().is_none_or(|errno| errnos.contains(&errno))
 }
 

@@ -7,9 +7,9 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 use netlink_bindings::nftables::{
-    CmpOps, DataAttrs, MetaKeys, Nfgenmsg, OpDelsetelemDo, OpGetsetelemDo, OpGettableDo,
-    OpNewchainDo, OpNewruleDo, OpNewsetDo, OpNewsetelemDo, OpNewtableDo, PayloadBase,
-    PushExprListAttrs, PushSetelemListAttrs, SetFlags, SetelemAttrs, SetelemListAttrs,
+    CmpOps, DataAttrs, MetaKeys, Nfgenmsg, OpDelsetelemDo, OpGetruleDump, OpGetsetelemDo,
+    OpGettableDo, OpNewchainDo, OpNewruleDo, OpNewsetDo, OpNewsetelemDo, OpNewtableDo, PayloadBase,
+    PushExprListAttrs, PushSetelemListAttrs, RuleAttrs, SetFlags, SetelemAttrs, SetelemListAttrs,
     SetelemListElemAttrs, VerdictAttrs, VerdictCode,
 };
 use netlink_bindings::utils::{Pusher, finalize_nested_header, push_header, push_nested_header};
@@ -212,6 +212,24 @@ pub(crate) fn elements(
     match socket.dump(of_nf_tables(libc::NFT_MSG_GETSETELEM), write, read) {
         Err(refusal) if refusal.errno == libc::ENOENT => Ok(Vec::new()),
         done => done.map(|lists| lists.into_iter().flatten().collect()),
+    }
+}
+
+/// How many rules a chain has; none where it is not there.
+pub(crate) fn count_rules(socket: &mut Socket, table: &str, chain: &str) -> Result<usize, Refusal> {
+    let write = |bytes: &mut Vec<u8>| {
+        let request = OpGetruleDump::encode_request(bytes, &header());
+        request.push_table_bytes(table.as_bytes()).push_chain_bytes(chain.as_bytes());
+    };
+    // Older kernels do not filter.
+    let read = |payload: &[u8]| {
+        let (_, mut attributes) = OpNewruleDo::decode_request(payload);
+        let is_ours = |attribute| matches!(attribute, Ok(RuleAttrs::Chain(name)) if name.to_bytes() == chain.as_bytes());
+        attributes.any(is_ours).then_some(())
+    };
+    match socket.dump(of_nf_tables(libc::NFT_MSG_GETRULE), write, read) {
+        Err(refusal) if refusal.errno == libc::ENOENT => Ok(0),
+        done => done.map(|rules| rules.len()),
     }
 }
 

@@ -8,10 +8,10 @@
 use std::fmt;
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
-use std::time::Duration;
 
-/// Longer than the kernel is ever busy with a request, shorter than a verb's deadline.
-const ANSWER_WITHIN: Duration = Duration::from_secs(10);
+/// How long an answer may take: longer than the kernel is ever busy with a request, shorter
+/// than a verb's deadline.
+const ANSWER_WITHIN: libc::timeval = libc::timeval { tv_sec: 10, tv_usec: 0 };
 /// What a dump that was interrupted by a change is worth.
 const DUMP_ATTEMPTS: u32 = 20;
 /// The kernel's own messages stay below 32 KiB.
@@ -118,9 +118,7 @@ impl Socket {
         // SAFETY: fd is a descriptor that was just opened, and nobody else has it.
         let fd = unsafe { OwnedFd::from_raw_fd(fd) };
         let socket = Self { fd, sequence: 0, buffer: vec![0; BUFFER] };
-        let seconds = libc::time_t::try_from(ANSWER_WITHIN.as_secs()).unwrap_or(10);
-        let limit = libc::timeval { tv_sec: seconds, tv_usec: 0 };
-        socket.set(libc::SOL_SOCKET, libc::SO_RCVTIMEO, &limit)?;
+        socket.set(libc::SOL_SOCKET, libc::SO_RCVTIMEO, &ANSWER_WITHIN)?;
         // Older kernels know neither: then there are no words, and a longer answer.
         let _ = socket.set(libc::SOL_NETLINK, libc::NETLINK_EXT_ACK, &1);
         let _ = socket.set(libc::SOL_NETLINK, libc::NETLINK_CAP_ACK, &1);
@@ -173,7 +171,7 @@ impl Socket {
         self.acknowledged(&batch)
     }
 
-    /// Sends several requests at once: for nf_tables, one transaction.
+    /// Carries out several requests as one transaction (nf_tables).
     pub(crate) fn transact(&mut self, batch: &Batch) -> Result<(), Refusal> {
         self.send(batch)?;
         self.acknowledged(batch)

@@ -173,6 +173,6 @@ fn masquerade_difference(
         Some(found) if found.network != wanted.network => {
             Some(format!("network is {}, not {}", found.network, wanted.network))
         }
-        Some(_) => None,
+        Some(_) => masquerade::broken_chain(session.netfilter()?, wanted)?,
     })
 }

@@ -62,6 +62,13 @@ impl Container {
         }
     }
 
+    /// Whether an address answers from here, within a second. Several tries: on a busy machine
+    /// the kernel is late with joining the multicast groups of a new IPv6 address.
+    pub fn reaches(&self, address: &str) -> bool {
+        let netns = self.path.display();
+        try_run(&format!("nsenter --net={netns} ping -c5 -i0.2 -W1 {address}")).0
+    }
+
     /// Runs a command in it; answers its output.
     pub fn run(&self, command: &str) -> String {
         run(&format!("nsenter --net={} {command}", self.path.display()))
