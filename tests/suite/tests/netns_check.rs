@@ -37,7 +37,7 @@ fn names(failure: &Failure, word: &str) -> bool {
 
 #[test]
 #[ignore = "needs root: ring netns"]
-fn address_of_ipv4_gone() {
+fn req_43_address_of_ipv4_gone() {
     drifts(&["{v4}", "eth0"], |_, one| {
         one.container.ns.ip(&format!("address del {}/16 dev eth0", one.v4()));
     });
@@ -93,7 +93,7 @@ fn link_of_the_host_down() {
 
 #[test]
 #[ignore = "needs root: ring netns"]
-fn link_off_its_bridge() {
+fn req_45_link_off_its_bridge() {
     drifts(&["{veth}", "cni0"], |world, one| {
         world.host.ip(&format!("link set {} nomaster", one.host_link()));
     });
@@ -117,7 +117,7 @@ fn gateway_gone() {
 
 #[test]
 #[ignore = "needs root: ring netns"]
-fn masquerade_gone() {
+fn req_44_masquerade_gone() {
     drifts(&["{v4}"], |world, _| flush_elements(world));
 }
 
@@ -146,7 +146,7 @@ fn flush_elements(world: &World) {
 
 #[test]
 #[ignore = "needs root: ring netns"]
-fn what_others_added_is_no_drift() {
+fn req_42_what_others_added_is_no_drift() {
     let world = World::new();
     let one = attach(&world);
     let container = &one.container.ns;
@@ -162,7 +162,7 @@ fn what_others_added_is_no_drift() {
 /// A later plugin of the chain changed it, and said so in its result.
 #[test]
 #[ignore = "needs root: ring netns"]
-fn what_prev_result_says_counts() {
+fn req_42_what_prev_result_says_counts() {
     let world = World::new();
     let one = attach(&world);
     let container = &one.container.ns;

@@ -23,7 +23,7 @@ fn each(end: impl Fn(&World, &mut Attached<'_>)) {
 
 #[test]
 #[ignore = "needs root: ring netns"]
-fn pain_c3_three_times_over() {
+fn pain_c3_req_33_req_37_three_times_over() {
     each(|_, one| {
         for _ in 0..3 {
             one.del();
@@ -59,7 +59,7 @@ fn pain_c3_after_a_reboot() {
 
 #[test]
 #[ignore = "needs root: ring netns"]
-fn pain_a2_a3_namespace_gone() {
+fn pain_a2_pain_a3_req_35_namespace_gone() {
     each(|world, one| {
         one.container.ns.delete();
         one.del();
@@ -69,7 +69,7 @@ fn pain_a2_a3_namespace_gone() {
 
 #[test]
 #[ignore = "needs root: ring netns"]
-fn pain_a2_a3_no_namespace_given() {
+fn pain_a2_pain_a3_req_35_no_namespace_given() {
     each(|_, one| {
         let _ = one.call("DEL").without("CNI_NETNS").ok();
     });
@@ -80,7 +80,7 @@ fn pain_a2_a3_no_namespace_given() {
 
 #[test]
 #[ignore = "needs root: ring netns"]
-fn path_is_an_ordinary_file_now() {
+fn req_34_path_is_an_ordinary_file_now() {
     each(|world, one| {
         one.container.ns.delete();
         let file = world.write("data/file", "not a namespace");
@@ -122,7 +122,7 @@ fn path_is_the_host_now() {
 
 #[test]
 #[ignore = "needs root: ring netns"]
-fn without_prev_result() {
+fn req_36_without_prev_result() {
     each(|world, one| {
         let _ = world.call("DEL", &one.conf).of(&one.container).ok();
     });
@@ -183,7 +183,7 @@ fn one_of_two_interfaces() {
 /// A second ADD is refused, says since when, and leaves the first untouched.
 #[test]
 #[ignore = "needs root: ring netns"]
-fn second_add() {
+fn req_22_req_23_second_add() {
     let world = World::new();
     for conf in confs(&world) {
         let one = world.attach(&conf);

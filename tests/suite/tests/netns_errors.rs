@@ -20,7 +20,7 @@ fn readable(failure: &Failure, code: u64, words: &[&str]) {
 
 #[test]
 #[ignore = "needs root: ring netns"]
-fn pain_d4_d5_a_code_for_each_cause() {
+fn pain_d4_pain_d5_a_code_for_each_cause() {
     let world = World::new();
     let small = world.conf("bridge", &json!({ "ipam": world.ipam(&["10.1.0.0/30"]) }));
     let one = world.attach(&small);
@@ -80,7 +80,7 @@ fn namespaces_that_are_none() {
 
 #[test]
 #[ignore = "needs root: ring netns"]
-fn pain_d9_status_says_why() {
+fn pain_d9_req_50_req_51_status_says_why() {
     let world = World::new();
     let conf = world.conf("bridge", &json!({ "ipam": world.ipam(&["10.1.0.0/30"]) }));
     let status = |conf: &Value| world.call("STATUS", conf);
@@ -91,6 +91,13 @@ fn pain_d9_status_says_why() {
     let mut tolerant = conf.clone();
     merge(&mut tolerant, &json!({ "statusWhenFull": "ok" }));
     assert_eq!(status(&tolerant).ok(), Value::Null);
+    // A bad STATUS keeps nobody from asking for an ADD, or from a DEL.
+    let args = "IgnoreUnknown=1";
+    let wider = json!({ "name": "wide", "bridge": "cni1", "ipam": world.ipam(&["10.2.0.0/16"]) });
+    let other = world.container();
+    let wider = world.conf("bridge", &wider);
+    let _ = world.call("ADD", &wider).of(&other).env("CNI_ARGS", args).ok();
+    let _ = world.call("DEL", &wider).of(&other).ok();
     one.del();
     assert_eq!(status(&conf).ok(), Value::Null);
     world.assert_nothing_left();

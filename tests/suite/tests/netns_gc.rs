@@ -41,7 +41,7 @@ fn pain_a8_what_is_listed_stays() {
 
 #[test]
 #[ignore = "needs root: ring netns"]
-fn pain_a8_an_absent_null_or_empty_list_keeps_none() {
+fn pain_a8_req_56_req_59_an_absent_null_or_empty_list_keeps_none() {
     let world = World::new();
     let conf = conf(&world);
     for list in [None, Some(Value::Null), Some(json!([]))] {
@@ -56,7 +56,7 @@ fn pain_a8_an_absent_null_or_empty_list_keeps_none() {
 
 #[test]
 #[ignore = "needs root: ring netns"]
-fn another_network_is_untouched() {
+fn req_54_another_network_is_untouched() {
     let world = World::new();
     let conf = conf(&world);
     let more = json!({ "name": "other", "bridge": "cni1", "ipam": world.ipam(&["10.2.0.0/16"]) });

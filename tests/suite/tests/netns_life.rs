@@ -48,7 +48,7 @@ fn end(world: &World, attachments: &[&Attached<'_>]) {
 
 #[test]
 #[ignore = "needs root: ring netns"]
-fn bridge_v4() {
+fn req_19_32_46_bridge_v4() {
     let world = World::new();
     let (one, two) = live(&world, &world.conf("bridge", &json!({})), &["10.1.0.1"]);
     assert_eq!(strings(&one.result, &["ips"], "gateway"), ["10.1.0.1"]);

@@ -63,7 +63,7 @@ fn pain_c5_fifty_first_adds() {
 /// 64 ADDs at once, 64 DELs at once, over and over.
 #[test]
 #[ignore = "needs root: ring netns"]
-fn pain_b4_sixty_four_at_once() {
+fn pain_b4_req_07_sixty_four_at_once() {
     let world = World::new();
     let conf = conf(&world);
     let mut free = containers(&world, 64);
