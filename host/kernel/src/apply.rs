@@ -239,10 +239,16 @@ fn add_veth(session: &mut Session<'_>, link: &Link, peer: &Peer) -> Result<(), E
     if let Err(refusal) = link::create_veth(socket, link, peer, peer_netns, master) {
         return Err(refused_veth(session, link, peer, refusal));
     }
-    let found = session.get(&link.link)?;
+    // On a failure its own cause is told, not that of cleaning up after it.
+    let found = match session.get(&link.link) {
+        Ok(found) => found,
+        Err(error) => {
+            let _ = undo::remove_link(session, link);
+            return Err(error);
+        }
+    };
     let done = finish(session, link, &found);
     if done.is_err() {
-        // The request's own failure is told, not that of cleaning up after it.
         let _ = link::remove(session.route(link.link.place)?, found.index);
     }
     done
@@ -261,8 +267,9 @@ fn ensure_address(session: &mut Session<'_>, wanted: &Address) -> Result<bool, E
     let object = || steps::object(&Action::Address(wanted.clone()));
     if wanted.others != Others::Keep {
         let there = session.addresses(&wanted.link, index)?;
-        make_room(session, wanted, index, &there)?;
-        if there.contains(&wanted.address) {
+        // With a removed address the kernel may remove others of its network, the wanted too.
+        let was_removed = make_room(session, wanted, index, &there)?;
+        if there.contains(&wanted.address) && !was_removed {
             return Ok(false);
         }
     }
@@ -286,13 +293,14 @@ fn ensure_address(session: &mut Session<'_>, wanted: &Address) -> Result<bool, E
     }
 }
 
-/// Does with other addresses as the step says.
+/// Does with other addresses as the step says; answers whether any was removed.
 fn make_room(
     session: &mut Session<'_>,
     wanted: &Address,
     index: u32,
     there: &[ipnet::IpNet],
-) -> Result<(), Error> {
+) -> Result<bool, Error> {
+    let mut removed = false;
     for other in there.iter().filter(|other| address::is_other(**other, wanted.address)) {
         if wanted.others == Others::Refuse {
             return Err(Error::Differs {
@@ -305,8 +313,9 @@ fn make_room(
         let object = format!("address {other} dev {}", wanted.link);
         address::remove(session.route(wanted.link.place)?, index, *other)
             .map_err(|refusal| refused("remove", object, refusal))?;
+        removed = true;
     }
-    Ok(())
+    Ok(removed)
 }
 
 fn ensure_route(session: &mut Session<'_>, wanted: &Route) -> Result<bool, Error> {

@@ -262,6 +262,23 @@ fn an_alias_may_be_as_long_as_the_kernel_keeps() {
 
 #[test]
 #[ignore = "needs root: ring netns"]
+fn a_link_that_cannot_be_named_is_not_left_behind() {
+    on_host(|| {
+        let container = Container::new();
+        let mut plan = attachment(5);
+        for step in &mut plan.steps {
+            if let Action::Link(link) = &mut step.action {
+                link.alias = link.alias.as_ref().map(|_| "k".repeat(256));
+            }
+        }
+        let error = KERNEL.apply(&plan, &container.netns()).unwrap_err();
+        assert!(error.to_string().contains("set alias and flags of link veth5"), "{error}");
+        assert_eq!(leftovers(), "");
+    });
+}
+
+#[test]
+#[ignore = "needs root: ring netns"]
 fn the_survey_tells_of_every_attachment() {
     on_host(|| {
         let containers = [Container::new(), Container::new()];

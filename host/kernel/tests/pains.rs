@@ -145,6 +145,11 @@ fn pain_c5_gateway_addresses() {
         let shown = run("ip -o addr show dev cni0");
         assert!(shown.contains("10.2.0.1/16 brd 10.2.255.255"), "{shown}");
         assert!(!shown.contains("10.1.0.1"), "{shown}");
+        // The wanted one is a secondary address, which goes with the primary one.
+        run("ip addr add 10.2.0.9/16 dev cni0");
+        apply("10.2.0.9/16", Others::Replace).unwrap();
+        let shown = run("ip -o -4 addr show dev cni0");
+        assert!(shown.contains("10.2.0.9/16") && !shown.contains("10.2.0.1/"), "{shown}");
     });
 }
 
