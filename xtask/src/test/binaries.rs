@@ -1,6 +1,6 @@
 //! The test executables: built by cargo once, run one by one.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, bail};
@@ -17,6 +17,8 @@ pub(crate) struct Binary {
     pub target: String,
     /// The executable.
     pub path: PathBuf,
+    /// The package's folder: where cargo would run it.
+    pub folder: PathBuf,
 }
 
 /// The packages' own tests and the suite, built the way the release is, so that what both
@@ -48,6 +50,7 @@ fn binary(message: &Value) -> Option<Binary> {
     let test = message.get("profile")?.get("test")?.as_bool()?;
     let path = message.get("executable")?.as_str()?;
     let target = message.get("target")?.get("name")?.as_str()?;
+    let folder = Path::new(message.get("manifest_path")?.as_str()?).parent()?.to_owned();
     // "path+file:///…/host/plan#wharfinger-plan@0.1.0", or "…/xtask#0.1.0" where the folder has
     // the package's name.
     let (place, name) = message.get("package_id")?.as_str()?.rsplit_once('#')?;
@@ -59,5 +62,6 @@ fn binary(message: &Value) -> Option<Binary> {
         package: package.to_owned(),
         target: target.to_owned(),
         path: PathBuf::from(path),
+        folder,
     })
 }

@@ -246,7 +246,8 @@ fn command(ring: Ring, place: &Place, binary: &Binary, options: &Options) -> Com
     words.push(binary.path.display().to_string());
     let (first, rest) = words.split_first().map_or(("", &[][..]), |(f, r)| (f.as_str(), r));
     let mut command = Command::new(first);
-    command.args(rest).args(ring.ignored().then_some("--ignored")).current_dir(workspace());
+    command.args(rest).args(ring.ignored().then_some("--ignored"));
+    command.current_dir(&binary.folder).env("CARGO_MANIFEST_DIR", &binary.folder);
     if let Ok(dir) = tools::reference() {
         command.env("WHARFINGER_TEST_REF", dir);
     }
