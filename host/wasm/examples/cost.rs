@@ -18,11 +18,21 @@ const CONFIG: &str = r#"{"type": "host-local", "ranges": [[{"subnet": "10.1.0.0/
 fn main() {
     let args: Vec<String> = std::env::args().skip(1).collect();
     match args.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
-        ["once", file] => drop(stages(Path::new(file))),
+        ["once", file] => once(Path::new(file)),
+        ["load", file] => {
+            drop(Plugins::open(Path::new(file), Limits::default()).unwrap().ipam("host-local"))
+        }
+        ["engine", file] => drop(Plugins::open(Path::new(file), Limits::default()).unwrap()),
         ["stages", file] => (0..5).for_each(|_| println!("{}", stages(Path::new(file)))),
         ["pack", out, component] => pack(Path::new(out), component),
         _ => {}
     }
+}
+
+fn once(file: &Path) {
+    let plugins = Plugins::open(file, Limits::default()).unwrap();
+    let plugin = plugins.ipam("host-local").unwrap().unwrap();
+    plugin.allocate(&node(), &request(CONFIG, &[]), &mut MemBook::default()).unwrap();
 }
 
 fn stages(file: &Path) -> String {

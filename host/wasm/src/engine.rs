@@ -33,7 +33,10 @@ fn shared() -> Config {
         .memory_reservation(RESERVATION)
         .memory_reservation_for_growth(RESERVATION)
         .memory_guard_size(GUARD)
-        .memory_init_cow(false);
+        .memory_init_cow(false)
+        // Registering it with the unwinder costs more than all the rest of loading; only
+        // profilers read it.
+        .native_unwind_info(false);
     config
 }
 
@@ -73,11 +76,12 @@ impl Runtime {
     }
 
     /// Loads compiled code and fits it to the imports of its world; an error says in plain
-    /// words what does not fit.
-    pub(crate) fn load(&self, code: &Code) -> Result<IpamPluginPre<State>, String> {
+    /// words what does not fit. It stays loaded until the process ends, as its code stays mapped.
+    pub(crate) fn load(&self, code: &Code) -> Result<&'static IpamPluginPre<State>, String> {
         let component = raw::component(self.engine, code)
             .map_err(|e| format!("its compiled form does not fit this engine: {e:#}"))?;
-        self.fit(&component).map_err(|e| self.misfit(&component, &e))
+        let fitted = self.fit(&component).map_err(|e| self.misfit(&component, &e))?;
+        Ok(Box::leak(Box::new(fitted)))
     }
 
     fn fit(&self, component: &Component) -> wasmtime::Result<IpamPluginPre<State>> {

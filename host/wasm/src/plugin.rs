@@ -89,7 +89,7 @@ fn unloadable(plugin: &str, what: String) -> Error {
 pub struct Plugin {
     runtime: Rc<Runtime>,
     identity: String,
-    component: IpamPluginPre<State>,
+    component: &'static IpamPluginPre<State>,
 }
 
 impl Plugin {
