@@ -1,1 +1,102 @@
-//! (to be written)
+//! The verbs: ADD, DEL, CHECK, STATUS and GC, as plain functions over the traits of the crates
+//! below, so that all of it runs in memory in a test.
+//!
+//! This crate decides the order of things: lock, journal, apply, reply; and undo when one fails.
+//! It never touches the kernel, a file, the clock or the environment itself: they come in by
+//! [`Host`]. Start reading at [`add`](add::add), then [`del`](del::del).
+#![forbid(unsafe_code)]
+
+pub mod add;
+mod book;
+pub mod check;
+pub mod conf;
+pub mod del;
+mod deputy;
+pub mod dry;
+mod error;
+pub mod gc;
+mod ipam;
+mod network;
+pub mod recover;
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use wharfinger_cni::AttachmentId;
+use wharfinger_delegate::Delegate;
+use wharfinger_kernel::Kernel;
+use wharfinger_ledger::Ledger;
+use wharfinger_wasm::Ipam;
+
+pub use error::Error;
+
+/// All that the verbs work with.
+#[derive(Clone, Copy)]
+pub struct Host<'a> {
+    /// Links, addresses, routes, rules.
+    pub kernel: &'a dyn Kernel,
+    /// Who holds which address.
+    pub ledger: &'a dyn Ledger,
+    /// The components.
+    pub engine: &'a dyn Engine,
+    /// Executables of CNI_PATH.
+    pub delegate: &'a dyn Delegate,
+    /// The machine otherwise.
+    pub node: &'a dyn Node,
+    /// What the operator set for all networks.
+    pub settings: &'a Settings,
+}
+
+/// Finds components by name.
+pub trait Engine {
+    /// Whether there is a component of this name.
+    fn knows(&self, name: &str) -> bool;
+    /// The IPAM component of this name, ready to be called.
+    fn ipam(&self, name: &str) -> Result<Box<dyn Ipam>, wharfinger_wasm::Error>;
+}
+
+/// What the verbs need of the machine besides its kernel.
+pub trait Node {
+    /// Seconds since the Unix epoch, the same all through one verb.
+    fn now(&self) -> u64;
+    /// What is left of the verb's own deadline; zero when it has passed.
+    fn remaining(&self) -> Duration;
+    /// Waits for the lock of an attachment, until the deadline. `None`: it was not to be had.
+    fn lock(&self, id: &AttachmentId) -> io::Result<Option<Hold>>;
+    /// As [`Node::lock`], without waiting.
+    fn try_lock(&self, id: &AttachmentId) -> io::Result<Option<Hold>>;
+    /// Paths of all network namespaces that processes or mounts hold, each namespace once.
+    fn namespaces(&self) -> io::Result<Vec<PathBuf>>;
+    /// A small text file that a configuration names (`resolvConf`).
+    fn read(&self, path: &Path) -> io::Result<String>;
+}
+
+/// A lock that is held until this is dropped.
+pub struct Hold(#[expect(dead_code, reason = "held for its drop")] Box<dyn std::any::Any>);
+
+impl Hold {
+    /// Held as long as `guard` lives.
+    pub fn new(guard: impl std::any::Any) -> Self {
+        Self(Box::new(guard))
+    }
+}
+
+/// What the operator set for all networks (the node's TOML file).
+#[derive(Debug, Clone, Default)]
+pub struct Settings {
+    /// `gc`: whether a living namespace keeps its attachment from a GC that does not list it.
+    pub gc: GcMode,
+    /// What a component may know of the node; `now` is filled in by each verb.
+    pub node: wharfinger_wasm::Node,
+}
+
+/// `gc` of the node's TOML file.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum GcMode {
+    /// What the caller does not list goes.
+    #[default]
+    Listed,
+    /// It goes only where its namespace is dead: for nodes where two runtimes share a network.
+    DeadOnly,
+}

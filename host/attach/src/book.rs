@@ -1,0 +1,72 @@
+//! A ledger session as a component sees it, and what of it the host keeps for itself.
+
+use std::net::IpAddr;
+
+use wharfinger_ledger::{Range, Session};
+use wharfinger_wasm::{AddressRange, Book, BookError, Refusal};
+
+/// Answers a component's `ledger` and `store` from a session.
+pub(crate) struct SessionBook<'a, 'l> {
+    session: &'a mut (dyn Session + 'l),
+}
+
+impl<'a, 'l> SessionBook<'a, 'l> {
+    pub(crate) fn new(session: &'a mut (dyn Session + 'l)) -> Self {
+        Self { session }
+    }
+}
+
+/// Ranges that the engine has checked already: both ends of one family, in order.
+pub(crate) fn ranges(ranges: &[AddressRange]) -> Vec<Range> {
+    ranges.iter().filter_map(|(first, last)| Range::new(*first, *last)).collect()
+}
+
+impl Book for SessionBook<'_, '_> {
+    fn take(&mut self, address: IpAddr) -> Result<Result<(), Refusal>, BookError> {
+        Ok(self.session.take(address)?.map_err(|refusal| match refusal {
+            wharfinger_ledger::Refusal::Held(id) => Refusal::Held(id),
+            wharfinger_ledger::Refusal::Reserved(why) => Refusal::Reserved(why),
+        }))
+    }
+
+    fn take_free(
+        &mut self,
+        wanted: &[AddressRange],
+        excluded: &[AddressRange],
+        start: Option<IpAddr>,
+    ) -> Result<Option<IpAddr>, BookError> {
+        Ok(self.session.take_free(&ranges(wanted), &ranges(excluded), start)?)
+    }
+
+    fn remembered(&mut self, identity: &str) -> Result<Vec<IpAddr>, BookError> {
+        Ok(self.session.remembered(identity)?)
+    }
+
+    fn remember(&mut self, identity: &str) -> Result<(), BookError> {
+        self.session.remember(identity);
+        Ok(())
+    }
+
+    fn store_get(&mut self, key: &str) -> Result<Option<String>, BookError> {
+        Ok(self.session.store_get(key)?)
+    }
+
+    fn store_put(&mut self, key: &str, value: &str, attachment: bool) -> Result<(), BookError> {
+        self.session.store_put(key, value, attachment);
+        Ok(())
+    }
+
+    fn store_remove(&mut self, key: &str) -> Result<bool, BookError> {
+        Ok(self.session.store_remove(key)?)
+    }
+
+    fn store_scan(
+        &mut self,
+        prefix: &str,
+        after: Option<&str>,
+        limit: u32,
+    ) -> Result<Vec<(String, String)>, BookError> {
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        Ok(self.session.store_scan(prefix, after, limit)?)
+    }
+}

@@ -1,0 +1,154 @@
+//! Which place the executable stands in, and whom to ask for addresses.
+
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+use wharfinger_cni::NetConf;
+use wharfinger_cni::conf::{ConfError, Fields};
+
+use crate::{Engine, Error, network};
+
+/// The `type` under which the executable has its own configuration.
+pub const OUR_TYPE: &str = "wharfinger";
+
+/// How long a released address rests where `coolDown` says nothing.
+pub const COOL_DOWN: Duration = Duration::from_secs(60);
+
+/// Where in a configuration the executable stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// Our type with a driver: we make the interface.
+    Main {
+        /// `driver`.
+        driver: String,
+    },
+    /// Another plugin makes the interface, and asks us for addresses.
+    Ipam,
+}
+
+/// The `ipam` object, as far as the host itself reads it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct IpamConf {
+    /// Who decides.
+    pub source: Source,
+    /// The whole object.
+    pub object: Map<String, Value>,
+    /// `coolDown`, in seconds: how long a released address rests.
+    pub cool_down: Duration,
+    /// `statusWhenFull` is `ok`: an exhausted range does not make STATUS fail.
+    pub ok_when_full: bool,
+    /// `domain`: the address space, where the default does not fit.
+    pub domain: Option<String>,
+}
+
+/// Who decides on addresses.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// A component of this name.
+    Component(String),
+    /// An executable of CNI_PATH of this name.
+    Executable(String),
+}
+
+/// Tells where in `conf` we stand (design, "The one executable, in each place it can stand").
+pub fn place(conf: &NetConf) -> Result<Place, Error> {
+    let fields = conf.fields();
+    if conf.plugin_type == OUR_TYPE {
+        return match fields.str("driver")? {
+            Some(driver) => Ok(Place::Main { driver: driver.to_owned() }),
+            None => Err(fields.error("driver", "one of bridge, ptp, loopback").into()),
+        };
+    }
+    let ipam_type = fields.object("ipam")?.and_then(|ipam| ipam.str("type").ok().flatten());
+    if ipam_type == Some(OUR_TYPE) {
+        return Ok(Place::Ipam);
+    }
+    Err(fields
+        .error("type", "wharfinger, or another plugin with wharfinger as its ipam.type")
+        .into())
+}
+
+/// Reads the `ipam` object; `None` where there is none, or it has no `type`: no addresses.
+pub fn ipam(conf: &NetConf, engine: &dyn Engine) -> Result<Option<IpamConf>, Error> {
+    let Some(ipam) = conf.fields().object("ipam")? else { return Ok(None) };
+    let Some(name) = ipam.str("type")?.filter(|name| !name.is_empty()) else { return Ok(None) };
+    let source = source(&ipam, name, engine)?;
+    Ok(Some(IpamConf {
+        source,
+        object: ipam.map().clone(),
+        cool_down: cool_down(&ipam)?,
+        ok_when_full: ok_when_full(&ipam)?,
+        domain: domain(&ipam)?,
+    }))
+}
+
+fn source(ipam: &Fields<'_>, name: &str, engine: &dyn Engine) -> Result<Source, ConfError> {
+    if name == OUR_TYPE {
+        return match ipam.str("plugin")? {
+            Some(plugin) if engine.knows(plugin) => Ok(Source::Component(plugin.to_owned())),
+            _ => Err(ipam.error("plugin", "the name of a component: host-local")),
+        };
+    }
+    Ok(if engine.knows(name) {
+        Source::Component(name.to_owned())
+    } else {
+        Source::Executable(name.to_owned())
+    })
+}
+
+fn cool_down(ipam: &Fields<'_>) -> Result<Duration, ConfError> {
+    Ok(ipam.u32("coolDown")?.map_or(COOL_DOWN, |seconds| Duration::from_secs(seconds.into())))
+}
+
+fn ok_when_full(ipam: &Fields<'_>) -> Result<bool, ConfError> {
+    match ipam.str("statusWhenFull")? {
+        None | Some("unavailable") => Ok(false),
+        Some("ok") => Ok(true),
+        Some(_) => Err(ipam.error("statusWhenFull", "ok or unavailable")),
+    }
+}
+
+/// One word, as it stands in a link's alias.
+fn domain(ipam: &Fields<'_>) -> Result<Option<String>, ConfError> {
+    let good = |text: &str| {
+        (1..=64).contains(&text.len())
+            && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"._:-".contains(&b))
+    };
+    match ipam.str("domain")? {
+        None => Ok(None),
+        Some(text) if good(text) => Ok(Some(text.to_owned())),
+        Some(_) => Err(ipam.error("domain", "1 to 64 letters, digits, '.', '_', ':' or '-'")),
+    }
+}
+
+/// The address space of a network whose interface another plugin makes: the host's where that
+/// routes, otherwise the bridge's or the master's.
+pub fn foreign_domain(conf: &NetConf) -> Result<String, ConfError> {
+    let fields = conf.fields();
+    if let Some(master) = fields.str("master")? {
+        return Ok(format!("master:{master}"));
+    }
+    let gateway = fields.bool("isGateway")?.unwrap_or(false)
+        || fields.bool("isDefaultGateway")?.unwrap_or(false);
+    if conf.plugin_type == "bridge" && !gateway {
+        let bridge = fields.str("bridge")?.filter(|name| !name.is_empty()).unwrap_or("cni0");
+        return Ok(format!("bridge:{bridge}"));
+    }
+    Ok("host".to_owned())
+}
+
+/// The address space of a network of ours, or of one that asks us for addresses.
+pub fn domain_of(conf: &NetConf) -> Result<String, Error> {
+    let set = match conf.fields().object("ipam")? {
+        Some(ipam) => domain(&ipam)?,
+        None => None,
+    };
+    match (set, place(conf)?) {
+        (Some(domain), _) => Ok(domain),
+        (None, Place::Main { driver }) => {
+            let call = network::pretended(conf, "eth0", "none");
+            Ok(wharfinger_drivers::Conf::parse(&driver, &call)?.domain())
+        }
+        (None, Place::Ipam) => Ok(foreign_domain(conf)?),
+    }
+}

@@ -1,0 +1,103 @@
+//! DEL: from the ledger alone, as much as can be, and never twice the same.
+
+use std::path::Path;
+use std::time::Duration;
+
+use wharfinger_cni::{Attach, AttachmentId};
+use wharfinger_kernel::{AtPath, Netns};
+use wharfinger_ledger::{Entry, Release};
+
+use crate::recover::Found;
+use crate::{Error, Hold, Host, deputy};
+
+/// Detaches. Needs no namespace, no previous result and no configuration but the name; repeated,
+/// or before any ADD, it succeeds.
+pub fn del(host: &Host, call: &Attach) -> Result<(), Error> {
+    let _hold = lock(host, &call.id)?;
+    let Some(entry) = host.ledger.get(&call.id)? else {
+        return undo_unrecorded(host, call);
+    };
+    undo_recorded(host, &entry, Some(call))
+}
+
+/// Waits for the attachment's lock.
+pub(crate) fn lock(host: &Host, id: &AttachmentId) -> Result<Hold, Error> {
+    host.node
+        .lock(id)
+        .map_err(|source| Error::Lock { id: id.clone(), source })?
+        .ok_or_else(|| Error::Locked { id: id.clone() })
+}
+
+/// Undoes what the record says, then frees what it holds. Where the kernel keeps something, the
+/// record stays, and with it the addresses: the next DEL or GC tries again.
+pub(crate) fn undo_recorded(
+    host: &Host,
+    entry: &Entry,
+    call: Option<&Attach>,
+) -> Result<(), Error> {
+    undo_for(host, entry, call, deputy::cool_down(&entry.record.conf))
+}
+
+/// As [`undo_recorded`]; the addresses rest for `cool`.
+pub(crate) fn undo_for(
+    host: &Host,
+    entry: &Entry,
+    call: Option<&Attach>,
+    cool: Duration,
+) -> Result<(), Error> {
+    let record = &entry.record;
+    let netns = own_netns(host, entry, call);
+    let mut errors: Vec<Error> =
+        host.kernel.undo(&record.plan, netns.as_ref()).into_iter().map(Error::from).collect();
+    errors.extend(deputy::release(host, record).err());
+    several(errors)?;
+    match host.ledger.release(&record.id, entry.seq, host.node.now(), cool)? {
+        Release::Done | Release::Absent => Ok(()),
+        // Only a process without the lock can have written it: not ours to free any more.
+        Release::Stale => Err(Error::Locked { id: record.id.clone() }),
+    }
+}
+
+/// The namespace that the record is about, where the caller's path or the record's own still
+/// leads to it: another one at that path is not touched.
+fn own_netns(host: &Host, entry: &Entry, call: Option<&Attach>) -> Option<Netns> {
+    let cookie = entry.record.cookie?;
+    let called = call.and_then(|call| call.netns.as_deref());
+    let recorded = entry.record.netns.as_deref().map(Path::new);
+    called.into_iter().chain(recorded).find_map(|path| match host.kernel.netns(path) {
+        Ok(AtPath::Netns(netns)) if netns.cookie == cookie => Some(netns),
+        _ => None,
+    })
+}
+
+/// There is no record: what can be known by name and from the previous result is undone.
+fn undo_unrecorded(host: &Host, call: &Attach) -> Result<(), Error> {
+    let plan = wharfinger_drivers::leftovers(&call.id, call.prev_result.as_ref());
+    let mut errors: Vec<Error> =
+        host.kernel.undo(&plan, None).into_iter().map(Error::from).collect();
+    errors.extend(deputy::release_unrecorded(host, call).err());
+    several(errors)
+}
+
+/// Undoes what the kernel has of an attachment that no record knows.
+pub(crate) fn undo_stray(host: &Host, found: &Found) -> Result<(), Error> {
+    let id = &found.id;
+    let Some(_hold) =
+        host.node.try_lock(id).map_err(|source| Error::Lock { id: id.clone(), source })?
+    else {
+        return Ok(());
+    };
+    if host.ledger.get(id)?.is_some() {
+        return Ok(());
+    }
+    several(host.kernel.undo(&found.plan, None).into_iter().map(Error::from).collect())
+}
+
+/// One error is itself; several are listed.
+pub(crate) fn several(mut errors: Vec<Error>) -> Result<(), Error> {
+    match errors.len() {
+        0 => Ok(()),
+        1 => errors.pop().map_or(Ok(()), Err),
+        _ => Err(Error::Several(errors)),
+    }
+}

@@ -1,0 +1,110 @@
+//! What an ADD would do, without doing it: for `explain` and for STATUS.
+
+use std::path::Path;
+
+use wharfinger_cni::{Attach, NetConf, Success};
+use wharfinger_kernel::AtPath;
+use wharfinger_ledger::Scope;
+use wharfinger_plan::{Owner, Plan};
+
+use crate::network::{Network, pretended};
+use crate::{Error, Host, deputy, error, ipam, recover};
+
+/// What an ADD would come to now.
+pub struct Dry {
+    /// What it would do.
+    pub plan: Plan,
+    /// What IPAM would answer.
+    pub lease: Success,
+}
+
+/// Decides as an ADD of this container and interface would, and writes nothing down.
+pub fn dry(host: &Host, conf: &NetConf, container: &str, ifname: &str) -> Result<Dry, Error> {
+    let call = pretended(conf, ifname, container);
+    let network = Network::read(host, &call)?;
+    decide(host, &call, &network)
+}
+
+fn decide(host: &Host, call: &Attach, network: &Network) -> Result<Dry, Error> {
+    let facts = network.observe(host, call, None)?;
+    let allocator = network.allocator(host, call)?;
+    let scope = Scope { id: call.id.clone(), domain: network.domain.clone(), now: host.node.now() };
+    let mut session = host.ledger.session(scope)?;
+    let decided = network.decide(call, allocator.as_ref(), &facts, &mut *session);
+    let decided = decided.map_err(|error| match &allocator {
+        Some(allocator) => allocator.explain(host, &network.domain, error),
+        None => error,
+    })?;
+    let plan = decided.draft.map(|draft| draft.plan).unwrap_or_default();
+    Ok(Dry { plan, lease: decided.lease })
+}
+
+/// Why STATUS is not well.
+pub enum Unwell {
+    /// An ADD would fail (code 50).
+    NotAvailable(Error),
+    /// That, and what is attached may be impaired (code 51).
+    Impaired(Error),
+}
+
+/// Says why an ADD would fail now.
+pub fn status(host: &Host, conf: &NetConf, path: &[std::path::PathBuf]) -> Result<(), Unwell> {
+    let mut call = pretended(conf, "eth0", "status");
+    call.path = path.to_vec();
+    let network = Network::read(host, &call).map_err(Unwell::NotAvailable)?;
+    available(host, &call, &network)
+        .map_err(Unwell::NotAvailable)
+        .and_then(|plan| impaired(host, conf, &plan))
+}
+
+fn available(host: &Host, call: &Attach, network: &Network) -> Result<Plan, Error> {
+    host.ledger.writable()?;
+    if let Some(ipam) = &network.ipam {
+        ipam::valid(host, ipam)?;
+    }
+    deputy::status(host, call)?;
+    let plan = match decide(host, call, network) {
+        Ok(dry) => dry.plan,
+        Err(error) if fine_when_full(host, call, network, &error)? => Plan::default(),
+        Err(error) => return Err(error),
+    };
+    let missing = host.kernel.missing(&plan)?;
+    if missing.is_empty() { Ok(plan) } else { Err(Error::Features(missing)) }
+}
+
+/// Exhaustion is no reason where the operator says so, or where an ADD would find the dead.
+fn fine_when_full(
+    host: &Host,
+    call: &Attach,
+    network: &Network,
+    error: &Error,
+) -> Result<bool, Error> {
+    if !error::for_want_of_addresses(error) {
+        return Ok(false);
+    }
+    if network.ipam.as_ref().is_some_and(|ipam| ipam.ok_when_full) {
+        return Ok(true);
+    }
+    Ok(!recover::dead(host, &network.domain, &call.id)?.is_empty())
+}
+
+/// What attachments of the network share is to be as it was made, where there are any.
+fn impaired(host: &Host, conf: &NetConf, plan: &Plan) -> Result<(), Unwell> {
+    let shared =
+        Plan::new(plan.steps.iter().filter(|step| step.owner == Owner::Shared).cloned().collect());
+    let attached =
+        host.ledger.list(Some(&conf.name)).map_err(|e| Unwell::NotAvailable(e.into()))?;
+    if attached.is_empty() || shared.steps.is_empty() {
+        return Ok(());
+    }
+    let drifts = drifts(host, &shared).map_err(Unwell::NotAvailable)?;
+    if drifts.is_empty() { Ok(()) } else { Err(Unwell::Impaired(Error::Drift(drifts))) }
+}
+
+fn drifts(host: &Host, plan: &Plan) -> Result<Vec<String>, Error> {
+    let AtPath::Netns(own) = host.kernel.netns(Path::new("/proc/self/ns/net"))? else {
+        return Ok(Vec::new());
+    };
+    let found = host.kernel.verify(plan, &own)?;
+    Ok(found.iter().map(|drift| format!("{} {}", drift.object, drift.found)).collect())
+}

@@ -1,0 +1,292 @@
+//! What a verb can fail with, and what of it the runtime is told.
+
+use std::error::Error as _;
+
+use serde_json::{Map, Value, json};
+use wharfinger_cni::conf::ConfError;
+use wharfinger_cni::{AttachmentId, CniError, code};
+use wharfinger_ledger::Usage;
+use wharfinger_wasm::Reason;
+
+/// A verb failed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The configuration does not fit.
+    #[error(transparent)]
+    Conf(#[from] ConfError),
+    /// A component found problems in its configuration: pointer and what is wrong, for each.
+    #[error("{}", .0.join("; "))]
+    Problems(Vec<String>),
+    /// A driver's configuration does not fit.
+    #[error(transparent)]
+    Driver(#[from] wharfinger_drivers::Error),
+    /// A driver cannot make a plan of what is there.
+    #[error(transparent)]
+    Plan(#[from] wharfinger_drivers::PlanError),
+    /// A component failed.
+    #[error(transparent)]
+    Plugin(#[from] wharfinger_wasm::Error),
+    /// No address is left.
+    #[error("{source} ({})", counts(usage))]
+    Exhausted {
+        /// The component's own words.
+        source: wharfinger_wasm::Error,
+        /// How full its ranges are.
+        usage: Usage,
+    },
+    /// An address asked for by name is somebody's.
+    #[error("{source}{}", holder.as_ref().map(|h| format!("; {h}")).unwrap_or_default())]
+    Taken {
+        /// The component's own words.
+        source: wharfinger_wasm::Error,
+        /// Who holds it.
+        holder: Option<Holder>,
+    },
+    /// The book cannot answer.
+    #[error(transparent)]
+    Ledger(#[from] wharfinger_ledger::Error),
+    /// Others were faster each time.
+    #[error("the ledger changed under {attempts} attempts to allocate")]
+    Contended {
+        /// How often it was tried.
+        attempts: u32,
+    },
+    /// Another process works on the attachment.
+    #[error("{id} is being worked on by another process; waited for its lock until the deadline")]
+    Locked {
+        /// Which attachment.
+        id: AttachmentId,
+    },
+    /// The lock could not be asked for.
+    #[error("lock of {id}: {source}")]
+    Lock {
+        /// Which attachment.
+        id: AttachmentId,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The attachment is there already.
+    #[error("{id} is attached since {since} (Unix time); DEL it before another ADD")]
+    Exists {
+        /// Which attachment.
+        id: AttachmentId,
+        /// Seconds since the Unix epoch.
+        since: u64,
+    },
+    /// There is no namespace where one is needed.
+    #[error("{path} is not a network namespace")]
+    NoNetns {
+        /// CNI_NETNS.
+        path: String,
+    },
+    /// CHECK: nothing is known of the attachment.
+    #[error("{0} is not attached")]
+    NotAttached(AttachmentId),
+    /// CHECK: it is not as it was made.
+    #[error("{}", .0.join("; "))]
+    Drift(Vec<String>),
+    /// The kernel refused.
+    #[error(transparent)]
+    Kernel(#[from] wharfinger_kernel::Error),
+    /// The kernel lacks what the plan needs.
+    #[error("this kernel lacks {}", .0.join(", "))]
+    Features(Vec<String>),
+    /// A delegate failed.
+    #[error(transparent)]
+    Delegate(#[from] wharfinger_delegate::DelegateError),
+    /// What a delegate printed is no result.
+    #[error("{name} answered no result: {source}")]
+    NoResult {
+        /// The executable.
+        name: String,
+        /// What is wrong with it.
+        source: CniError,
+    },
+    /// What was undone as far as it went, and what was not.
+    #[error("{}", list(.0))]
+    Several(Vec<Error>),
+    /// Bad luck or a bug: the book lost the attachment while it was made.
+    #[error("the ledger was replaced while {0} was attached; it was undone")]
+    Lost(AttachmentId),
+    /// A file that the configuration names.
+    #[error("read {path}: {source}")]
+    File {
+        /// Which.
+        path: String,
+        /// Why.
+        source: std::io::Error,
+    },
+}
+
+/// Who holds an address that was asked for by name.
+#[derive(Debug)]
+pub struct Holder {
+    /// The attachment.
+    pub id: AttachmentId,
+    /// Seconds since the Unix epoch.
+    pub since: u64,
+}
+
+impl std::fmt::Display for Holder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "attached since {} (Unix time), its interface lives", self.since)
+    }
+}
+
+impl Holder {
+    /// The command that frees what it holds.
+    fn remedy(&self) -> String {
+        let AttachmentId { network, container, ifname } = &self.id;
+        format!("wharfinger del {network} --container {container} --ifname {ifname}")
+    }
+}
+
+fn counts(usage: &Usage) -> String {
+    let Usage { total, held, cooling, remembered } = usage;
+    format!("{total} addresses: {held} held, {cooling} resting, {remembered} remembered")
+}
+
+fn list(errors: &[Error]) -> String {
+    errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+}
+
+impl Error {
+    /// The CNI error for the runtime. `network` is named in its one line.
+    pub fn to_cni(&self, network: &str) -> CniError {
+        if let Self::Delegate(wharfinger_delegate::DelegateError::Refused { error, .. }) = self {
+            return error.clone();
+        }
+        let error = CniError::new(self.code(), format!("network {network}: {self}"));
+        let details = self.details();
+        if details.is_empty() { error } else { error.with_json(&Value::Object(details)) }
+    }
+
+    fn code(&self) -> u32 {
+        match self {
+            Self::Conf(_) | Self::Problems(_) | Self::File { .. } => code::INVALID_CONFIG,
+            Self::Driver(error) => CniError::from(error.clone()).code,
+            Self::Plan(error) => CniError::from(error.clone()).code,
+            Self::Plugin(error) => plugin_code(error),
+            Self::Exhausted { .. } => code::EXHAUSTED,
+            Self::Taken { .. } => code::CONFLICT,
+            Self::Ledger(error) => ledger_code(error),
+            Self::Contended { .. } | Self::Locked { .. } | Self::Lost(_) => code::TRY_AGAIN,
+            Self::Lock { .. } => code::IO,
+            Self::Exists { .. } => code::EXISTS,
+            Self::NoNetns { .. } => code::INVALID_NETNS,
+            Self::NotAttached(_) => code::UNKNOWN_CONTAINER,
+            Self::Drift(_) => code::DRIFT,
+            Self::Kernel(_) | Self::Features(_) => code::KERNEL,
+            Self::Delegate(_) | Self::NoResult { .. } => code::DELEGATE,
+            Self::Several(errors) => errors.first().map_or(code::INTERNAL, Self::code),
+        }
+    }
+
+    fn details(&self) -> Map<String, Value> {
+        let mut details = Map::new();
+        let causes: Vec<String> = causes(self);
+        if !causes.is_empty() {
+            details.insert("causes".into(), json!(causes));
+        }
+        if let Some(hint) = self.hint() {
+            details.insert("hint".into(), json!(hint));
+        }
+        match self {
+            Self::Exhausted { usage, .. } => {
+                details.insert("usage".into(), json!(usage));
+            }
+            Self::Taken { holder: Some(holder), .. } => {
+                details.insert("holder".into(), json!(holder.id));
+            }
+            Self::Plugin(wharfinger_wasm::Error::Failed { detail: Some(detail), .. }) => {
+                details.insert("plugin".into(), json!(detail));
+            }
+            Self::Drift(drifts) => {
+                details.insert("drift".into(), json!(drifts));
+            }
+            Self::Several(errors) => {
+                let each: Vec<_> = errors.iter().map(ToString::to_string).collect();
+                details.insert("errors".into(), json!(each));
+            }
+            _ => {}
+        }
+        details
+    }
+
+    fn hint(&self) -> Option<String> {
+        Some(match self {
+            Self::Exhausted { .. } => {
+                "widen the ranges, or free attachments: `wharfinger ls` lists them".into()
+            }
+            Self::Taken { holder: Some(holder), .. } => holder.remedy(),
+            Self::Contended { .. } | Self::Locked { .. } | Self::Lost(_) => "try again".into(),
+            Self::Exists { id, .. } => {
+                let AttachmentId { network, container, ifname } = id;
+                format!("wharfinger del {network} --container {container} --ifname {ifname}")
+            }
+            Self::Drift(_) => "DEL and ADD the attachment to have it anew".into(),
+            Self::Ledger(wharfinger_ledger::Error::Overlap { .. }) => {
+                "change a range, or set \"domain\" in \"ipam\" where the address spaces differ"
+                    .into()
+            }
+            _ => return None,
+        })
+    }
+}
+
+fn causes(error: &Error) -> Vec<String> {
+    let mut causes = Vec::new();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        causes.push(cause.to_string());
+        next = cause.source();
+    }
+    causes
+}
+
+fn plugin_code(error: &wharfinger_wasm::Error) -> u32 {
+    use wharfinger_wasm::Error as E;
+    match error {
+        E::Failed { reason: Reason::InvalidConfig, .. } => code::INVALID_CONFIG,
+        E::Failed { reason: Reason::Exhausted, .. } => code::EXHAUSTED,
+        E::Failed { reason: Reason::Conflict, .. } => code::CONFLICT,
+        E::Failed { reason: Reason::TryAgain, .. } => code::TRY_AGAIN,
+        E::Failed { reason: Reason::Other, .. } | E::Trapped { .. } | E::BadAnswer { .. } => {
+            code::PLUGIN
+        }
+        E::Limit { .. } => code::LIMIT,
+        E::Unloadable { .. } => code::PLUGIN,
+        E::Book(_) => code::LEDGER,
+    }
+}
+
+fn ledger_code(error: &wharfinger_ledger::Error) -> u32 {
+    match error {
+        wharfinger_ledger::Error::Overlap { .. } => code::INVALID_CONFIG,
+        wharfinger_ledger::Error::Damaged { .. } => code::LEDGER,
+        wharfinger_ledger::Error::Unavailable { .. } => code::TRY_AGAIN,
+        wharfinger_ledger::Error::Misuse { .. } => code::INTERNAL,
+    }
+}
+
+/// A component's failure, unless the book below it failed: then that.
+pub(crate) fn plugin(error: wharfinger_wasm::Error) -> Error {
+    match error {
+        wharfinger_wasm::Error::Book(inner) => match inner.downcast::<wharfinger_ledger::Error>() {
+            Ok(ledger) => Error::Ledger(*ledger),
+            Err(other) => Error::Plugin(wharfinger_wasm::Error::Book(other)),
+        },
+        other => Error::Plugin(other),
+    }
+}
+
+/// Whether no address was to be had: the one that was asked for, or any.
+pub(crate) fn for_want_of_addresses(error: &Error) -> bool {
+    match error {
+        Error::Exhausted { .. } | Error::Taken { .. } => true,
+        Error::Plugin(wharfinger_wasm::Error::Failed { reason, .. }) => {
+            matches!(reason, Reason::Exhausted | Reason::Conflict)
+        }
+        _ => false,
+    }
+}

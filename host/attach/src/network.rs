@@ -1,0 +1,160 @@
+//! A network's configuration, read: who makes the interface, who decides on addresses, and what
+//! follows from both for one attachment.
+
+use wharfinger_cni::{Attach, NetConf, Success};
+use wharfinger_drivers::{Conf, Draft, Facts};
+use wharfinger_kernel::Netns;
+use wharfinger_ledger::Session;
+
+use crate::conf::{self, IpamConf, Place, Source};
+use crate::ipam::Allocator;
+use crate::{Error, Host};
+
+/// See the module.
+pub(crate) struct Network {
+    /// None where another plugin makes the interface.
+    driver: Option<Conf>,
+    /// None where there are no addresses.
+    pub(crate) ipam: Option<IpamConf>,
+    /// The address space.
+    pub(crate) domain: String,
+}
+
+/// What was decided for an attachment.
+pub(crate) struct Decided {
+    /// What IPAM answered.
+    pub(crate) lease: Success,
+    /// None where another plugin makes the interface.
+    pub(crate) draft: Option<Draft>,
+    /// The component that decided.
+    pub(crate) plugin: Option<String>,
+}
+
+impl Decided {
+    /// What the runtime is told, once the links are made.
+    pub(crate) fn success(self, links: &[wharfinger_kernel::LinkFacts], call: &Attach) -> Success {
+        let Some(draft) = self.draft else { return self.lease };
+        let facts = facts(links);
+        let sandbox = call.netns.as_ref().map(|path| path.display().to_string());
+        draft.result(&facts, &sandbox.unwrap_or_default(), call.prev_result.as_ref())
+    }
+}
+
+/// What a driver may know of links.
+fn facts<'a>(links: impl IntoIterator<Item = &'a wharfinger_kernel::LinkFacts>) -> Facts {
+    let fact = |link: &wharfinger_kernel::LinkFacts| wharfinger_drivers::LinkFacts {
+        link: link.link.clone(),
+        kind: link.kind.clone(),
+        mac: link.mac,
+        mtu: link.mtu,
+        addresses: link.addresses.clone(),
+    };
+    Facts { links: links.into_iter().map(fact).collect() }
+}
+
+impl Network {
+    pub(crate) fn read(host: &Host, call: &Attach) -> Result<Self, Error> {
+        let ipam = conf::ipam(&call.conf, host.engine)?;
+        let driver = match conf::place(&call.conf)? {
+            Place::Main { driver } => Some(Conf::parse(&driver, call)?),
+            Place::Ipam => None,
+        };
+        let set = ipam.as_ref().and_then(|ipam| ipam.domain.clone());
+        let domain = match (set, &driver) {
+            (Some(domain), _) => domain,
+            (None, Some(driver)) => driver.domain(),
+            (None, None) => conf::foreign_domain(&call.conf)?,
+        };
+        Ok(Self { driver, ipam, domain })
+    }
+
+    /// The executable that decides on addresses, where one does.
+    pub(crate) fn executable(&self) -> Option<&str> {
+        match self.ipam.as_ref().map(|ipam| &ipam.source) {
+            Some(Source::Executable(name)) => Some(name),
+            _ => None,
+        }
+    }
+
+    /// The component that decides on addresses, where one does.
+    pub(crate) fn allocator(&self, host: &Host, call: &Attach) -> Result<Option<Allocator>, Error> {
+        match self.ipam.as_ref().map(|ipam| (ipam, &ipam.source)) {
+            Some((ipam, Source::Component(name))) => {
+                Allocator::new(host, call, ipam, name).map(Some)
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// What the driver needs to know of what is there.
+    pub(crate) fn observe(
+        &self,
+        host: &Host,
+        call: &Attach,
+        netns: Option<&Netns>,
+    ) -> Result<Facts, Error> {
+        let Some(driver) = &self.driver else { return Ok(Facts::default()) };
+        let wanted = driver.observes(&call.id);
+        let links = host.kernel.links(&wanted, netns)?;
+        Ok(facts(links.iter().flatten()))
+    }
+
+    /// Whether an ADD can succeed on what is there: asked before an address is taken.
+    pub(crate) fn check_facts(&self, call: &Attach, facts: &Facts) -> Result<(), Error> {
+        match &self.driver {
+            Some(driver) => Ok(driver.check_facts(&call.id, facts)?),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether we make the interface.
+    pub(crate) fn makes_interface(&self) -> bool {
+        self.driver.is_some()
+    }
+
+    /// What follows from a lease.
+    pub(crate) fn draft(
+        &self,
+        call: &Attach,
+        lease: Success,
+        facts: &Facts,
+    ) -> Result<Decided, Error> {
+        let draft = match &self.driver {
+            Some(driver) => Some(driver.plan(&call.id, &self.domain, &lease, facts)?),
+            None => None,
+        };
+        Ok(Decided { lease, draft, plugin: None })
+    }
+
+    /// One decision, in one session: where a component decides, one call of it.
+    pub(crate) fn decide(
+        &self,
+        call: &Attach,
+        allocator: Option<&Allocator>,
+        facts: &Facts,
+        session: &mut dyn Session,
+    ) -> Result<Decided, Error> {
+        let Some(allocator) = allocator else { return self.draft(call, Success::default(), facts) };
+        let lease = allocator.allocate(session)?;
+        let decided = self.draft(call, lease, facts)?;
+        Ok(Decided { plugin: Some(allocator.identity().to_owned()), ..decided })
+    }
+}
+
+/// An attachment that nobody asked for: what would come of one, for verbs that are about a
+/// network.
+pub(crate) fn pretended(conf: &NetConf, ifname: &str, container: &str) -> Attach {
+    Attach {
+        id: wharfinger_cni::AttachmentId {
+            network: conf.name.clone(),
+            container: container.to_owned(),
+            ifname: ifname.to_owned(),
+        },
+        netns: None,
+        args: Vec::new(),
+        path: Vec::new(),
+        netns_override: false,
+        conf: conf.clone(),
+        prev_result: None,
+    }
+}

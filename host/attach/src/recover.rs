@@ -1,0 +1,211 @@
+//! What can be known of attachments without the book: from links, rules, and results that a
+//! runtime kept. Proof of life and of death.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use wharfinger_cni::AttachmentId;
+use wharfinger_drivers::parse_alias;
+use wharfinger_kernel::{AtPath, Kernel, LinkFacts, Survey};
+use wharfinger_ledger::{Entry, Record, State};
+use wharfinger_plan::{Action, Link, LinkKind, LinkRef, Owner, Peer, Plan, Step};
+
+use crate::{Error, Host, Node, del};
+
+/// What the kernel has of one attachment.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Found {
+    /// Whose it is.
+    pub id: AttachmentId,
+    /// The address space, where the link tells.
+    pub domain: Option<String>,
+    /// What it holds, as far as link and rules tell.
+    pub addresses: Vec<std::net::IpAddr>,
+    /// What undoes it.
+    pub plan: Plan,
+}
+
+/// The attachments that links and rules name.
+pub fn attachments(survey: &Survey) -> Vec<Found> {
+    let mut found: BTreeMap<AttachmentId, Found> = BTreeMap::new();
+    for link in &survey.links {
+        if let Some(alias) = link.alias.as_deref().and_then(parse_alias) {
+            let entry = entry(&mut found, alias.id.clone());
+            entry.domain = Some(alias.domain);
+            entry.addresses.extend(alias.addresses.iter().map(ipnet::IpNet::addr));
+            entry.plan.steps.push(link_step(link, &alias.id.ifname));
+        }
+    }
+    for masquerade in &survey.masquerades {
+        if let Some(id) = parse_alias(&masquerade.comment).map(|alias| alias.id) {
+            let entry = entry(&mut found, id);
+            if !entry.addresses.contains(&masquerade.address) {
+                entry.addresses.push(masquerade.address);
+            }
+            entry.plan.steps.push(Step::owned(Action::Masquerade(masquerade.clone())));
+        }
+    }
+    found.into_values().collect()
+}
+
+fn entry(found: &mut BTreeMap<AttachmentId, Found>, id: AttachmentId) -> &mut Found {
+    found.entry(id.clone()).or_insert_with(|| Found {
+        id,
+        domain: None,
+        addresses: Vec::new(),
+        plan: Plan::default(),
+    })
+}
+
+/// The step that made this link, as far as undoing needs it.
+fn link_step(link: &LinkFacts, ifname: &str) -> Step {
+    Step::owned(Action::Link(Link {
+        link: link.link.clone(),
+        kind: LinkKind::Veth { peer: Peer { link: LinkRef::container(ifname), mac: None } },
+        mtu: None,
+        mac: None,
+        alias: link.alias.clone(),
+        port: None,
+        promisc: None,
+        up: false,
+    }))
+}
+
+/// Records for a new book, from what the kernel has and what the runtime kept.
+///
+/// `cached` are the runtime's results whose namespaces are there; where both know an attachment,
+/// the kernel's plan and the cache's addresses are joined. An attachment whose address space
+/// nobody tells is taken for the host's.
+pub fn records(survey: &Survey, cached: &[Cached], now: u64) -> Vec<Record> {
+    let mut records: BTreeMap<AttachmentId, Record> = attachments(survey)
+        .into_iter()
+        .map(|found| (found.id.clone(), record_of(found, now)))
+        .collect();
+    for cached in cached {
+        let record = records.entry(cached.id.clone()).or_insert_with(|| empty(&cached.id, now));
+        for ip in &cached.addresses {
+            if !record.addresses.contains(ip) {
+                record.addresses.push(*ip);
+            }
+        }
+        record.domain.clone_from(&cached.domain);
+        record.conf.clone_from(&cached.conf);
+        record.netns = Some(cached.netns.clone());
+        record.cookie = cached.cookie;
+        record.result.clone_from(&cached.result);
+    }
+    records.into_values().collect()
+}
+
+/// What a runtime kept of an attachment of ours (libcni's result cache).
+#[derive(Debug, Clone, PartialEq)]
+pub struct Cached {
+    /// Whose it is.
+    pub id: AttachmentId,
+    /// The path of its namespace.
+    pub netns: String,
+    /// Its cookie.
+    pub cookie: Option<u64>,
+    /// The address space by its configuration.
+    pub domain: String,
+    /// What it was given.
+    pub addresses: Vec<std::net::IpAddr>,
+    /// As a record keeps it.
+    pub conf: serde_json::Value,
+    /// The result.
+    pub result: Option<serde_json::Value>,
+}
+
+fn record_of(found: Found, now: u64) -> Record {
+    Record {
+        domain: found.domain.unwrap_or_else(|| "host".to_owned()),
+        addresses: found.addresses,
+        plan: found.plan,
+        ..empty(&found.id, now)
+    }
+}
+
+fn empty(id: &AttachmentId, now: u64) -> Record {
+    Record {
+        id: id.clone(),
+        state: State::Attached,
+        created: now,
+        netns: None,
+        cookie: None,
+        domain: "host".to_owned(),
+        addresses: Vec::new(),
+        conf: serde_json::Value::Null,
+        plugin: None,
+        plan: Plan::default(),
+        result: None,
+    }
+}
+
+/// Whether an attachment may still be in use. A veth dies with its container's namespace, so a
+/// host link with the attachment's alias proves life, and its absence that nobody uses the
+/// address. Without such a link the namespace itself is looked for; where nothing is proven, it
+/// lives.
+pub fn lives(kernel: &dyn Kernel, node: &dyn Node, record: &Record) -> Result<bool, Error> {
+    if let Some((link, alias)) = host_link(&record.plan) {
+        let found = kernel.links(std::slice::from_ref(link), None)?;
+        return Ok(found.into_iter().flatten().any(|found| found.alias.as_deref() == Some(alias)));
+    }
+    let Some(cookie) = record.cookie else { return Ok(true) };
+    if let Some(path) = &record.netns
+        && let AtPath::Netns(netns) = kernel.netns(Path::new(path))?
+        && netns.cookie == cookie
+    {
+        return Ok(true);
+    }
+    somewhere(kernel, node, cookie)
+}
+
+fn host_link(plan: &Plan) -> Option<(&LinkRef, &str)> {
+    plan.steps.iter().find_map(|step| match (&step.owner, &step.action) {
+        (Owner::Attachment, Action::Link(Link { link, alias: Some(alias), .. })) => {
+            Some((link, alias.as_str()))
+        }
+        _ => None,
+    })
+}
+
+/// Whether any namespace of this machine has this cookie.
+fn somewhere(kernel: &dyn Kernel, node: &dyn Node, cookie: u64) -> Result<bool, Error> {
+    let paths = node
+        .namespaces()
+        .map_err(|source| Error::File { path: "namespaces of /proc".to_owned(), source })?;
+    // A process may end while this looks: its namespace is then no proof of life.
+    let at = |path: &std::path::PathBuf| match kernel.netns(path) {
+        Ok(AtPath::Netns(netns)) => Some(netns.cookie),
+        _ => None,
+    };
+    Ok(paths.iter().filter_map(at).any(|found| found == cookie))
+}
+
+/// The attachments of an address space that are proven dead, but `own`.
+pub fn dead(host: &Host, domain: &str, own: &AttachmentId) -> Result<Vec<Entry>, Error> {
+    let mut dead = Vec::new();
+    for entry in host.ledger.list(None)? {
+        let record = &entry.record;
+        let candidate = record.domain == domain && record.id != *own;
+        if candidate && !record.addresses.is_empty() && !lives(host.kernel, host.node, record)? {
+            dead.push(entry);
+        }
+    }
+    Ok(dead)
+}
+
+/// Undoes and frees what is proven dead in an address space; answers how many there were.
+/// One that somebody works on is left alone.
+pub(crate) fn reclaim(host: &Host, domain: &str, own: &AttachmentId) -> Result<usize, Error> {
+    let mut freed = 0;
+    for entry in dead(host, domain, own)? {
+        let id = &entry.record.id;
+        let hold = host.node.try_lock(id);
+        let hold = hold.map_err(|source| Error::Lock { id: id.clone(), source })?;
+        if hold.is_some() && del::undo_recorded(host, &entry, None).is_ok() {
+            freed += 1;
+        }
+    }
+    Ok(freed)
+}

@@ -1,0 +1,134 @@
+//! The verbs by hand, as a runtime would call them.
+
+use std::path::PathBuf;
+
+use anyhow::{Result, anyhow};
+use clap::Args;
+use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
+use wharfinger_cni::{
+    Attach, AttachmentId, CniError, NetConf, Node, Plugin, Success, ValidAttachment,
+};
+
+use super::{Attachment, Network, explained, network, print};
+use crate::program::Program;
+use crate::serve::Served;
+
+/// `wharfinger gc`.
+#[derive(Debug, Args)]
+pub(super) struct Gc {
+    #[command(flatten)]
+    network: Network,
+    /// An attachment that stays, as CONTAINER or CONTAINER/IFNAME; may be repeated
+    #[arg(long)]
+    keep: Vec<String>,
+}
+
+pub(super) fn add(program: &Program, attachment: &Attachment) -> Result<u8> {
+    let served = Served::new(program);
+    let call = call(attachment, conf(attachment)?)?;
+    let answer = served.add(&call);
+    let text = answer.as_ref().map_err(Clone::clone).and_then(|success| result(success, &call));
+    let printed = text.map_err(explained).and_then(|text| print(&text));
+    // As for a runtime: who was not told does not have it.
+    served.replied(&call, printed.is_ok());
+    printed
+}
+
+fn result(success: &Success, call: &Attach) -> Result<String, CniError> {
+    let value = success.render(call.conf.version)?;
+    Ok(format!("{value:#}\n"))
+}
+
+pub(super) fn check(program: &Program, attachment: &Attachment) -> Result<u8> {
+    let mut call = call(attachment, conf(attachment)?)?;
+    call.prev_result = recorded(program, &call)?;
+    Served::new(program).check(&call).map(|()| 0).map_err(explained)
+}
+
+/// The result that the ADD was answered with.
+fn recorded(program: &Program, call: &Attach) -> Result<Option<Success>> {
+    let entry = program.verb(|host| Ok(host.ledger.get(&call.id)?))?;
+    let result = entry.and_then(|entry| entry.record.result);
+    Ok(result.map(|value| Success::parse(call.conf.version, &value)).transpose()?)
+}
+
+pub(super) fn del(program: &Program, attachment: &Attachment) -> Result<u8> {
+    // The name is all that a DEL needs: a configuration that is gone does not keep a container.
+    let conf = conf(attachment).or_else(|_| {
+        let mut map = Map::new();
+        map.insert("cniVersion".into(), Value::from("1.1.0"));
+        map.insert("name".into(), Value::from(attachment.network.network.clone()));
+        network::conf(map)
+    })?;
+    let call = call(attachment, conf)?;
+    Served::new(program).del(&call).map(|()| 0).map_err(explained)
+}
+
+pub(super) fn status(program: &Program, network: &Network) -> Result<u8> {
+    let node = node(network)?;
+    Served::new(program).status(&node).map_err(explained)?;
+    print(&format!("network {}: ready\n", node.conf.name))
+}
+
+pub(super) fn gc(program: &Program, gc: &Gc) -> Result<u8> {
+    let node = node(&gc.network)?;
+    let keep: Vec<_> = gc.keep.iter().map(|text| kept(text)).collect();
+    Served::new(program).gc(&node, &keep).map(|()| 0).map_err(explained)
+}
+
+fn kept(text: &str) -> ValidAttachment {
+    let (container, ifname) = text.split_once('/').unwrap_or((text, "eth0"));
+    ValidAttachment { container: container.to_owned(), ifname: ifname.to_owned() }
+}
+
+fn node(network: &Network) -> Result<Node> {
+    let conf = network::load(&network.network, &network.conf_dir)?;
+    Ok(Node { path: split(&network.cni_path), conf })
+}
+
+fn split(path: &str) -> Vec<PathBuf> {
+    std::env::split_paths(path).collect()
+}
+
+/// The network's configuration, with the capabilities that it takes.
+fn conf(attachment: &Attachment) -> Result<NetConf> {
+    let network = &attachment.network;
+    let conf = network::load(&network.network, &network.conf_dir)?;
+    let offered: Map<String, Value> = serde_json::from_str(&attachment.capabilities)
+        .map_err(|error| anyhow!("--capabilities is not a JSON object: {error}"))?;
+    let takes = |name: &str| {
+        conf.raw.get("capabilities").and_then(|c| c.get(name)) == Some(&Value::Bool(true))
+    };
+    let runtime: Map<String, Value> = offered.into_iter().filter(|(name, _)| takes(name)).collect();
+    let mut raw = conf.raw.clone();
+    if !runtime.is_empty() {
+        raw.insert("runtimeConfig".into(), Value::Object(runtime));
+    }
+    network::conf(raw)
+}
+
+fn call(attachment: &Attachment, conf: NetConf) -> Result<Attach> {
+    let container = attachment.container.clone().unwrap_or_else(|| made_up(attachment));
+    Ok(Attach {
+        id: AttachmentId {
+            network: conf.name.clone(),
+            container,
+            ifname: attachment.ifname.clone(),
+        },
+        netns: attachment.netns.clone(),
+        args: wharfinger_cni::args::parse_args(&attachment.args)?,
+        path: split(&attachment.network.cni_path),
+        netns_override: false,
+        conf,
+        prev_result: None,
+    })
+}
+
+/// The same for the same namespace's path.
+fn made_up(attachment: &Attachment) -> String {
+    let path = attachment.netns.as_ref().map(|path| path.display().to_string()).unwrap_or_default();
+    let digest = Sha256::digest(path.as_bytes());
+    let hex: String = digest.iter().take(10).map(|byte| format!("{byte:02x}")).collect();
+    format!("by-hand-{hex}")
+}

@@ -1,0 +1,84 @@
+//! `wharfinger ls`: who is attached, and with what.
+
+use anyhow::Result;
+use clap::Args;
+use serde_json::{Value, json};
+use wharfinger_ledger::{Entry, State};
+
+use super::print;
+use crate::program::Program;
+
+#[derive(Debug, Args)]
+pub(super) struct Ls {
+    /// Only this network's
+    network: Option<String>,
+    /// As JSON: a list of attachments
+    #[arg(long)]
+    json: bool,
+}
+
+impl Ls {
+    pub(super) fn run(&self, program: &Program) -> Result<u8> {
+        let entries = program.verb(|host| Ok(host.ledger.list(self.network.as_deref())?))?;
+        if self.json {
+            let all: Vec<Value> = entries.iter().map(object).collect();
+            return print(&format!("{:#}\n", Value::Array(all)));
+        }
+        print(&table(&entries))
+    }
+}
+
+fn object(entry: &Entry) -> Value {
+    let record = &entry.record;
+    json!({
+        "network": record.id.network,
+        "container": record.id.container,
+        "ifname": record.id.ifname,
+        "state": record.state,
+        "addresses": record.addresses,
+        "domain": record.domain,
+        "netns": record.netns,
+        "created": record.created,
+        "plugin": record.plugin,
+        "sequence": entry.seq,
+        "plan": record.plan,
+        "result": record.result,
+    })
+}
+
+const HEAD: [&str; 6] = ["NETWORK", "CONTAINER", "IFNAME", "ADDRESSES", "STATE", "NETNS"];
+
+fn table(entries: &[Entry]) -> String {
+    let rows: Vec<[String; 6]> = entries.iter().map(row).collect();
+    let mut widths = HEAD.map(str::len);
+    for row in &rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = (*width).max(cell.len());
+        }
+    }
+    let head = line(&HEAD.map(str::to_owned), &widths);
+    rows.iter().fold(head, |text, row| text + &line(row, &widths))
+}
+
+fn row(entry: &Entry) -> [String; 6] {
+    let record = &entry.record;
+    let addresses: Vec<_> = record.addresses.iter().map(ToString::to_string).collect();
+    let state = match record.state {
+        State::Pending => "pending",
+        State::Attached => "attached",
+    };
+    [
+        record.id.network.clone(),
+        record.id.container.clone(),
+        record.id.ifname.clone(),
+        addresses.join(","),
+        state.to_owned(),
+        record.netns.clone().unwrap_or_default(),
+    ]
+}
+
+fn line(cells: &[String; 6], widths: &[usize; 6]) -> String {
+    let padded: Vec<_> =
+        cells.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
+    padded.join("  ").trim_end().to_owned() + "\n"
+}

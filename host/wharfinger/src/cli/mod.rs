@@ -1,0 +1,117 @@
+//! The command line: what people run by hand. The protocol itself is not here.
+
+mod by_hand;
+mod explain;
+mod list;
+mod network;
+
+use std::io::Write;
+use std::path::PathBuf;
+
+use anyhow::{Result, anyhow};
+use clap::{Args, Parser, Subcommand};
+use wharfinger_cni::CniError;
+
+use crate::program::Program;
+
+/// Container networking: one CNI plugin, whose address management and policy are sandboxed
+/// WebAssembly components.
+#[derive(Debug, Parser)]
+#[command(name = "wharfinger", version, disable_help_subcommand = true)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Print what an ADD would do, and do nothing
+    Explain(explain::Explain),
+    /// List attachments
+    Ls(list::Ls),
+    /// Attach a namespace to a network, as a runtime would
+    Add(Attachment),
+    /// Compare an attachment with what was made
+    Check(Attachment),
+    /// Say why an ADD to a network would fail now
+    Status(Network),
+    /// Undo every attachment of a network but those that are named
+    Gc(by_hand::Gc),
+    /// Detach: needs neither the namespace nor the network's configuration
+    Del(Attachment),
+    /// Print the version
+    Version,
+    /// What the build uses
+    #[command(hide = true, subcommand)]
+    Internal(crate::internal::Internal),
+}
+
+/// A network, by name or by file.
+#[derive(Debug, Args)]
+struct Network {
+    /// The network's name in the configuration directory, or the path of a conflist
+    network: String,
+    /// Where conflists are
+    #[arg(long, default_value = "/etc/cni/net.d", env = "NETCONFPATH")]
+    conf_dir: PathBuf,
+    /// Where executables of other plugins are, separated by colons
+    #[arg(long, default_value = "/opt/cni/bin", env = "CNI_PATH")]
+    cni_path: String,
+}
+
+/// An attachment to a network.
+#[derive(Debug, Args)]
+struct Attachment {
+    #[command(flatten)]
+    network: Network,
+    /// The path of the container's network namespace
+    #[arg(long)]
+    netns: Option<PathBuf>,
+    /// The interface's name in the container
+    #[arg(long, default_value = "eth0")]
+    ifname: String,
+    /// The container's id; made from the namespace's path where it is not given
+    #[arg(long)]
+    container: Option<String>,
+    /// CNI_ARGS: KEY=VALUE;KEY=VALUE
+    #[arg(long, default_value = "")]
+    args: String,
+    /// Values of capabilities, as JSON: {"ips": ["10.1.0.9"]}
+    #[arg(long, default_value = "{}")]
+    capabilities: String,
+}
+
+/// Runs what the command line says; answers the exit status.
+pub(crate) fn run(cli: Cli, program: &Program) -> Result<u8> {
+    match cli.command {
+        Command::Explain(explain) => explain.run(program),
+        Command::Ls(ls) => ls.run(program),
+        Command::Add(attachment) => by_hand::add(program, &attachment),
+        Command::Check(attachment) => by_hand::check(program, &attachment),
+        Command::Status(network) => by_hand::status(program, &network),
+        Command::Gc(gc) => by_hand::gc(program, &gc),
+        Command::Del(attachment) => by_hand::del(program, &attachment),
+        Command::Version => print(concat!("wharfinger ", env!("CARGO_PKG_VERSION"), "\n")),
+        Command::Internal(internal) => internal.run(),
+    }
+}
+
+/// Everything that people read from standard output passes here.
+fn print(text: &str) -> Result<u8> {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        // `wharfinger ls | head`: whoever reads has read enough.
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(0),
+        other => other.map(|()| 0).map_err(Into::into),
+    }
+}
+
+/// The message, and what else the runtime would have been told.
+fn explained(error: CniError) -> anyhow::Error {
+    let code = error.code;
+    if error.details.is_empty() {
+        anyhow!("{} (code {code})", error.msg)
+    } else {
+        anyhow!("{} (code {code})\n{}", error.msg, error.details)
+    }
+}

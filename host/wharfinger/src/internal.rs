@@ -1,0 +1,38 @@
+//! What the build itself needs of the executable: it carries the compiler, so it compiles the
+//! components that are to be carried with it.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use clap::Subcommand;
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Internal {
+    /// Write this executable to OUT, with components inside
+    Package {
+        /// The executable to write
+        out: PathBuf,
+        /// Components, as NAME=FILE.wasm
+        components: Vec<String>,
+    },
+}
+
+impl Internal {
+    pub(crate) fn run(&self) -> Result<u8> {
+        let Self::Package { out, components } = self;
+        package(out, components).map(|()| 0)
+    }
+}
+
+fn package(out: &Path, components: &[String]) -> Result<()> {
+    let read = |text: &String| {
+        let (name, file) = text.split_once('=').context("a component is given as NAME=FILE")?;
+        let wasm = std::fs::read(file).with_context(|| format!("read {file}"))?;
+        anyhow::Ok((name.to_owned(), wasm))
+    };
+    let components = components.iter().map(read).collect::<Result<Vec<_>>>()?;
+    let borrowed: Vec<(&str, &[u8])> =
+        components.iter().map(|(name, wasm)| (name.as_str(), wasm.as_slice())).collect();
+    wharfinger_wasm::package::write(Path::new("/proc/self/exe"), out, &borrowed)
+        .with_context(|| format!("package {}", out.display()))
+}

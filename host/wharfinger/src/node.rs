@@ -1,0 +1,194 @@
+//! The machine as the verbs need it: clock, deadline, locks, namespaces, small files.
+
+use std::collections::BTreeSet;
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant, SystemTime};
+
+use sha2::{Digest, Sha256};
+use wharfinger_attach::{Hold, Node};
+use wharfinger_cni::AttachmentId;
+
+/// A `resolv.conf` is small; something larger is a mistake or an attack.
+const FILE_LIMIT: u64 = 64 << 10;
+
+/// See the module.
+pub(crate) struct Machine {
+    locks: PathBuf,
+    now: u64,
+    until: Instant,
+}
+
+impl Machine {
+    /// A verb begins, and has `deadline` to end. Its locks are files in `locks`.
+    pub(crate) fn new(locks: PathBuf, deadline: Duration) -> Self {
+        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+        Self {
+            locks,
+            now: since.map(|d| d.as_secs()).unwrap_or_default(),
+            until: Instant::now() + deadline,
+        }
+    }
+
+    fn lock_path(&self, id: &AttachmentId) -> PathBuf {
+        let digest = Sha256::digest(id.to_string().as_bytes());
+        let name: String = digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
+        self.locks.join(name)
+    }
+}
+
+/// A locked file, gone when this is: whoever waits for it looks again at the path.
+struct Locked {
+    path: PathBuf,
+    _file: File,
+}
+
+impl Drop for Locked {
+    fn drop(&mut self) {
+        // The lock goes with the descriptor in any case.
+        let _ = std::fs::remove_file(&self.path);
+    }
+}
+
+/// Opens and locks `path`; `None` where another has the lock, or had it and took the file away.
+fn try_lock(path: &Path) -> io::Result<Option<Locked>> {
+    if let Some(parent) = path.parent() {
+        std::fs::create_dir_all(parent)?;
+    }
+    let file =
+        OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path)?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => return Ok(None),
+        Err(TryLockError::Error(error)) => return Err(error),
+    }
+    let ours = file.metadata()?;
+    match std::fs::metadata(path) {
+        Ok(there) if (there.dev(), there.ino()) == (ours.dev(), ours.ino()) => {
+            Ok(Some(Locked { path: path.to_owned(), _file: file }))
+        }
+        _ => Ok(None),
+    }
+}
+
+impl Node for Machine {
+    fn now(&self) -> u64 {
+        self.now
+    }
+
+    fn remaining(&self) -> Duration {
+        self.until.saturating_duration_since(Instant::now())
+    }
+
+    fn lock(&self, id: &AttachmentId) -> io::Result<Option<Hold>> {
+        let path = self.lock_path(id);
+        let mut pause = Duration::from_micros(200);
+        loop {
+            if let Some(locked) = try_lock(&path)? {
+                return Ok(Some(Hold::new(locked)));
+            }
+            if self.remaining().is_zero() {
+                return Ok(None);
+            }
+            thread::sleep(pause.min(self.remaining()));
+            pause = (pause * 2).min(Duration::from_millis(20));
+        }
+    }
+
+    fn try_lock(&self, id: &AttachmentId) -> io::Result<Option<Hold>> {
+        Ok(try_lock(&self.lock_path(id))?.map(Hold::new))
+    }
+
+    fn namespaces(&self) -> io::Result<Vec<PathBuf>> {
+        let mut seen = BTreeSet::new();
+        let mut paths = Vec::new();
+        for path in processes()?.into_iter().chain(mounts()?) {
+            if let Ok(meta) = std::fs::metadata(&path)
+                && seen.insert((meta.dev(), meta.ino()))
+            {
+                paths.push(path);
+            }
+        }
+        Ok(paths)
+    }
+
+    fn read(&self, path: &Path) -> io::Result<String> {
+        use io::Read;
+        let mut text = String::new();
+        File::open(path)?.take(FILE_LIMIT).read_to_string(&mut text)?;
+        Ok(text)
+    }
+}
+
+/// The network namespace of each process.
+fn processes() -> io::Result<Vec<PathBuf>> {
+    let entries = std::fs::read_dir("/proc")?.flatten().map(|entry| entry.path());
+    let is_process = |path: &PathBuf| {
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        !name.is_empty() && name.bytes().all(|b| b.is_ascii_digit())
+    };
+    Ok(entries.filter(is_process).map(|path| path.join("ns/net")).collect())
+}
+
+/// Where namespaces are mounted (proc(5), mountinfo: the fifth field is the mount point).
+fn mounts() -> io::Result<Vec<PathBuf>> {
+    let text = std::fs::read_to_string("/proc/self/mountinfo")?;
+    let nsfs = text.lines().filter(|line| line.contains(" - nsfs "));
+    Ok(nsfs.filter_map(|line| line.split(' ').nth(4)).map(PathBuf::from).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id() -> AttachmentId {
+        AttachmentId { network: "n".into(), container: "c".into(), ifname: "eth0".into() }
+    }
+
+    #[test]
+    fn a_lock_excludes_and_is_given_back() -> io::Result<()> {
+        let dir = tempfile::tempdir()?;
+        let machine = Machine::new(dir.path().to_owned(), Duration::from_millis(20));
+        let held = machine.try_lock(&id())?;
+        assert!(held.is_some());
+        assert!(machine.try_lock(&id())?.is_none());
+        assert!(machine.lock(&id())?.is_none(), "the deadline bounds the wait");
+        drop(held);
+        assert!(machine.try_lock(&id())?.is_some());
+        assert_eq!(std::fs::read_dir(dir.path())?.count(), 0, "no file stays behind");
+        Ok(())
+    }
+
+    #[test]
+    fn many_threads_have_it_one_at_a_time() -> io::Result<()> {
+        let dir = tempfile::tempdir()?;
+        let inside = std::sync::atomic::AtomicU32::new(0);
+        thread::scope(|scope| {
+            for _ in 0..16 {
+                scope.spawn(|| {
+                    let machine = Machine::new(dir.path().to_owned(), Duration::from_secs(30));
+                    for _ in 0..20 {
+                        let held = machine.lock(&id()).unwrap();
+                        assert!(held.is_some());
+                        let before = inside.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+                        assert_eq!(before, 0, "somebody else is inside");
+                        inside.fetch_sub(1, std::sync::atomic::Ordering::SeqCst);
+                    }
+                });
+            }
+        });
+        Ok(())
+    }
+
+    #[test]
+    fn our_own_namespace_is_among_them() -> io::Result<()> {
+        let machine = Machine::new(PathBuf::from("/nonexistent"), Duration::ZERO);
+        let own = std::fs::metadata("/proc/self/ns/net")?.ino();
+        let found = machine.namespaces()?;
+        assert!(found.iter().any(|path| std::fs::metadata(path).is_ok_and(|m| m.ino() == own)));
+        Ok(())
+    }
+}

@@ -1,0 +1,89 @@
+//! One run of the executable: what the verbs work with, put together once.
+
+use std::cell::RefCell;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use wharfinger_attach::{Error, Host};
+use wharfinger_delegate::{Exec, FileId};
+use wharfinger_kernel::netlink::Netlink;
+use wharfinger_ledger::SqliteLedger;
+
+use crate::components::Components;
+use crate::node::Machine;
+use crate::settings::{Configured, Paths};
+use crate::store;
+
+/// See the module.
+pub(crate) struct Program {
+    pub(crate) paths: Paths,
+    configured: Configured,
+    boot: PathBuf,
+    kernel: Netlink,
+    components: Components,
+    delegate: Exec,
+    ledger: RefCell<Option<SqliteLedger>>,
+}
+
+impl Program {
+    pub(crate) fn new(paths: Paths, configured: Configured) -> Self {
+        Self {
+            boot: store::boot_dir(&paths),
+            paths,
+            kernel: Netlink::new(),
+            components: Components::new(configured.limits.clone()),
+            delegate: delegate(configured.deadline),
+            configured,
+            ledger: RefCell::new(None),
+        }
+    }
+
+    /// Runs a verb. A ledger that turns out to be damaged is set aside and made anew from what
+    /// the kernel and the runtime know, and the verb is run once more.
+    pub(crate) fn verb<T>(&self, verb: impl Fn(&Host) -> Result<T, Error>) -> Result<T, Error> {
+        let machine = Machine::new(self.boot.join("locks"), self.configured.deadline);
+        match self.attempt(&machine, &verb) {
+            Err(Error::Ledger(wharfinger_ledger::Error::Damaged { .. })) => {
+                if let Some(damaged) = self.ledger.borrow_mut().take() {
+                    damaged.set_aside()?;
+                }
+                self.attempt(&machine, &verb)
+            }
+            other => other,
+        }
+    }
+
+    fn attempt<T>(
+        &self,
+        machine: &Machine,
+        verb: &impl Fn(&Host) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let mut slot = self.ledger.borrow_mut();
+        let ledger = match slot.take() {
+            Some(open) => open,
+            None => store::open(&self.paths, &self.boot, machine, &self.kernel)?,
+        };
+        verb(&Host {
+            kernel: &self.kernel,
+            ledger: slot.insert(ledger),
+            engine: &self.components,
+            delegate: &self.delegate,
+            node: machine,
+            settings: &self.configured.settings,
+        })
+    }
+}
+
+/// Runs executables with our own environment; what they say to people goes on to standard error.
+fn delegate(timeout: Duration) -> Exec {
+    Exec {
+        env: std::env::vars_os().collect(),
+        own: FileId::of(Path::new("/proc/self/exe")).ok(),
+        timeout,
+        stderr: Box::new(|text| {
+            // Nobody listens: no reason to fail.
+            let _ = std::io::stderr().write_all(text);
+        }),
+    }
+}

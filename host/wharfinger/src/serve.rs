@@ -1,0 +1,138 @@
+//! The executable as a CNI plugin: the protocol's calls, each one verb.
+
+use std::cell::RefCell;
+
+use wharfinger_attach::add::{self, Added};
+use wharfinger_attach::dry::{self, Unwell};
+use wharfinger_attach::{Error, check, del, gc};
+use wharfinger_cni::{Attach, CniError, Node, Plugin, Success, ValidAttachment, code};
+
+use crate::events::{self, Event};
+use crate::program::Program;
+
+/// As callers read it, with the letter.
+const RELEASE: &str = concat!("v", env!("CARGO_PKG_VERSION"));
+
+/// See the module.
+pub(crate) struct Served<'a> {
+    program: &'a Program,
+    added: RefCell<Option<Added>>,
+}
+
+impl<'a> Served<'a> {
+    pub(crate) fn new(program: &'a Program) -> Self {
+        Self { program, added: RefCell::new(None) }
+    }
+
+    fn verb<T>(
+        &self,
+        event: Event<'_>,
+        network: &str,
+        verb: impl Fn(&wharfinger_attach::Host) -> Result<T, Error>,
+    ) -> Result<T, CniError> {
+        let answer = self.program.verb(verb).map_err(|error| error.to_cni(network));
+        events::append(&self.program.paths.run, &event.ended(answer.as_ref().err()));
+        answer
+    }
+}
+
+impl Plugin for Served<'_> {
+    fn name(&self) -> &'static str {
+        "wharfinger"
+    }
+
+    fn release(&self) -> &'static str {
+        RELEASE
+    }
+
+    fn add(&self, call: &Attach) -> Result<Success, CniError> {
+        let event = Event::attachment("ADD", &call.id);
+        let added = self.verb(event, &call.id.network, |host| add::add(host, call))?;
+        let success = added.success.clone();
+        self.added.replace(Some(added));
+        Ok(success)
+    }
+
+    fn replied(&self, call: &Attach, delivered: bool) {
+        let Some(added) = self.added.take() else { return };
+        let finish = |host: &wharfinger_attach::Host| add::finish(host, call, &added, delivered);
+        if let Err(error) = self.program.verb(finish) {
+            let event = Event::attachment("ADD, after its reply", &call.id);
+            let error = error.to_cni(&call.id.network);
+            events::append(&self.program.paths.run, &event.ended(Some(&error)));
+        }
+    }
+
+    fn del(&self, call: &Attach) -> Result<(), CniError> {
+        let event = Event::attachment("DEL", &call.id);
+        self.verb(event, &call.id.network, |host| del::del(host, call))
+    }
+
+    fn check(&self, call: &Attach) -> Result<(), CniError> {
+        let event = Event::attachment("CHECK", &call.id);
+        self.verb(event, &call.id.network, |host| check::check(host, call))
+    }
+
+    fn status(&self, call: &Node) -> Result<(), CniError> {
+        let network = &call.conf.name;
+        let answer = self.verb(Event::network("STATUS", network), network, |host| {
+            Ok(dry::status(host, &call.conf, &call.path))
+        });
+        match answer.map_err(|error| not_available(error, code::NOT_AVAILABLE))? {
+            Ok(()) => Ok(()),
+            Err(Unwell::NotAvailable(error)) => {
+                Err(not_available(error.to_cni(network), code::NOT_AVAILABLE))
+            }
+            Err(Unwell::Impaired(error)) => {
+                Err(not_available(error.to_cni(network), code::LIMITED_CONNECTIVITY))
+            }
+        }
+    }
+
+    fn gc(&self, call: &Node, valid: &[ValidAttachment]) -> Result<(), CniError> {
+        let network = &call.conf.name;
+        self.verb(Event::network("GC", network), network, |host| gc::gc(host, call, valid))
+    }
+}
+
+/// STATUS has codes of its own (spec 1.1.0); the reason stays. What the protocol itself refuses
+/// keeps its code.
+fn not_available(error: CniError, code: u32) -> CniError {
+    CniError { code, ..error }
+}
+
+/// The executable where it cannot even read its own settings: every call is answered with why.
+/// A DEL then fails too: without the settings it is not known where the ledger is.
+pub(crate) struct Refusing(pub(crate) CniError);
+
+impl Plugin for Refusing {
+    fn name(&self) -> &'static str {
+        "wharfinger"
+    }
+
+    fn release(&self) -> &'static str {
+        RELEASE
+    }
+
+    fn add(&self, _: &Attach) -> Result<Success, CniError> {
+        Err(self.0.clone())
+    }
+
+    fn replied(&self, _: &Attach, _: bool) {}
+
+    fn del(&self, _: &Attach) -> Result<(), CniError> {
+        Err(self.0.clone())
+    }
+
+    fn check(&self, _: &Attach) -> Result<(), CniError> {
+        Err(self.0.clone())
+    }
+
+    fn status(&self, _: &Node) -> Result<(), CniError> {
+        Err(not_available(self.0.clone(), code::NOT_AVAILABLE))
+    }
+
+    fn gc(&self, _: &Node, _: &[ValidAttachment]) -> Result<(), CniError> {
+        Err(self.0.clone())
+    }
+}

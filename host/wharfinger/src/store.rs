@@ -1,0 +1,93 @@
+//! Opens the ledger; one that is lost or of an earlier boot is made anew from what lives.
+
+use std::path::{Path, PathBuf};
+
+use wharfinger_attach::{Error, Node, recover};
+use wharfinger_kernel::Kernel;
+use wharfinger_ledger::{Ledger, Opened, Options, Record, SqliteLedger};
+
+use crate::cache;
+use crate::node::Machine;
+use crate::settings::Paths;
+
+/// The folder of this boot in the run directory: what is in it ends with the boot.
+pub(crate) fn boot_dir(paths: &Paths) -> PathBuf {
+    // random(4). A kernel without it has one boot as far as we can tell.
+    let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id");
+    paths.run.join(id.as_deref().map(str::trim).unwrap_or("boot"))
+}
+
+fn options(paths: &Paths, directory: &Path, machine: &Machine) -> Options {
+    Options {
+        path: directory.join("ledger.db"),
+        lasting: paths.lib.join("lasting.db"),
+        wait: machine.remaining(),
+    }
+}
+
+/// The ledger of this boot.
+pub(crate) fn open(
+    paths: &Paths,
+    boot: &Path,
+    machine: &Machine,
+    kernel: &dyn Kernel,
+) -> Result<SqliteLedger, Error> {
+    let mut opened = SqliteLedger::open(options(paths, boot, machine))?;
+    loop {
+        match opened {
+            Opened::Book(ledger) => return Ok(ledger),
+            Opened::Damaged(damaged) => opened = damaged.set_aside()?,
+            Opened::Fresh(fresh) => {
+                let records = survivors(paths, boot, machine, kernel)?;
+                let rebuilt = fresh.rebuild(&records, machine.now())?;
+                forget_earlier_boots(paths, boot);
+                return Ok(rebuilt.ledger);
+            }
+        }
+    }
+}
+
+/// What lives: by links and rules of the kernel, by results that the runtime keeps, and, of an
+/// earlier boot, records whose attachment is proven to live. A node that is itself a container
+/// has a new boot id, and its namespaces may have gone on.
+fn survivors(
+    paths: &Paths,
+    boot: &Path,
+    machine: &Machine,
+    kernel: &dyn Kernel,
+) -> Result<Vec<Record>, Error> {
+    let survey = kernel.survey()?;
+    let cached = cache::attachments(Path::new(cache::DIRECTORY), kernel);
+    let mut records = Vec::new();
+    for directory in earlier_boots(paths, boot) {
+        records.extend(living(paths, &directory, machine, kernel));
+    }
+    // A record tells more than link and cache; it comes first, and the first claim counts.
+    let known: Vec<_> = records.iter().map(|record| record.id.clone()).collect();
+    let rest = recover::records(&survey, &cached, machine.now());
+    records.extend(rest.into_iter().filter(|record| !known.contains(&record.id)));
+    Ok(records)
+}
+
+/// The records of an earlier boot that are proven to live; none where that book is unreadable.
+fn living(paths: &Paths, directory: &Path, machine: &Machine, kernel: &dyn Kernel) -> Vec<Record> {
+    let Ok(Opened::Book(ledger)) = SqliteLedger::open(options(paths, directory, machine)) else {
+        return Vec::new();
+    };
+    let entries = ledger.list(None).unwrap_or_default();
+    let lives = |record: &Record| recover::lives(kernel, machine, record).unwrap_or(false);
+    entries.into_iter().map(|entry| entry.record).filter(lives).collect()
+}
+
+fn earlier_boots(paths: &Paths, boot: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = std::fs::read_dir(&paths.run) else { return Vec::new() };
+    let is_earlier = |path: &PathBuf| path != boot && path.join("ledger.db").is_file();
+    entries.flatten().map(|entry| entry.path()).filter(is_earlier).collect()
+}
+
+fn forget_earlier_boots(paths: &Paths, boot: &Path) {
+    for directory in earlier_boots(paths, boot) {
+        // What cannot be removed is looked at again at the next boot, and found dead again.
+        let _ = std::fs::remove_dir_all(directory);
+    }
+}
