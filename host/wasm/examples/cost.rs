@@ -12,6 +12,10 @@ use std::time::Instant;
 use support::{MemBook, node, request};
 use wharfinger_wasm::{Ipam, Limits, Plugins, package};
 
+/// As in the executable: musl's own allocator asks the kernel for pages one by one.
+#[global_allocator]
+static ALLOCATOR: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
+
 const CONFIG: &str = r#"{"type": "host-local", "ranges": [[{"subnet": "10.1.0.0/16"}]],
                          "routes": [{"dst": "0.0.0.0/0"}]}"#;
 
