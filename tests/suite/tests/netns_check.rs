@@ -9,7 +9,8 @@ const DRIFT: u64 = 107;
 /// An attachment with all there is to go wrong.
 fn attach(world: &World) -> Attached<'_> {
     let ipam = world.ipam(&["10.1.0.0/16", "fd00:1::/64"]);
-    let one = world.attach(&world.conf("bridge", &json!({ "ipam": ipam, "ipMasq": true })));
+    let one =
+        world.attach(&world.conf("bridge", &json!({ "ipam": ipam, "ipMasq": true, "mtu": 1450 })));
     one.check();
     one
 }
