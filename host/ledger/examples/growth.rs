@@ -91,7 +91,7 @@ fn median(mut times: Vec<Duration>) -> String {
 fn measure(held: u32) {
     let dir = tempfile::Builder::new().tempdir_in("/dev/shm").unwrap();
     fill(dir.path(), held);
-    let mut columns: [Vec<Duration>; 6] = Default::default();
+    let mut columns: [Vec<Duration>; 8] = Default::default();
     let mut push = |column: usize, time| columns.get_mut(column).unwrap().push(time);
     for round in 0..ROUNDS {
         let (this, now) = (id(1_000_000 + round), u64::from(round));
@@ -101,6 +101,10 @@ fn measure(held: u32) {
         let [read, commit] = add(&book, this.clone(), now);
         push(1, read);
         push(2, commit);
+        let [read, commit] = add(&book, id(2_000_000 + round), now);
+        push(6, read);
+        push(7, commit);
+        delete(&book, &id(2_000_000 + round), now);
         let began = Instant::now();
         drop(book);
         push(3, began.elapsed());
@@ -117,7 +121,16 @@ fn measure(held: u32) {
 }
 
 fn main() {
-    let heads = ["open", "take_free", "commit", "close", "get+release", "horizon"];
+    let heads = [
+        "open",
+        "take_free",
+        "commit",
+        "close",
+        "get+release",
+        "horizon",
+        "2nd take",
+        "2nd commit",
+    ];
     let heads: Vec<_> = heads.iter().map(|head| format!("{head:>12}")).collect();
     println!("    held {}   (ms, medians of {ROUNDS})", heads.join(" "));
     for held in [10, 1_000, 10_000, 100_000] {

@@ -134,3 +134,58 @@ pub(crate) fn covering(sorted: &[Span], point: Point) -> Option<Span> {
     let below = above.checked_sub(1)?;
     sorted.get(below).copied().filter(|span| span.contains(point))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn span(first: &str, last: &str) -> Span {
+        let point = |text: &str| Point::from(text.parse::<IpAddr>().unwrap());
+        Span::new(point(first), point(last)).unwrap()
+    }
+
+    #[test]
+    fn keys_sort_as_addresses_and_read_back() {
+        let texts =
+            ["0.0.0.0", "9.255.255.255", "10.0.0.0", "255.255.255.255", "::", "::1", "fe80::"];
+        let points = texts.map(|text| Point::from(text.parse::<IpAddr>().unwrap()));
+        assert!(points.is_sorted() && points.map(Point::key).is_sorted());
+        for (point, text) in points.into_iter().zip(texts) {
+            assert_eq!(Point::from_key(&point.key()), Some(point));
+            assert_eq!(point.ip().to_string(), text);
+        }
+        for wrong in [&[4; 17][..], &[5; 17], &[6; 16], &[]] {
+            assert_eq!(Point::from_key(wrong), None);
+        }
+    }
+
+    #[test]
+    fn a_family_ends_where_it_ends() {
+        let ends = [span("0.0.0.0", "255.255.255.255"), span("::", &"ffff:".repeat(8)[..39])];
+        for end in ends {
+            assert_eq!((end.first.previous(), end.last.next()), (None, None));
+        }
+        assert_eq!(ends.map(Span::size), [1 << 32, u128::MAX]);
+        assert!(!ends[1].contains(ends[0].first) && !ends[0].overlaps(ends[1]));
+    }
+
+    #[test]
+    fn spans_that_overlap_or_touch_are_one() {
+        let given = vec![
+            span("10.0.0.8", "10.0.0.9"),
+            span("10.0.0.0", "10.0.0.3"),
+            span("::", "::1"),
+            span("10.0.0.4", "10.0.0.5"),
+            span("10.0.0.1", "10.0.0.2"),
+            span("255.255.255.255", "255.255.255.255"),
+        ];
+        let joined = merged(given);
+        let texts: Vec<_> = joined.iter().map(|span| span.text()).collect();
+        let last = "255.255.255.255-255.255.255.255";
+        assert_eq!(texts, ["10.0.0.0-10.0.0.5", "10.0.0.8-10.0.0.9", last, "::-::1"]);
+        let covered =
+            |text: &str| covering(&joined, Point::from(text.parse::<IpAddr>().unwrap())).is_some();
+        assert!(covered("10.0.0.5") && !covered("10.0.0.6") && covered("10.0.0.8"));
+        assert!(!covered("9.0.0.0") && covered("::1") && !covered("::2"));
+    }
+}

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Params, Row};
 
+use wharfinger_cni::AttachmentId;
+
 use super::Options;
 use super::fail;
 use super::file::FileId;
@@ -21,6 +23,8 @@ pub(crate) struct Db {
     pub(super) file: FileId,
     /// The lasting half is newer than its mirror here: found by a write that could not be made.
     pub(super) mirror_is_old: bool,
+    /// The record that this transaction wrote last, and its row's number.
+    pub(super) written: Option<(AttachmentId, i64)>,
 }
 
 /// A book's write is a tenth of a millisecond: who finds it locked looks again soon, and a
@@ -65,7 +69,12 @@ impl Db {
             Found::Empty => return Err(fail::damaged(path, "open: it is empty".to_owned())),
             Found::Foreign(what) => return Err(fail::damaged(path, format!("open: {what}"))),
         }
-        Ok(Self { conn, options: options.clone(), file, mirror_is_old: false })
+        Ok(Self::new(conn, options, file))
+    }
+
+    /// On a connection that is set up.
+    pub(super) fn new(conn: Connection, options: &Options, file: FileId) -> Self {
+        Self { conn, options: options.clone(), file, mirror_is_old: false, written: None }
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -89,6 +98,7 @@ impl Db {
         &mut self,
         f: impl FnOnce(&mut Self) -> Result<R, Halt>,
     ) -> Result<R, Halt> {
+        self.written = None;
         self.execute("begin writing", "BEGIN IMMEDIATE", [])?;
         let result = f(self).and_then(|done| {
             self.execute("commit", "COMMIT", [])?;

@@ -57,6 +57,9 @@ fn read_whole(options: &Options) -> Result<Content, Error> {
 fn set_aside(options: &Options) -> Result<(), Error> {
     let path = options.lasting.as_path();
     let _guard = Guard::take(path, Hold::Exclusive, options.wait)?;
+    if file::FileId::at(path)?.is_none() {
+        return Ok(());
+    }
     match read_whole(options) {
         Err(Error::Damaged { .. }) => file::set_aside(path).map(drop),
         other => other.map(drop),
@@ -81,8 +84,9 @@ fn entry(row: &Row<'_>) -> rusqlite::Result<Lasting> {
 fn open(options: &Options) -> Result<Connection, Error> {
     let path = options.lasting.as_path();
     let fail = |error: rusqlite::Error| fail::sqlite(path, "open", &error);
-    file::make_parent(path)?;
-    file::open(path)?;
+    if file::FileId::at(path)?.is_none() {
+        create(options)?;
+    }
     let conn = connect(path, options.wait).map_err(fail)?;
     // A truncated journal is synced, a deleted one needs the directory synced, too.
     let settings = "PRAGMA journal_mode = TRUNCATE; PRAGMA synchronous = FULL;
@@ -94,6 +98,21 @@ fn open(options: &Options) -> Result<Connection, Error> {
         Found::Empty | Found::Earlier(_) => advance(&conn).map_err(fail)?,
     }
     Ok(conn)
+}
+
+/// Puts an empty file there. Made elsewhere and renamed: to close a file of our own on that path
+/// would take away the locks that another thread of this process has on it (fcntl(2)).
+fn create(options: &Options) -> Result<(), Error> {
+    let path = options.lasting.as_path();
+    file::make_parent(path)?;
+    let _guard = Guard::take(path, Hold::Exclusive, options.wait)?;
+    if file::FileId::at(path)?.is_some() {
+        return Ok(());
+    }
+    let draft = file::with(path, ".new");
+    file::remove(&draft)?;
+    drop(file::open(&draft)?);
+    std::fs::rename(&draft, path).map_err(fail::io(path, "put the new file in place"))
 }
 
 /// Brings it to the newest format; a process that comes second finds it done.

@@ -136,7 +136,7 @@ fn write(draft: &Options, records: &[Record], now: u64) -> Result<Begun, Error> 
     let settings = "PRAGMA journal_mode = MEMORY; PRAGMA synchronous = OFF; BEGIN IMMEDIATE;";
     conn.execute_batch(settings).map_err(fail)?;
     schema::BOOK.advance(&conn, 0).map_err(fail)?;
-    let mut db = Db { conn, options: draft.clone(), file, mirror_is_old: false };
+    let mut db = Db::new(conn, draft, file);
     let sql = "UPDATE meta SET value = ?1 WHERE name = 'seq'";
     db.execute("begin", sql, [rows::int(first_seq(now))])?;
     lasting::mirror(&mut db, &lasting)?;

@@ -101,10 +101,13 @@ impl Book for Db {
         let sql = "INSERT INTO attachment (network, container, ifname, seq, domain, body)
             VALUES (?1, ?2, ?3, ?4, ?5, ?6)
             ON CONFLICT (network, container, ifname)
-            DO UPDATE SET seq = excluded.seq, domain = excluded.domain, body = excluded.body";
+            DO UPDATE SET seq = excluded.seq, domain = excluded.domain, body = excluded.body
+            RETURNING id";
         let AttachmentId { network, container, ifname } = &record.id;
         let row = params![network, container, ifname, int(seq), record.domain, body];
-        self.execute("write the record", sql, row).map(drop)
+        let id = self.one("write the record", sql, row, |row| row.get(0))?;
+        self.written = id.map(|row| (record.id.clone(), row));
+        Ok(())
     }
 
     fn remove_attachment(&mut self, id: &AttachmentId) -> Result<(), Error> {
@@ -114,6 +117,7 @@ impl Book for Db {
         self.execute("remove the attachment's entries", store, key)?;
         let record = "DELETE FROM attachment
             WHERE network = ?1 AND container = ?2 AND ifname = ?3";
+        self.written = None;
         self.execute("remove the record", record, key).map(drop)
     }
 
@@ -161,13 +165,17 @@ impl Book for Db {
         let row = params![domain, key, holder, until, order, to.kept.map(int)];
         let update = "UPDATE address SET holder = ?3, until = ?4, released = ?5, kept = ?6
             WHERE domain = ?1 AND address = ?2";
-        if self.execute("write the address", update, row)? > 0 {
+        // Whichever will do most often comes first: an ADD takes a free address.
+        let is_taken = to.rest.is_none() && to.kept.is_none();
+        if !is_taken && self.execute("write the address", update, row)? > 0 {
             return Ok(());
         }
         let insert = "INSERT INTO address (domain, address, holder, until, released, kept)
-            VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
-        self.execute("write the address", insert, row)?;
-        runs::add(self, domain, point)
+            VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT DO NOTHING";
+        if self.execute("write the address", insert, row)? > 0 {
+            return runs::add(self, domain, point);
+        }
+        self.execute("write the address", update, row).map(drop)
     }
 
     fn run(&self, domain: &str, point: Point) -> Result<Option<Span>, Error> {
@@ -333,6 +341,11 @@ impl Book for Db {
 impl Db {
     /// The number under which other tables know the attachment.
     fn row_of(&self, id: &AttachmentId) -> Result<i64, Error> {
+        if let Some((written, row)) = &self.written
+            && written == id
+        {
+            return Ok(*row);
+        }
         let sql = "SELECT id FROM attachment
             WHERE network = ?1 AND container = ?2 AND ifname = ?3";
         let key = params![id.network, id.container, id.ifname];

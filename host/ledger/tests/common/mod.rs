@@ -185,6 +185,21 @@ pub(crate) fn entry(book: &dyn Ledger, id: &AttachmentId) -> Entry {
     book.get(id).unwrap().unwrap()
 }
 
+/// A whole ADD whose plugin keeps an identity's address.
+pub(crate) fn add_sticky(book: &dyn Ledger, id: &AttachmentId, identity: &str) -> IpAddr {
+    let mut session = session(book, id, 0);
+    let address = match session.remembered(identity).unwrap().first() {
+        Some(known) => {
+            session.take(*known).unwrap().unwrap();
+            *known
+        }
+        None => session.take_free(&[range("10.0.0.1-10.0.0.9")], &[], None).unwrap().unwrap(),
+    };
+    session.remember(identity);
+    seq_of(session.commit(&record(id, &[address])));
+    address
+}
+
 /// A whole DEL.
 pub(crate) fn del(book: &dyn Ledger, id: &AttachmentId, now: u64, cool: Duration) {
     let seq = entry(book, id).seq;
