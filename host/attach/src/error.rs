@@ -1,10 +1,12 @@
 //! What a verb can fail with, and what of it the runtime is told.
 
 use std::error::Error as _;
+use std::time::{Duration, SystemTime};
 
 use serde_json::{Map, Value, json};
 use wharfinger_cni::conf::ConfError;
 use wharfinger_cni::{AttachmentId, CniError, code};
+use wharfinger_delegate::DelegateError;
 use wharfinger_ledger::Usage;
 use wharfinger_wasm::Reason;
 
@@ -66,7 +68,7 @@ pub enum Error {
         source: std::io::Error,
     },
     /// The attachment is there already.
-    #[error("{id} is attached since {since} (Unix time); DEL it before another ADD")]
+    #[error("{id} is attached since {}; DEL it before another ADD", utc(*since))]
     Exists {
         /// Which attachment.
         id: AttachmentId,
@@ -93,7 +95,7 @@ pub enum Error {
     Features(Vec<String>),
     /// A delegate failed.
     #[error(transparent)]
-    Delegate(#[from] wharfinger_delegate::DelegateError),
+    Delegate(#[from] DelegateError),
     /// What a delegate printed is no result.
     #[error("{name} answered no result: {source}")]
     NoResult {
@@ -108,6 +110,15 @@ pub enum Error {
     /// Bad luck or a bug: the book lost the attachment while it was made.
     #[error("the ledger was replaced while {0} was attached; it was undone")]
     Lost(AttachmentId),
+    /// GC: there was more to do than time for it.
+    #[error("the deadline came before the end: {left} attachments are still to be undone")]
+    Unfinished {
+        /// How many.
+        left: usize,
+    },
+    /// `explain`: only running it would tell.
+    #[error("addresses come from the executable {0}, which only an ADD runs")]
+    Undecided(String),
     /// A file that the configuration names.
     #[error("read {path}: {source}")]
     File {
@@ -129,7 +140,7 @@ pub struct Holder {
 
 impl std::fmt::Display for Holder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "attached since {} (Unix time), its interface lives", self.since)
+        write!(f, "{} is attached since {}, and lives", self.id, utc(self.since))
     }
 }
 
@@ -139,6 +150,15 @@ impl Holder {
         let AttachmentId { network, container, ifname } = &self.id;
         format!("wharfinger del {network} --container {container} --ifname {ifname}")
     }
+}
+
+/// The last second that RFC 3339 can write: the end of the year 9999.
+const LAST: u64 = 253_402_300_799;
+
+/// Seconds since the Unix epoch as people read them: 2026-01-31T12:00:00Z.
+fn utc(seconds: u64) -> String {
+    let time = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds.min(LAST));
+    humantime::format_rfc3339_seconds(time).to_string()
 }
 
 fn counts(usage: &Usage) -> String {
@@ -153,8 +173,8 @@ fn list(errors: &[Error]) -> String {
 impl Error {
     /// The CNI error for the runtime. `network` is named in its one line.
     pub fn to_cni(&self, network: &str) -> CniError {
-        if let Self::Delegate(wharfinger_delegate::DelegateError::Refused { error, .. }) = self {
-            return error.clone();
+        if let Self::Delegate(DelegateError::Refused { error, .. }) = self {
+            return CniError { msg: format!("network {network}: {self}"), ..error.clone() };
         }
         let error = CniError::new(self.code(), format!("network {network}: {self}"));
         let details = self.details();
@@ -170,14 +190,18 @@ impl Error {
             Self::Exhausted { .. } => code::EXHAUSTED,
             Self::Taken { .. } => code::CONFLICT,
             Self::Ledger(error) => ledger_code(error),
-            Self::Contended { .. } | Self::Locked { .. } | Self::Lost(_) => code::TRY_AGAIN,
+            Self::Contended { .. }
+            | Self::Locked { .. }
+            | Self::Lost(_)
+            | Self::Unfinished { .. } => code::TRY_AGAIN,
             Self::Lock { .. } => code::IO,
             Self::Exists { .. } => code::EXISTS,
             Self::NoNetns { .. } => code::INVALID_NETNS,
             Self::NotAttached(_) => code::UNKNOWN_CONTAINER,
             Self::Drift(_) => code::DRIFT,
             Self::Kernel(_) | Self::Features(_) => code::KERNEL,
-            Self::Delegate(_) | Self::NoResult { .. } => code::DELEGATE,
+            Self::Delegate(DelegateError::BadName(_)) => code::INVALID_CONFIG,
+            Self::Delegate(_) | Self::NoResult { .. } | Self::Undecided(_) => code::DELEGATE,
             Self::Several(errors) => errors.first().map_or(code::INTERNAL, Self::code),
         }
     }
@@ -201,6 +225,11 @@ impl Error {
             Self::Plugin(wharfinger_wasm::Error::Failed { detail: Some(detail), .. }) => {
                 details.insert("plugin".into(), json!(detail));
             }
+            Self::Delegate(
+                DelegateError::Failed { said, .. } | DelegateError::Timeout { said, .. },
+            ) if !said.is_empty() => {
+                details.insert("said".into(), json!(said));
+            }
             Self::Drift(drifts) => {
                 details.insert("drift".into(), json!(drifts));
             }
@@ -219,7 +248,10 @@ impl Error {
                 "widen the ranges, or free attachments: `wharfinger ls` lists them".into()
             }
             Self::Taken { holder: Some(holder), .. } => holder.remedy(),
-            Self::Contended { .. } | Self::Locked { .. } | Self::Lost(_) => "try again".into(),
+            Self::Contended { .. }
+            | Self::Locked { .. }
+            | Self::Lost(_)
+            | Self::Unfinished { .. } => "try again".into(),
             Self::Exists { id, .. } => {
                 let AttachmentId { network, container, ifname } = id;
                 format!("wharfinger del {network} --container {container} --ifname {ifname}")
