@@ -1,0 +1,17 @@
+-- A book as format 1 has it. Released formats stay readable: this file is never changed.
+PRAGMA application_id = 2003324019;
+PRAGMA user_version = 1;
+BEGIN TRANSACTION;
+CREATE TABLE identity (
+    domain TEXT NOT NULL, network TEXT NOT NULL, identity TEXT NOT NULL,
+    position INTEGER NOT NULL, address BLOB NOT NULL,
+    PRIMARY KEY (domain, network, identity, position)) WITHOUT ROWID;
+INSERT INTO "identity" VALUES('bridge:cni0','pods','web-0',0,X'040000000000000000000000000A000001');
+INSERT INTO "identity" VALUES('bridge:cni0','pods','web-0',1,X'06FD000000000000000000000000000001');
+CREATE TABLE meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
+INSERT INTO "meta" VALUES('version',4);
+CREATE TABLE permanent (
+    network TEXT NOT NULL, key TEXT NOT NULL, value TEXT NOT NULL,
+    PRIMARY KEY (network, key)) WITHOUT ROWID;
+INSERT INTO "permanent" VALUES('pods','all','d');
+COMMIT;
