@@ -67,15 +67,22 @@ pub(crate) fn open(host: &Host, call: &Attach) -> Result<Netns, Error> {
 /// Nothing of an earlier ADD may stand. One that was never finished, or whose interface is gone,
 /// is undone here; its addresses stay with it, and are given again.
 fn clear(host: &Host, call: &Attach, network: &Network, netns: &Netns) -> Result<(), Error> {
-    let Some(entry) = host.ledger.get(&call.id)? else { return Ok(()) };
+    let Some(entry) = recover::recorded(host, &call.id)? else { return Ok(()) };
     let record = &entry.record;
-    let here = record.cookie == Some(netns.cookie);
+    // A record that was rebuilt from the kernel does not know its namespace: the interface tells.
+    let here = record.cookie.is_none_or(|cookie| cookie == netns.cookie);
     let finished = record.state == State::Attached && here && network.makes_interface();
     if finished && stands(host, call, netns)? {
         return Err(Error::Exists { id: call.id.clone(), since: record.created });
     }
+    if record.id != call.id {
+        return del::undo_for(host, &entry, Some(call), Duration::ZERO);
+    }
     let errors = host.kernel.undo(&record.plan, here.then_some(netns));
-    del::several(errors.into_iter().map(Error::from).collect())
+    let mut errors: Vec<Error> = errors.into_iter().map(Error::from).collect();
+    // An executable that decided refuses to decide twice.
+    errors.extend(deputy::release(host, record, Some(call)).err());
+    del::several(errors)
 }
 
 fn stands(host: &Host, call: &Attach, netns: &Netns) -> Result<bool, Error> {
@@ -145,7 +152,10 @@ impl Adding<'_> {
         match decided {
             Ok(decided) => {
                 let decided = Decided { plugin: Some(name.into()), ..decided };
-                Ok((self.write(&self.record(&decided))?, decided))
+                match self.write(&self.record(&decided)) {
+                    Ok(seq) => Ok((seq, decided)),
+                    Err(error) => Err(self.abandon(seq, error)),
+                }
             }
             Err(error) => Err(self.abandon(seq, error)),
         }
@@ -157,6 +167,9 @@ impl Adding<'_> {
             let session = self.host.ledger.session(self.scope())?;
             if let Commit::Done(seq) = session.commit(record)? {
                 return Ok(seq);
+            }
+            if self.host.node.remaining().is_zero() {
+                break;
             }
         }
         Err(Error::Contended { attempts: ATTEMPTS })
@@ -199,12 +212,20 @@ impl Adding<'_> {
             Err(error) => return Err(self.abandon(seq, error.into())),
         };
         // A book that was replaced meanwhile may have given our address to another.
-        let kept = self.host.ledger.get(&self.call.id)?.is_some_and(|entry| entry.seq == seq);
-        if !kept {
-            self.host.kernel.undo(plan, Some(self.netns));
-            return Err(Error::Lost(self.call.id.clone()));
+        match self.host.ledger.get(&self.call.id) {
+            Ok(Some(entry)) if entry.seq == seq => Ok(decided.success(&links, self.call)),
+            Ok(_) => Err(self.withdraw(plan, Error::Lost(self.call.id.clone()))),
+            Err(error) => Err(self.withdraw(plan, error.into())),
         }
-        Ok(decided.success(&links, self.call))
+    }
+
+    /// Undoes what was done, without a book that knows of it.
+    fn withdraw(&self, plan: &Plan, error: Error) -> Error {
+        let undone = self.host.kernel.undo(plan, Some(self.netns));
+        let mut errors = vec![error];
+        errors.extend(undone.into_iter().map(Error::from));
+        errors.extend(deputy::release_unrecorded(self.host, self.call).err());
+        one_of(errors)
     }
 
     /// Undoes what is in the book, and what is in the kernel, for an ADD that came to nothing.
@@ -217,9 +238,14 @@ impl Adding<'_> {
             Ok(_) => Ok(()),
             Err(error) => Err(error.into()),
         };
-        match undone {
-            Ok(()) => error,
-            Err(undo) => Error::Several(vec![error, undo]),
-        }
+        one_of(std::iter::once(error).chain(undone.err()).collect())
+    }
+}
+
+/// At least one error there is: itself, or the list.
+fn one_of(mut errors: Vec<Error>) -> Error {
+    match errors.pop() {
+        Some(only) if errors.is_empty() => only,
+        last => Error::Several(errors.into_iter().chain(last).collect()),
     }
 }

@@ -3,13 +3,13 @@
 use wharfinger_cni::{Attach, Success};
 use wharfinger_ledger::Record;
 
-use crate::{Error, Host, add, del, deputy};
+use crate::{Error, Host, add, del, deputy, recover};
 
 /// Names every drift of the attachment. Where `prevResult` differs from the plan, it counts:
 /// later plugins of the chain may have changed MAC, MTU, addresses or routes.
 pub fn check(host: &Host, call: &Attach) -> Result<(), Error> {
     let _hold = del::lock(host, &call.id)?;
-    let Some(entry) = host.ledger.get(&call.id)? else {
+    let Some(entry) = recover::recorded(host, &call.id)? else {
         return Err(Error::NotAttached(call.id.clone()));
     };
     let record = entry.record;

@@ -7,14 +7,14 @@ use wharfinger_cni::{Attach, AttachmentId};
 use wharfinger_kernel::{AtPath, Netns};
 use wharfinger_ledger::{Entry, Release};
 
-use crate::recover::Found;
+use crate::recover::{self, Found};
 use crate::{Error, Hold, Host, deputy};
 
 /// Detaches. Needs no namespace, no previous result and no configuration but the name; repeated,
 /// or before any ADD, it succeeds.
 pub fn del(host: &Host, call: &Attach) -> Result<(), Error> {
     let _hold = lock(host, &call.id)?;
-    let Some(entry) = host.ledger.get(&call.id)? else {
+    let Some(entry) = recover::recorded(host, &call.id)? else {
         return undo_unrecorded(host, call);
     };
     undo_recorded(host, &entry, Some(call))
@@ -26,6 +26,16 @@ pub(crate) fn lock(host: &Host, id: &AttachmentId) -> Result<Hold, Error> {
         .lock(id)
         .map_err(|source| Error::Lock { id: id.clone(), source })?
         .ok_or_else(|| Error::Locked { id: id.clone() })
+}
+
+/// Locks an attachment that was seen without its lock. None where somebody works on it, or has
+/// done so since: it is not what was seen any more.
+pub(crate) fn seize(host: &Host, seen: &Entry) -> Result<Option<Hold>, Error> {
+    let id = &seen.record.id;
+    let hold = host.node.try_lock(id).map_err(|source| Error::Lock { id: id.clone(), source })?;
+    let Some(hold) = hold else { return Ok(None) };
+    let same = host.ledger.get(id)?.is_some_and(|now| now.seq == seen.seq);
+    Ok(same.then_some(hold))
 }
 
 /// Undoes what the record says, then frees what it holds. Where the kernel keeps something, the
@@ -49,7 +59,7 @@ pub(crate) fn undo_for(
     let netns = own_netns(host, entry, call);
     let mut errors: Vec<Error> =
         host.kernel.undo(&record.plan, netns.as_ref()).into_iter().map(Error::from).collect();
-    errors.extend(deputy::release(host, record).err());
+    errors.extend(deputy::release(host, record, call).err());
     several(errors)?;
     match host.ledger.release(&record.id, entry.seq, host.node.now(), cool)? {
         Release::Done | Release::Absent => Ok(()),

@@ -116,25 +116,41 @@ pub(crate) fn kept(call: &Attach) -> Value {
     json!({ "network": call.conf.raw, "args": joined(&call.args), "path": call.path })
 }
 
-/// Has the executable that decided at ADD give back what it gave.
-pub(crate) fn release(host: &Host, record: &Record) -> Result<(), Error> {
-    let Some(Value::Object(raw)) = record.conf.get("network") else { return Ok(()) };
+/// Has the executable that decided at ADD give back what it gave. What the record does not tell,
+/// since it was rebuilt from the kernel, `call` may.
+pub(crate) fn release(host: &Host, record: &Record, call: Option<&Attach>) -> Result<(), Error> {
+    let Some(Value::Object(raw)) = record.conf.get("network") else {
+        return call.map_or(Ok(()), |call| release_unrecorded(host, call));
+    };
     let Ok(conf) = NetConf::parse(Value::Object(raw.clone()).to_string().as_bytes(), &Version::ALL)
     else {
         return Ok(());
     };
     let Some(name) = executable(host, &conf) else { return Ok(()) };
     let text = |key: &str| record.conf.get(key).and_then(Value::as_str).unwrap_or_default();
-    let path = record.conf.get("path").cloned().unwrap_or_default();
     let deputy = Call {
         name: &name,
         id: Some(&record.id),
         netns: record.netns.clone().map(OsString::from),
         args: text("args").to_owned(),
-        path: serde_json::from_value(path).unwrap_or_default(),
+        path: folders(record, call),
         config: raw,
     };
     deputy.run(host, Verb::Del).map(drop)
+}
+
+/// Where the caller says that executables are, and then where they were at ADD: one that was
+/// moved since is found.
+fn folders(record: &Record, call: Option<&Attach>) -> Vec<PathBuf> {
+    let kept = record.conf.get("path").cloned().unwrap_or_default();
+    let kept: Vec<PathBuf> = serde_json::from_value(kept).unwrap_or_default();
+    let mut folders = call.map(|call| call.path.clone()).unwrap_or_default();
+    for folder in kept {
+        if !folders.contains(&folder) {
+            folders.push(folder);
+        }
+    }
+    folders
 }
 
 /// As [`release`], where there is no record: by what the caller says.

@@ -22,6 +22,9 @@ pub struct Dry {
 pub fn dry(host: &Host, conf: &NetConf, container: &str, ifname: &str) -> Result<Dry, Error> {
     let call = pretended(conf, ifname, container);
     let network = Network::read(host, &call)?;
+    if let Some(name) = network.executable() {
+        return Err(Error::Undecided(name.to_owned()));
+    }
     decide(host, &call, &network)
 }
 
@@ -63,10 +66,15 @@ fn available(host: &Host, call: &Attach, network: &Network) -> Result<Plan, Erro
         ipam::valid(host, ipam)?;
     }
     deputy::status(host, call)?;
-    let plan = match decide(host, call, network) {
-        Ok(dry) => dry.plan,
-        Err(error) if fine_when_full(host, call, network, &error)? => Plan::default(),
-        Err(error) => return Err(error),
+    let plan = if network.executable().is_some() {
+        // What it would answer, only an ADD tells.
+        Plan::default()
+    } else {
+        match decide(host, call, network) {
+            Ok(dry) => dry.plan,
+            Err(error) if fine_when_full(host, call, network, &error)? => Plan::default(),
+            Err(error) => return Err(error),
+        }
     };
     let missing = host.kernel.missing(&plan)?;
     if missing.is_empty() { Ok(plan) } else { Err(Error::Features(missing)) }

@@ -6,6 +6,7 @@ use wharfinger_cni::{AttachmentId, Node, ValidAttachment};
 use wharfinger_ledger::Entry;
 
 use crate::del::{self, undo_recorded};
+use crate::network::pretended;
 use crate::{Error, GcMode, Host, deputy, recover};
 
 /// Undoes every attachment of the network that is not in `valid`: links and rules first, then
@@ -18,33 +19,35 @@ pub fn gc(host: &Host, call: &Node, valid: &[ValidAttachment]) -> Result<(), Err
     let valid: BTreeSet<(&str, &str)> =
         valid.iter().map(|v| (v.container.as_str(), v.ifname.as_str())).collect();
     let listed = |id: &AttachmentId| valid.contains(&(id.container.as_str(), id.ifname.as_str()));
-    let mut errors = Vec::new();
+    let (mut errors, mut left) = (Vec::new(), 0);
     for entry in host.ledger.list(Some(network))? {
-        if entry.seq <= horizon && !listed(&entry.record.id) {
-            errors.extend(collect(host, &entry).err());
+        if entry.seq > horizon || listed(&entry.record.id) {
+            continue;
         }
+        if host.node.remaining().is_zero() {
+            left += 1;
+        } else {
+            errors.extend(collect(host, call, &entry).err());
+        }
+    }
+    if left > 0 {
+        errors.push(Error::Unfinished { left });
     }
     errors.extend(strays(host, network, &listed));
     errors.extend(deputy::gc(host, call).err());
     del::several(errors)
 }
 
-fn collect(host: &Host, seen: &Entry) -> Result<(), Error> {
-    let id = &seen.record.id;
+fn collect(host: &Host, call: &Node, seen: &Entry) -> Result<(), Error> {
+    let record = &seen.record;
     // Somebody works on it: it is in flight, not left behind.
-    let Some(_hold) =
-        host.node.try_lock(id).map_err(|source| Error::Lock { id: id.clone(), source })?
-    else {
-        return Ok(());
-    };
-    let Some(now) = host.ledger.get(id)?.filter(|now| now.seq == seen.seq) else {
-        return Ok(());
-    };
-    if host.settings.gc == GcMode::DeadOnly && recover::lives(host.kernel, host.node, &now.record)?
-    {
+    let Some(_hold) = del::seize(host, seen)? else { return Ok(()) };
+    if host.settings.gc == GcMode::DeadOnly && recover::lives(host.kernel, host.node, record)? {
         return Ok(());
     }
-    undo_recorded(host, &now, None)
+    let mut del = pretended(&call.conf, &record.id.ifname, &record.id.container);
+    del.path.clone_from(&call.path);
+    undo_recorded(host, seen, Some(&del))
 }
 
 /// Links and rules of this network that no record knows.
@@ -53,6 +56,14 @@ fn strays(host: &Host, network: &str, listed: &dyn Fn(&AttachmentId) -> bool) ->
         Ok(survey) => recover::attachments(&survey),
         Err(error) => return vec![error.into()],
     };
-    let ours = found.into_iter().filter(|f| f.id.network == network && !listed(&f.id));
-    ours.flat_map(|f| del::undo_stray(host, &f).err()).collect()
+    // A link is there as long as its container is: then that lives.
+    let vetoed = |f: &recover::Found| {
+        host.settings.gc == GcMode::DeadOnly && recover::host_link(&f.plan).is_some()
+    };
+    found
+        .into_iter()
+        .filter(|f| f.id.network == network && !listed(&f.id) && !vetoed(f))
+        .take_while(|_| !host.node.remaining().is_zero())
+        .filter_map(|f| del::undo_stray(host, &f).err())
+        .collect()
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use wharfinger_cni::AttachmentId;
-use wharfinger_drivers::parse_alias;
+use wharfinger_drivers::{Alias, parse_alias};
 use wharfinger_kernel::{AtPath, Kernel, LinkFacts, Survey};
 use wharfinger_ledger::{Entry, Record, State};
 use wharfinger_plan::{Action, Link, LinkKind, LinkRef, Owner, Peer, Plan, Step};
@@ -29,7 +29,7 @@ pub struct Found {
 pub fn attachments(survey: &Survey) -> Vec<Found> {
     let mut found: BTreeMap<AttachmentId, Found> = BTreeMap::new();
     for link in &survey.links {
-        if let Some(alias) = link.alias.as_deref().and_then(parse_alias) {
+        if let Some(alias) = link.alias.as_deref().and_then(told) {
             let entry = entry(&mut found, alias.id.clone());
             entry.domain = Some(alias.domain);
             entry.addresses.extend(alias.addresses.iter().map(ipnet::IpNet::addr));
@@ -37,7 +37,7 @@ pub fn attachments(survey: &Survey) -> Vec<Found> {
         }
     }
     for masquerade in &survey.masquerades {
-        if let Some(id) = parse_alias(&masquerade.comment).map(|alias| alias.id) {
+        if let Some(id) = told(&masquerade.comment).map(|alias| alias.id) {
             let entry = entry(&mut found, id);
             if !entry.addresses.contains(&masquerade.address) {
                 entry.addresses.push(masquerade.address);
@@ -46,6 +46,39 @@ pub fn attachments(survey: &Survey) -> Vec<Found> {
         }
     }
     found.into_values().collect()
+}
+
+/// What an alias or a comment tells. Of a long id the kernel has but the digest: then its
+/// stand-in.
+fn told(alias: &str) -> Option<Alias> {
+    let key = alias.split(' ').next()?;
+    match of_digest(key) {
+        Some(id) => parse_alias(&alias.replacen(key, &id.to_string(), 1)),
+        None => parse_alias(alias),
+    }
+}
+
+/// Stands for an id of which only the digest is known, until somebody comes who knows it. No
+/// network can have its network's name.
+fn of_digest(key: &str) -> Option<AttachmentId> {
+    let digest = key.strip_prefix("sha256:").filter(|digest| !digest.contains('/'))?;
+    Some(AttachmentId {
+        network: "sha256:".to_owned(),
+        container: digest.to_owned(),
+        ifname: "-".to_owned(),
+    })
+}
+
+fn stand_in(id: &AttachmentId) -> Option<AttachmentId> {
+    of_digest(&wharfinger_drivers::key(id))
+}
+
+/// The record of an attachment, also where a rebuilt book has it under its stand-in.
+pub(crate) fn recorded(host: &Host, id: &AttachmentId) -> Result<Option<Entry>, Error> {
+    match (host.ledger.get(id)?, stand_in(id)) {
+        (None, Some(stand_in)) => Ok(host.ledger.get(&stand_in)?),
+        (found, _) => Ok(found),
+    }
 }
 
 fn entry(found: &mut BTreeMap<AttachmentId, Found>, id: AttachmentId) -> &mut Found {
@@ -82,7 +115,10 @@ pub fn records(survey: &Survey, cached: &[Cached], now: u64) -> Vec<Record> {
         .map(|found| (found.id.clone(), record_of(found, now)))
         .collect();
     for cached in cached {
-        let record = records.entry(cached.id.clone()).or_insert_with(|| empty(&cached.id, now));
+        let nameless = stand_in(&cached.id).and_then(|id| records.remove(&id));
+        let record = nameless.unwrap_or_else(|| empty(&cached.id, now));
+        let record = records.entry(cached.id.clone()).or_insert(record);
+        record.id.clone_from(&cached.id);
         for ip in &cached.addresses {
             if !record.addresses.contains(ip) {
                 record.addresses.push(*ip);
@@ -160,7 +196,7 @@ pub fn lives(kernel: &dyn Kernel, node: &dyn Node, record: &Record) -> Result<bo
     somewhere(kernel, node, cookie)
 }
 
-fn host_link(plan: &Plan) -> Option<(&LinkRef, &str)> {
+pub(crate) fn host_link(plan: &Plan) -> Option<(&LinkRef, &str)> {
     plan.steps.iter().find_map(|step| match (&step.owner, &step.action) {
         (Owner::Attachment, Action::Link(Link { link, alias: Some(alias), .. })) => {
             Some((link, alias.as_str()))
@@ -174,12 +210,13 @@ fn somewhere(kernel: &dyn Kernel, node: &dyn Node, cookie: u64) -> Result<bool, 
     let paths = node
         .namespaces()
         .map_err(|source| Error::File { path: "namespaces of /proc".to_owned(), source })?;
-    // A process may end while this looks: its namespace is then no proof of life.
-    let at = |path: &std::path::PathBuf| match kernel.netns(path) {
-        Ok(AtPath::Netns(netns)) => Some(netns.cookie),
-        _ => None,
-    };
-    Ok(paths.iter().filter_map(at).any(|found| found == cookie))
+    // A process may end while this looks: its namespace is then no proof of life. One that
+    // cannot be looked at is no proof of death.
+    Ok(paths.iter().any(|path| match kernel.netns(path) {
+        Ok(AtPath::Netns(netns)) => netns.cookie == cookie,
+        Ok(AtPath::Gone) => false,
+        Err(_) => true,
+    }))
 }
 
 /// The attachments of an address space that are proven dead, but `own`.
@@ -200,9 +237,10 @@ pub fn dead(host: &Host, domain: &str, own: &AttachmentId) -> Result<Vec<Entry>,
 pub(crate) fn reclaim(host: &Host, domain: &str, own: &AttachmentId) -> Result<usize, Error> {
     let mut freed = 0;
     for entry in dead(host, domain, own)? {
-        let id = &entry.record.id;
-        let hold = host.node.try_lock(id);
-        let hold = hold.map_err(|source| Error::Lock { id: id.clone(), source })?;
+        if host.node.remaining().is_zero() {
+            break;
+        }
+        let hold = del::seize(host, &entry)?;
         if hold.is_some() && del::undo_recorded(host, &entry, None).is_ok() {
             freed += 1;
         }

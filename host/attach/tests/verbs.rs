@@ -44,7 +44,7 @@ fn req_22_req_23_a_second_add_is_an_error_and_harms_nothing() {
     let error = world.add(&call).unwrap_err();
     assert_eq!(code_of(&error), code::EXISTS);
     let told = error.to_cni("pods").msg;
-    assert!(told.contains("pods/c1/eth0") && told.contains("since"), "{told}");
+    assert!(told.contains("pods/c1/eth0") && told.contains("since 1970-01-01T00:00:00Z"), "{told}");
     assert_eq!((world.addresses(&call.id), world.kernel.leftovers()), before);
 }
 
@@ -339,6 +339,29 @@ fn pain_a9_with_dead_only_a_living_namespace_vetoes_gc() {
 }
 
 #[test]
+fn pain_a9_with_dead_only_a_link_that_no_record_knows_is_somebody_elses() {
+    let mut world = World::new();
+    world.settings.gc = GcMode::DeadOnly;
+    world.add(&call("c1", NETNS[0])).unwrap();
+    world.ledger = wharfinger_ledger::MemLedger::new();
+    world.with(|host| gc::gc(host, &node(), &[])).unwrap();
+    assert!(world.kernel.link(100, "eth0").is_some(), "another's book may have it");
+}
+
+#[test]
+fn pain_c7_gc_stops_at_its_deadline_and_says_what_is_left() {
+    let world = World::new();
+    world.add(&call("c1", NETNS[0])).unwrap();
+    world.machine.late.set(true);
+    let error = world.with(|host| gc::gc(host, &node(), &[])).unwrap_err();
+    assert_eq!(code_of(&error), code::TRY_AGAIN);
+    assert!(error.to_string().contains("1 attachments"), "{error}");
+    world.machine.late.set(false);
+    world.with(|host| gc::gc(host, &node(), &[])).unwrap();
+    world.assert_empty();
+}
+
+#[test]
 fn req_55_gc_goes_on_after_an_error_and_reports_it() {
     let world = World::new();
     world.add(&call("c1", NETNS[0])).unwrap();
@@ -488,6 +511,29 @@ fn req_66_an_executable_is_asked_on_every_verb() {
     let verbs = ["ADD", "CHECK", "GC", "DEL"].map(|verb| format!("other-ipam {verb}"));
     assert_eq!(*world.delegated.borrow(), verbs);
     world.assert_empty();
+}
+
+#[test]
+fn req_52_status_asks_an_executable_and_does_not_guess_its_answer() {
+    let world = World::new();
+    assert!(status(&world, &deputised()).is_ok());
+    assert_eq!(*world.delegated.borrow(), ["other-ipam STATUS"]);
+    let conf = call_of(&deputised(), "c1", "").conf;
+    let error = world.with(|host| dry::dry(host, &conf, "c1", "eth0")).err().unwrap();
+    assert!(error.to_string().contains("other-ipam"), "{error}");
+}
+
+#[test]
+fn pain_c1_an_executable_is_released_before_it_is_asked_anew() {
+    let world = World::new();
+    let answer = json!({ "cniVersion": "1.1.0", "ips": [{ "address": "10.9.0.5/16" }] });
+    world.delegate_answer.replace(Some(answer));
+    let call = call_of(&deputised(), "c1", NETNS[0]);
+    world.kernel.crash_at(2, Crash::Panic);
+    catch_unwind(AssertUnwindSafe(|| world.add(&call))).unwrap_err();
+    world.add(&call).unwrap();
+    let verbs = ["ADD", "DEL", "ADD"].map(|verb| format!("other-ipam {verb}"));
+    assert_eq!(*world.delegated.borrow(), verbs);
 }
 
 #[test]

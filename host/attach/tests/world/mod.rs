@@ -13,6 +13,7 @@ use serde_json::{Map, Value, json};
 use wharfinger_attach::{Engine, Hold, Host, Node, Settings};
 use wharfinger_cni::{Attach, AttachmentId, NetConf, Success, Version};
 use wharfinger_delegate::{DelegateCall, DelegateError};
+use wharfinger_kernel::Kernel;
 use wharfinger_kernel::mem::MemKernel;
 use wharfinger_ledger::MemLedger;
 use wharfinger_wasm::{
@@ -79,6 +80,15 @@ impl World {
         self.with(|host| wharfinger_attach::del::del(host, call))
     }
 
+    /// The book is lost, and made anew from what the kernel has.
+    pub fn lose_the_book(&mut self) {
+        let survey = self.kernel.survey().unwrap();
+        let records = wharfinger_attach::recover::records(&survey, &[], 0);
+        let (ledger, doubled) = MemLedger::rebuilt(&records, 1).unwrap();
+        assert!(doubled.is_empty(), "{doubled:?}");
+        self.ledger = ledger;
+    }
+
     /// Nothing of any attachment is left.
     #[track_caller]
     pub fn assert_empty(&self) {
@@ -133,6 +143,8 @@ pub struct Machine {
     pub now: Cell<u64>,
     pub locks: Rc<RefCell<BTreeSet<AttachmentId>>>,
     pub namespaces: RefCell<Vec<PathBuf>>,
+    /// The deadline has passed.
+    pub late: Cell<bool>,
 }
 
 struct Guard(Rc<RefCell<BTreeSet<AttachmentId>>>, AttachmentId);
@@ -149,7 +161,7 @@ impl Node for Machine {
     }
 
     fn remaining(&self) -> Duration {
-        Duration::from_secs(30)
+        if self.late.get() { Duration::ZERO } else { Duration::from_secs(30) }
     }
 
     fn lock(&self, id: &AttachmentId) -> io::Result<Option<Hold>> {
