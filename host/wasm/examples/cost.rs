@@ -24,7 +24,7 @@ fn main() {
     match args.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
         ["once", file] => once(Path::new(file)),
         ["load", file] => {
-            drop(Plugins::open(Path::new(file), Limits::default()).unwrap().ipam("host-local"))
+            drop(Plugins::open(Path::new(file), Limits::default()).unwrap().ipam("host-local"));
         }
         ["engine", file] => drop(Plugins::open(Path::new(file), Limits::default()).unwrap()),
         ["stages", file] => (0..5).for_each(|_| println!("{}", stages(Path::new(file)))),

@@ -16,7 +16,7 @@ pub(crate) fn shown(text: &str) -> String {
 
 /// One line: control characters (and those that reorder text) become spaces.
 pub(crate) fn line(text: &str) -> String {
-    clean(text, LINE, |c| disturbs(c))
+    clean(text, LINE, disturbs)
 }
 
 /// Several lines: as [`line`], but newlines stay.

@@ -29,7 +29,7 @@ pub(crate) fn check(
     {
         return Err(format!("it returned a lease without {missing}, which was asked for by name"));
     }
-    let routes: Result<_, _> = lease.routes.into_iter().map(route).collect();
+    let routes: Result<_, _> = lease.routes.iter().map(route).collect();
     Ok(Lease { addresses, routes: routes?, dns: dns(lease.dns)? })
 }
 
@@ -86,7 +86,7 @@ fn next_hop(given: Option<&str>, of: IpAddr, role: &str) -> Result<Option<IpAddr
     }
 }
 
-fn route(given: types::Route) -> Result<Route, String> {
+fn route(given: &types::Route) -> Result<Route, String> {
     let dst = address::parse_network(&given.destination).map_err(returned)?;
     Ok(Route {
         dst,
@@ -123,6 +123,7 @@ fn resolver_word(word: &str) -> Result<(), String> {
     Ok(())
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "as map_err hands it over")]
 fn returned(what: String) -> String {
     format!("it returned a wrong value: {what}")
 }

@@ -10,7 +10,7 @@ use crate::raw::Lent;
 use crate::{Book, BookError, Node};
 
 /// More than any deadline; the clock overflows far beyond it.
-const DAY: Duration = Duration::from_secs(86_400);
+const DAY: Duration = Duration::from_hours(24);
 
 /// Why the host ended a call.
 #[derive(Debug, thiserror::Error)]

@@ -34,7 +34,7 @@ fn export(exports: &[String]) -> Option<String> {
 
 fn import(name: &str) -> Option<String> {
     let known = |interface: &&str| same_track(name, &format!("{PACKAGE}/{interface}@{VERSION}"));
-    if IMPORTS.iter().any(|interface| known(&interface)) {
+    if IMPORTS.iter().any(known) {
         return None;
     }
     Some(if name.starts_with("wasi:") {

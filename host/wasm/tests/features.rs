@@ -1,5 +1,6 @@
 //! The Wasm compiler, by far the largest thing to build, is built once: the executable and all
 //! tests must ask every shared dependency for the same features.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
 use std::collections::BTreeSet;
 use std::path::Path;

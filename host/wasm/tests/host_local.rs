@@ -1,4 +1,5 @@
 //! The built-in component through the engine, against a book in memory.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
 mod support;
 

@@ -1,4 +1,5 @@
 //! A component that misbehaves meets its named error, in time, and the next call works.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
 mod support;
 

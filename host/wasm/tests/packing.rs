@@ -1,4 +1,5 @@
 //! Components at the end of an executable: written, found again, mapped and called.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
 mod support;
 

@@ -73,6 +73,7 @@ fn whole(request: &Request) -> Result<Config, Vec<config::Problem>> {
 }
 
 /// The first problem, and how many more.
+#[expect(clippy::needless_pass_by_value, reason = "as map_err hands it over")]
 fn invalid(problems: Vec<config::Problem>) -> Failure {
     let lines: Vec<String> =
         problems.iter().map(|p| format!("{}: {}", p.pointer, p.message)).collect();

@@ -36,8 +36,8 @@ pub(crate) fn copy(bytes: &[u8]) -> io::Result<Code> {
     let code = mapped(bytes.len(), libc::PROT_READ | libc::PROT_WRITE, flags, -1, 0)?;
     // SAFETY: the mapping is `bytes.len()` long, writable, fresh, and nobody else knows it.
     unsafe {
-        code.0.cast::<u8>().copy_from_nonoverlapping(NonNull::from(bytes).cast(), bytes.len())
-    };
+        code.0.cast::<u8>().copy_from_nonoverlapping(NonNull::from(bytes).cast(), bytes.len());
+    }
     Ok(code)
 }
 

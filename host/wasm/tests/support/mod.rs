@@ -1,5 +1,5 @@
 //! Builds guests, and a book in memory.
-#![allow(dead_code, reason = "each test file uses its part")]
+#![allow(dead_code, clippy::unwrap_used, reason = "for tests, each of which uses its part")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
