@@ -43,35 +43,44 @@ impl Machine {
 /// A locked file, gone when this is: whoever waits for it looks again at the path.
 struct Locked {
     path: PathBuf,
-    _file: File,
+    file: File,
+}
+
+impl Locked {
+    /// Whether the file is still the one at its path: another's there is not ours to remove.
+    fn in_place(&self) -> io::Result<bool> {
+        let (there, ours) = (std::fs::metadata(&self.path)?, self.file.metadata()?);
+        Ok((there.dev(), there.ino()) == (ours.dev(), ours.ino()))
+    }
 }
 
 impl Drop for Locked {
     fn drop(&mut self) {
         // The lock goes with the descriptor in any case.
-        let _ = std::fs::remove_file(&self.path);
+        if self.in_place().unwrap_or(false) {
+            let _ = std::fs::remove_file(&self.path);
+        }
     }
 }
 
-/// Opens and locks `path`; `None` where another has the lock, or had it and took the file away.
+/// Opens and locks `path`; `None` where another has the lock, or had it and took the file away,
+/// or the directory.
 fn try_lock(path: &Path) -> io::Result<Option<Locked>> {
     if let Some(parent) = path.parent() {
         std::fs::create_dir_all(parent)?;
     }
-    let file =
-        OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path)?;
+    let mut options = OpenOptions::new();
+    let file = match options.write(true).create(true).truncate(false).mode(0o600).open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        opened => opened?,
+    };
     match file.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => return Ok(None),
         Err(TryLockError::Error(error)) => return Err(error),
     }
-    let ours = file.metadata()?;
-    match std::fs::metadata(path) {
-        Ok(there) if (there.dev(), there.ino()) == (ours.dev(), ours.ino()) => {
-            Ok(Some(Locked { path: path.to_owned(), _file: file }))
-        }
-        _ => Ok(None),
-    }
+    let locked = Locked { path: path.to_owned(), file };
+    Ok(locked.in_place().unwrap_or(false).then_some(locked))
 }
 
 impl Node for Machine {
@@ -106,10 +115,12 @@ impl Node for Machine {
         let mut seen = BTreeSet::new();
         let mut paths = Vec::new();
         for path in processes()?.into_iter().chain(mounts()?) {
-            if let Ok(meta) = std::fs::metadata(&path)
-                && seen.insert((meta.dev(), meta.ino()))
-            {
-                paths.push(path);
+            match std::fs::metadata(&path) {
+                Ok(meta) if !seen.insert((meta.dev(), meta.ino())) => {}
+                // Its process has ended.
+                Err(error) if ended(&error) => {}
+                // Also one that we may not look at: what is in it is not known.
+                _ => paths.push(path),
             }
         }
         Ok(paths)
@@ -121,6 +132,12 @@ impl Node for Machine {
         File::open(path)?.take(FILE_LIMIT).read_to_string(&mut text)?;
         Ok(text)
     }
+}
+
+/// proc(5): ESRCH where a process ended between looking up its directory and what is in it.
+fn ended(error: &io::Error) -> bool {
+    const ESRCH: i32 = 3;
+    error.kind() == io::ErrorKind::NotFound || error.raw_os_error() == Some(ESRCH)
 }
 
 /// The network namespace of each process.
@@ -159,6 +176,20 @@ mod tests {
         drop(held);
         assert!(machine.try_lock(&id())?.is_some());
         assert_eq!(std::fs::read_dir(dir.path())?.count(), 0, "no file stays behind");
+        Ok(())
+    }
+
+    #[test]
+    fn a_lock_whose_directory_was_lost_takes_nobody_elses_away() -> io::Result<()> {
+        let dir = tempfile::tempdir()?;
+        let locks = dir.path().join("locks");
+        let machine = Machine::new(locks.clone(), Duration::from_millis(20));
+        let lost = machine.try_lock(&id())?;
+        std::fs::remove_dir_all(&locks)?;
+        let held = machine.try_lock(&id())?;
+        assert!(lost.is_some() && held.is_some());
+        drop(lost);
+        assert!(machine.try_lock(&id())?.is_none(), "the second one's file is still there");
         Ok(())
     }
 

@@ -5,15 +5,19 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use wharfinger_attach::{Error, Host};
-use wharfinger_delegate::{Exec, FileId};
+use wharfinger_attach::{Error, Host, Node};
+use wharfinger_delegate::{Delegate, DelegateCall, Exec, FileId};
 use wharfinger_kernel::netlink::Netlink;
-use wharfinger_ledger::SqliteLedger;
+use wharfinger_ledger::{Ledger, SqliteLedger};
 
 use crate::components::Components;
 use crate::node::Machine;
 use crate::settings::{Configured, Paths};
 use crate::store;
+
+/// What an executable may take even where the deadline has passed, so that what was begun can
+/// be undone.
+const GRACE: Duration = Duration::from_secs(5);
 
 /// See the module.
 pub(crate) struct Program {
@@ -22,7 +26,6 @@ pub(crate) struct Program {
     boot: PathBuf,
     kernel: Netlink,
     components: Components,
-    delegate: Exec,
     ledger: RefCell<Option<SqliteLedger>>,
 }
 
@@ -33,7 +36,6 @@ impl Program {
             paths,
             kernel: Netlink::new(),
             components: Components::new(configured.limits.clone()),
-            delegate: delegate(configured.deadline),
             configured,
             ledger: RefCell::new(None),
         }
@@ -64,19 +66,37 @@ impl Program {
             Some(open) => open,
             None => store::open(&self.paths, &self.boot, machine, &self.kernel)?,
         };
+        self.host(machine, slot.insert(ledger), verb)
+    }
+
+    fn host<T>(
+        &self,
+        machine: &Machine,
+        ledger: &dyn Ledger,
+        verb: &impl Fn(&Host) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let delegate = |call: &DelegateCall<'_>| exec(machine.remaining().max(GRACE)).run(call);
         verb(&Host {
             kernel: &self.kernel,
-            ledger: slot.insert(ledger),
+            ledger,
             engine: &self.components,
-            delegate: &self.delegate,
+            delegate: &delegate,
             node: machine,
             settings: &self.configured.settings,
         })
     }
+
+    /// Runs what is to leave no trace: where there is no ledger, with one in memory that has what
+    /// a new one would have.
+    pub(crate) fn look<T>(&self, look: impl Fn(&Host) -> Result<T, Error>) -> Result<T, Error> {
+        let machine = Machine::new(self.boot.join("locks"), self.configured.deadline);
+        let ledger = store::look(&self.paths, &self.boot, &machine, &self.kernel)?;
+        self.host(&machine, &*ledger, &look)
+    }
 }
 
 /// Runs executables with our own environment; what they say to people goes on to standard error.
-fn delegate(timeout: Duration) -> Exec {
+fn exec(timeout: Duration) -> Exec {
     Exec {
         env: std::env::vars_os().collect(),
         own: FileId::of(Path::new("/proc/self/exe")).ok(),

@@ -101,11 +101,15 @@ fn not_available(error: CniError, code: u32) -> CniError {
     CniError { code, ..error }
 }
 
-/// The executable where it cannot even read its own settings: every call is answered with why.
-/// A DEL then fails too: without the settings it is not known where the ledger is.
-pub(crate) struct Refusing(pub(crate) CniError);
+/// The executable where it cannot read its own settings: every call is answered with why, but a
+/// DEL, which needs none of them: no pod is kept for a typing error.
+pub(crate) struct Refusing<'a> {
+    pub(crate) error: CniError,
+    /// With default settings.
+    pub(crate) program: &'a Program,
+}
 
-impl Plugin for Refusing {
+impl Plugin for Refusing<'_> {
     fn name(&self) -> &'static str {
         "wharfinger"
     }
@@ -115,24 +119,24 @@ impl Plugin for Refusing {
     }
 
     fn add(&self, _: &Attach) -> Result<Success, CniError> {
-        Err(self.0.clone())
+        Err(self.error.clone())
     }
 
     fn replied(&self, _: &Attach, _: bool) {}
 
-    fn del(&self, _: &Attach) -> Result<(), CniError> {
-        Err(self.0.clone())
+    fn del(&self, call: &Attach) -> Result<(), CniError> {
+        Served::new(self.program).del(call)
     }
 
     fn check(&self, _: &Attach) -> Result<(), CniError> {
-        Err(self.0.clone())
+        Err(self.error.clone())
     }
 
     fn status(&self, _: &Node) -> Result<(), CniError> {
-        Err(not_available(self.0.clone(), code::NOT_AVAILABLE))
+        Err(not_available(self.error.clone(), code::NOT_AVAILABLE))
     }
 
     fn gc(&self, _: &Node, _: &[ValidAttachment]) -> Result<(), CniError> {
-        Err(self.0.clone())
+        Err(self.error.clone())
     }
 }

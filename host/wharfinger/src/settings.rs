@@ -141,6 +141,15 @@ pub(crate) fn read(path: &Path) -> Result<Configured> {
     parse(&text).with_context(|| format!("node settings {}", path.display()))
 }
 
+/// What counts where the node's file cannot be read: for a DEL, which is not kept up by that.
+pub(crate) fn defaults() -> Configured {
+    Configured {
+        settings: Settings::default(),
+        deadline: Duration::from_secs(DEADLINE),
+        limits: Limits::default(),
+    }
+}
+
 fn parse(text: &str) -> Result<Configured> {
     let file: File = toml::from_str(text)?;
     let gc = match file.gc {

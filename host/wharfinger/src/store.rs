@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use wharfinger_attach::{Error, Node, recover};
 use wharfinger_kernel::Kernel;
-use wharfinger_ledger::{Ledger, Opened, Options, Record, SqliteLedger};
+use wharfinger_ledger::{Ledger, MemLedger, Opened, Options, Record, SqliteLedger};
 
 use crate::cache;
 use crate::node::Machine;
@@ -47,8 +47,26 @@ pub(crate) fn open(
     }
 }
 
+/// The ledger of this boot, to be read. One that is not there or damaged is left so, and what
+/// would be in a new one is put together in memory.
+pub(crate) fn look(
+    paths: &Paths,
+    boot: &Path,
+    machine: &Machine,
+    kernel: &dyn Kernel,
+) -> Result<Box<dyn Ledger>, Error> {
+    match SqliteLedger::open(options(paths, boot, machine))? {
+        Opened::Book(ledger) => Ok(Box::new(ledger)),
+        Opened::Damaged(_) | Opened::Fresh(_) => {
+            // Who may not look at the kernel's rules can still be shown a plan.
+            let records = survivors(paths, boot, machine, kernel).unwrap_or_default();
+            Ok(Box::new(MemLedger::rebuilt(&records, machine.now())?.0))
+        }
+    }
+}
+
 /// What lives: by links and rules of the kernel, by results that the runtime keeps, and, of an
-/// earlier boot, records whose attachment is proven to live. A node that is itself a container
+/// earlier boot, records whose attachment is not proven dead. A node that is itself a container
 /// has a new boot id, and its namespaces may have gone on.
 fn survivors(
     paths: &Paths,
@@ -69,13 +87,14 @@ fn survivors(
     Ok(records)
 }
 
-/// The records of an earlier boot that are proven to live; none where that book is unreadable.
+/// The records of an earlier boot that are not proven dead; none where that book is unreadable.
 fn living(paths: &Paths, directory: &Path, machine: &Machine, kernel: &dyn Kernel) -> Vec<Record> {
     let Ok(Opened::Book(ledger)) = SqliteLedger::open(options(paths, directory, machine)) else {
         return Vec::new();
     };
     let entries = ledger.list(None).unwrap_or_default();
-    let lives = |record: &Record| recover::lives(kernel, machine, record).unwrap_or(false);
+    // Only what is proven dead is left behind.
+    let lives = |record: &Record| recover::lives(kernel, machine, record).unwrap_or(true);
     entries.into_iter().map(|entry| entry.record).filter(lives).collect()
 }
 
@@ -89,5 +108,34 @@ fn forget_earlier_boots(paths: &Paths, boot: &Path) {
     for directory in earlier_boots(paths, boot) {
         // What cannot be removed is looked at again at the next boot, and found dead again.
         let _ = std::fs::remove_dir_all(directory);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn looking_where_there_is_no_ledger_writes_nothing() -> Result<(), Box<dyn std::error::Error>> {
+        let dir = tempfile::tempdir()?;
+        let paths = Paths {
+            run: dir.path().join("run"),
+            lib: dir.path().join("lib"),
+            config: dir.path().join("config.toml"),
+        };
+        let boot = paths.run.join("boot");
+        let machine = Machine::new(boot.join("locks"), Duration::from_secs(1));
+        let kernel = wharfinger_kernel::mem::MemKernel::new();
+        assert!(look(&paths, &boot, &machine, &kernel)?.list(None)?.is_empty());
+        assert_eq!(std::fs::read_dir(dir.path())?.count(), 0);
+        // Nor where it is damaged: it is the verbs' to set it aside.
+        open(&paths, &boot, &machine, &kernel)?;
+        std::fs::write(boot.join("ledger.db"), "nonsense that is no database at all")?;
+        let before = std::fs::read_dir(&boot)?.count();
+        assert!(look(&paths, &boot, &machine, &kernel)?.list(None)?.is_empty());
+        assert_eq!(std::fs::read_dir(&boot)?.count(), before);
+        Ok(())
     }
 }

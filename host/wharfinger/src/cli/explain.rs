@@ -7,7 +7,7 @@ use clap::Args;
 use serde_json::json;
 use wharfinger_attach::dry;
 
-use super::{network, print};
+use super::{explained, network, print};
 use crate::program::Program;
 
 #[derive(Debug, Args)]
@@ -32,8 +32,8 @@ impl Explain {
     pub(super) fn run(&self, program: &Program) -> Result<u8> {
         let conf = network::load(&self.conflist, &self.conf_dir)?;
         let dry = program
-            .verb(|host| dry::dry(host, &conf, &self.container, &self.ifname))
-            .map_err(|error| anyhow::anyhow!(error.to_cni(&conf.name).msg))?;
+            .look(|host| dry::dry(host, &conf, &self.container, &self.ifname))
+            .map_err(|error| explained(error.to_cni(&conf.name)))?;
         let lease = dry.lease.render(wharfinger_cni::Version::V1_1_0)?;
         if self.json {
             let value = json!({ "plan": dry.plan, "lease": lease });

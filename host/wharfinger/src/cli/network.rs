@@ -34,12 +34,17 @@ fn find(wanted: &str, dir: &Path) -> Result<Map<String, Value>> {
         .collect();
     files.sort();
     // A broken file is another network's trouble, unless ours is nowhere else.
+    let mut broken = String::new();
     let named =
         |list: &Map<String, Value>| list.get("name").and_then(Value::as_str) == Some(wanted);
-    match files.iter().filter_map(|path| read(path).ok()).find(named) {
-        Some(list) => Ok(list),
-        None => bail!("no network {wanted:?} in {}", dir.display()),
+    for path in &files {
+        match read(path) {
+            Ok(list) if named(&list) => return Ok(list),
+            Ok(_) => {}
+            Err(error) => broken += &format!("; {error:#}"),
+        }
     }
+    bail!("no network {wanted:?} in {}{broken}", dir.display())
 }
 
 fn known_ending(path: &Path) -> bool {
@@ -72,5 +77,24 @@ fn only_plugin(list: &Map<String, Value>) -> Result<Map<String, Value>> {
         other => bail!(
             "only plugins of type {OUR_TYPE:?} are run by hand in this version, not {other:?}"
         ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_network_that_is_nowhere_names_the_files_that_cannot_be_read() -> Result<()> {
+        let dir = tempfile::tempdir()?;
+        let pods =
+            r#"{"name": "pods", "cniVersion": "1.1.0", "plugins": [{"type": "wharfinger"}]}"#;
+        std::fs::write(dir.path().join("10-pods.conflist"), pods)?;
+        std::fs::write(dir.path().join("05-web.conflist"), "{,")?;
+        assert!(find("pods", dir.path()).is_ok(), "another's trouble");
+        let error = find("web", dir.path()).err().map(|e| e.to_string()).unwrap_or_default();
+        assert!(error.contains("05-web.conflist is not a JSON object"), "{error}");
+        assert!(!error.contains("10-pods"), "{error}");
+        Ok(())
     }
 }
