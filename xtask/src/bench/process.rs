@@ -39,7 +39,7 @@ impl Call {
         let mut command = Command::new(&self.program);
         command.args(&self.args).env_clear();
         command.envs(self.env.iter().map(|(name, value)| (name, value)));
-        command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::null());
+        command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::inherit());
         command.spawn().with_context(|| self.program.display().to_string())
     }
 

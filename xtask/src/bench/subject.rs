@@ -41,7 +41,7 @@ impl Machine {
             all.push(self.reference(REFERENCE, network, octet + 1, None));
         }
         if self.executables.floor.is_file() {
-            all.push(self.floor(network, octet + 3, masquerade));
+            all.push(self.floor(network, octet, masquerade));
         }
         all
     }
@@ -76,13 +76,13 @@ impl Machine {
         Subject { name, program: path.join("bridge"), path, conf }
     }
 
-    /// The floor knows nothing but these. With masquerade it uses the table of an ADD of ours.
+    /// The floor knows nothing but these. It uses the bridge, and the table, of an ADD of ours.
     fn floor(&self, network: &str, octet: u8, masquerade: bool) -> Subject {
         let program = self.executables.floor.clone();
         let conf = json!({
             "cniVersion": "1.0.0", "name": network, "type": "floor",
             "bridge": format!("br{octet}"), "ipMasq": masquerade,
-            "address": format!("10.{octet}.0.2/16"), "gateway": format!("10.{octet}.0.1"),
+            "address": format!("10.{octet}.255.250/16"), "gateway": format!("10.{octet}.0.1"),
         });
         Subject { name: FLOOR, program, path: PathBuf::new(), conf }
     }

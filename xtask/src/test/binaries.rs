@@ -22,27 +22,32 @@ pub(crate) struct Binary {
 }
 
 /// The packages' own tests and the suite, built the way the release is, so that what both
-/// share (the Wasm compiler above all) is built once.
-fn test_command() -> Command {
-    let words = format!("test --workspace --release --target {} --no-run", target());
-    cargo(&words)
+/// share (the Wasm compiler above all) is built once; and this program's own, built the way it
+/// is. It stands apart because what it depends on turns features on that the release has not.
+fn commands() -> [Command; 2] {
+    let target = target();
+    let most = format!("test --workspace --exclude xtask --release --target {target} --no-run");
+    [cargo(&most), cargo("test --package xtask --no-run")]
 }
 
 /// Builds them.
 pub(crate) fn build() -> Result<()> {
-    crate::command::must(test_command().arg("--quiet"))
+    commands().iter_mut().try_for_each(|command| crate::command::must(command.arg("--quiet")))
 }
 
 /// Finds them; what is built is not built again.
 pub(crate) fn all() -> Result<Vec<Binary>> {
-    let mut command = test_command();
-    command.arg("--message-format=json").stdin(Stdio::null()).stderr(Stdio::inherit());
-    let output = command.output().context("cargo test --no-run")?;
-    if !output.status.success() {
-        bail!("cargo test --no-run: {}", output.status);
+    let mut found = Vec::new();
+    for mut command in commands() {
+        command.arg("--message-format=json").stdin(Stdio::null()).stderr(Stdio::inherit());
+        let output = command.output().context("cargo test --no-run")?;
+        if !output.status.success() {
+            bail!("cargo test --no-run: {}", output.status);
+        }
+        let text = String::from_utf8_lossy(&output.stdout);
+        found.extend(text.lines().filter_map(|line| binary(&serde_json::from_str(line).ok()?)));
     }
-    let text = String::from_utf8_lossy(&output.stdout);
-    Ok(text.lines().filter_map(|line| binary(&serde_json::from_str(line).ok()?)).collect())
+    Ok(found)
 }
 
 /// One message of cargo's: an artifact that is a test executable.

@@ -272,7 +272,8 @@ fn lab_words(kernel: &Path) -> Vec<String> {
 
 /// The examples in the documentation.
 fn doc_tests() -> Counts {
-    let words = format!("test --workspace --doc --release --target {} --quiet", target());
+    let words =
+        format!("test --workspace --exclude xtask --doc --release --target {} --quiet", target());
     match capture(&mut cargo(&words)) {
         Ok(output) => {
             let text = String::from_utf8_lossy(&output.stdout);
