@@ -26,7 +26,7 @@ mount -t tmpfs tmpfs /etc/cni/net.d
 mount -t tmpfs tmpfs /opt/cni/bin
 mount -t tmpfs tmpfs /var/lib/cni
 for plugin in "$3"/* "$2"/*; do
-  test ! -e "$plugin" || ln -sf "$(readlink -f "$plugin")" /opt/cni/bin/
+  test ! -e "$plugin" || ln -sf "$(readlink -f "$plugin")" "/opt/cni/bin/${plugin##*/}"
 done
 touch "$4"
 exec sleep infinity
