@@ -76,9 +76,9 @@ pub enum Error {
         since: u64,
     },
     /// There is no namespace where one is needed.
-    #[error("{path} is not a network namespace")]
+    #[error("{}", no_netns(path))]
     NoNetns {
-        /// CNI_NETNS.
+        /// CNI_NETNS; empty where there was none.
         path: String,
     },
     /// CHECK: nothing is known of the attachment.
@@ -150,6 +150,13 @@ impl Holder {
         let AttachmentId { network, container, ifname } = &self.id;
         format!("wharfinger del {network} --container {container} --ifname {ifname}")
     }
+}
+
+fn no_netns(path: &str) -> String {
+    if path.is_empty() {
+        return "no network namespace was given".to_owned();
+    }
+    format!("{path} is not a network namespace")
 }
 
 /// The last second that RFC 3339 can write: the end of the year 9999.
@@ -242,8 +249,12 @@ impl Error {
         details
     }
 
-    fn hint(&self) -> Option<String> {
+    /// What to try.
+    pub fn hint(&self) -> Option<String> {
         Some(match self {
+            Self::Kernel(error) if error.errno() == Some(EPERM) => {
+                "run it as root: it needs CAP_NET_ADMIN and CAP_SYS_ADMIN".into()
+            }
             Self::Exhausted { .. } => {
                 "widen the ranges, or free attachments: `wharfinger ls` lists them".into()
             }
@@ -265,6 +276,9 @@ impl Error {
         })
     }
 }
+
+/// errno(3): the caller lacks a privilege.
+const EPERM: i32 = 1;
 
 fn causes(error: &Error) -> Vec<String> {
     let mut causes = Vec::new();

@@ -2,12 +2,12 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Result, anyhow};
+use anyhow::{Result, anyhow, bail};
 use clap::Args;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 use wharfinger_cni::{
-    Attach, AttachmentId, CniError, NetConf, Node, Plugin, Success, ValidAttachment,
+    Attach, AttachmentId, CniError, Env, NetConf, Node, Plugin, Success, ValidAttachment,
 };
 
 use super::{Attachment, Network, explained, network, print};
@@ -25,6 +25,7 @@ pub(super) struct Gc {
 }
 
 pub(super) fn add(program: &Program, attachment: &Attachment) -> Result<u8> {
+    not_our_own(attachment)?;
     let served = Served::new(program);
     let call = call(attachment, conf(attachment)?)?;
     let answer = served.add(&call);
@@ -33,6 +34,17 @@ pub(super) fn add(program: &Program, attachment: &Attachment) -> Result<u8> {
     // As for a runtime: who was not told does not have it.
     served.replied(&call, printed.is_ok());
     printed
+}
+
+/// What the protocol refuses from a runtime, a person is not to do by a slip either: the host
+/// would be attached to itself, and its routes changed.
+fn not_our_own(attachment: &Attachment) -> Result<()> {
+    match &attachment.netns {
+        Some(path) if crate::Process.same_netns(path) => {
+            bail!("{} is the namespace that wharfinger itself runs in", path.display())
+        }
+        _ => Ok(()),
+    }
 }
 
 fn result(success: &Success, call: &Attach) -> Result<String, CniError> {
@@ -48,7 +60,8 @@ pub(super) fn check(program: &Program, attachment: &Attachment) -> Result<u8> {
 
 /// The result that the ADD was answered with.
 fn recorded(program: &Program, call: &Attach) -> Result<Option<Success>> {
-    let entry = program.verb(|host| Ok(host.ledger.get(&call.id)?))?;
+    let entry = program.verb(|host| Ok(host.ledger.get(&call.id)?));
+    let entry = entry.map_err(|error| explained(error.to_cni(&call.id.network)))?;
     let result = entry.and_then(|entry| entry.record.result);
     Ok(result.map(|value| Success::parse(call.conf.version, &value)).transpose()?)
 }

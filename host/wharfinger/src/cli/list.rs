@@ -3,9 +3,10 @@
 use anyhow::Result;
 use clap::Args;
 use serde_json::{Value, json};
+use wharfinger_attach::Host;
 use wharfinger_ledger::{Entry, State};
 
-use super::print;
+use super::{print, told};
 use crate::program::Program;
 
 #[derive(Debug, Args)]
@@ -19,7 +20,8 @@ pub(super) struct Ls {
 
 impl Ls {
     pub(super) fn run(&self, program: &Program) -> Result<u8> {
-        let entries = program.verb(|host| Ok(host.ledger.list(self.network.as_deref())?))?;
+        let list = |host: &Host| Ok(host.ledger.list(self.network.as_deref())?);
+        let entries = program.verb(list).map_err(|error| told(&error))?;
         if self.json {
             let all: Vec<Value> = entries.iter().map(object).collect();
             return print(&format!("{:#}\n", Value::Array(all)));

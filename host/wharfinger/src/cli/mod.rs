@@ -106,6 +106,15 @@ fn print(text: &str) -> Result<u8> {
     }
 }
 
+/// As [`explained`], of what is about no network.
+fn told(error: &wharfinger_attach::Error) -> anyhow::Error {
+    // Its causes are in its text already.
+    match error.hint() {
+        Some(hint) => anyhow!("{error}; {hint}"),
+        None => anyhow!("{error}"),
+    }
+}
+
 /// The message, and what else the runtime would have been told.
 fn explained(error: CniError) -> anyhow::Error {
     let code = error.code;
