@@ -107,6 +107,20 @@ impl World {
         self.host.run(&["nft", "list", "ruleset"])
     }
 
+    /// Waits until the kernel, which removes namespaces in its own time, has removed the links of
+    /// those that were deleted; at most ten seconds.
+    #[track_caller]
+    pub fn settle(&self) {
+        let busy = |link: &Link| link.kind == "veth" && link.name.starts_with("veth");
+        for _ in 0..500 {
+            if !self.links().iter().any(busy) {
+                return;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
+        panic!("links of deleted namespaces are left");
+    }
+
     /// Fails where a link, an address, a rule or a row of any container is left.
     #[track_caller]
     pub fn assert_nothing_left(&self) {

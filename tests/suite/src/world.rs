@@ -337,6 +337,18 @@ impl Attached<'_> {
         assert_eq!(self.call("DEL").ok(), Value::Null);
     }
 
+    /// Its namespace is removed, and the kernel, which does that in its own time, is done with it.
+    #[track_caller]
+    pub fn dies(&mut self) {
+        let link = self.host_link();
+        self.container.ns.delete();
+        let gone = || {
+            std::thread::sleep(std::time::Duration::from_millis(20));
+            self.world.links().iter().all(|other| other.name != link)
+        };
+        assert!((0..500).any(|_| gone()), "{link} outlives its namespace");
+    }
+
     /// Its addresses, without prefix lengths.
     pub fn addresses(&self) -> Vec<String> {
         addresses(&self.result)

@@ -154,6 +154,7 @@ fn pain_a1_adds_killed_and_forgotten() {
         let call = world.call("ADD", &conf).of(&container);
         let hit = killed(&world, &call, n);
         container.ns.delete();
+        world.settle();
         if hit.is_none() {
             break;
         }

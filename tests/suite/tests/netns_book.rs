@@ -76,7 +76,7 @@ fn pain_a6_the_dead_make_room() {
     let mut all: Vec<Attached<'_>> = (0..5).map(|_| world.attach(&conf)).collect();
     let mut dead = all.split_off(2);
     for one in &mut dead {
-        one.container.ns.delete();
+        one.dies();
     }
     all.extend((0..3).map(|_| world.attach(&conf)));
     assert_eq!(distinct(&all).len(), 5);
@@ -105,7 +105,7 @@ fn pain_a5_an_address_by_name() {
     assert_eq!(refused.code, CONFLICT, "{refused:?}");
     let text = format!("{} {}", refused.msg, refused.details);
     assert!(text.contains(&one.container.id) && text.contains(&one.v4()), "{refused:?}");
-    one.container.ns.delete();
+    one.dies();
     let other = world.container();
     let output = world.call("ADD", &conf).of(&other).env("CNI_ARGS", &args).run();
     if output.succeeded() {

@@ -90,7 +90,7 @@ fn pain_a9_dead_only() {
     let file = world.write("etc/config.toml", "gc = \"dead-only\"\n");
     let conf = conf(&world);
     let (mine, theirs, mut dead) = (world.attach(&conf), world.attach(&conf), world.attach(&conf));
-    dead.container.ns.delete();
+    dead.dies();
     gc(&world, &conf, Some(&json!([entry(&mine)])));
     mine.check();
     theirs.check();
