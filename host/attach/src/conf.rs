@@ -12,7 +12,7 @@ use crate::{Engine, Error, network};
 pub const OUR_TYPE: &str = "wharfinger";
 
 /// How long a released address rests where `coolDown` says nothing.
-pub const COOL_DOWN: Duration = Duration::from_secs(60);
+pub const COOL_DOWN: Duration = Duration::from_mins(1);
 
 /// Where in a configuration the executable stands.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -45,18 +45,22 @@ fn decide(host: &Host, call: &Attach, network: &Network) -> Result<Dry, Error> {
 /// Why STATUS is not well.
 pub enum Unwell {
     /// An ADD would fail (code 50).
-    NotAvailable(Error),
+    NotAvailable(Box<Error>),
     /// That, and what is attached may be impaired (code 51).
-    Impaired(Error),
+    Impaired(Box<Error>),
+}
+
+fn not_available(error: impl Into<Error>) -> Unwell {
+    Unwell::NotAvailable(Box::new(error.into()))
 }
 
 /// Says why an ADD would fail now.
 pub fn status(host: &Host, conf: &NetConf, path: &[std::path::PathBuf]) -> Result<(), Unwell> {
     let mut call = pretended(conf, "eth0", "status");
     call.path = path.to_vec();
-    let network = Network::read(host, &call).map_err(Unwell::NotAvailable)?;
+    let network = Network::read(host, &call).map_err(not_available)?;
     available(host, &call, &network)
-        .map_err(Unwell::NotAvailable)
+        .map_err(not_available)
         .and_then(|plan| impaired(host, conf, &plan))
 }
 
@@ -100,13 +104,12 @@ fn fine_when_full(
 fn impaired(host: &Host, conf: &NetConf, plan: &Plan) -> Result<(), Unwell> {
     let shared =
         Plan::new(plan.steps.iter().filter(|step| step.owner == Owner::Shared).cloned().collect());
-    let attached =
-        host.ledger.list(Some(&conf.name)).map_err(|e| Unwell::NotAvailable(e.into()))?;
+    let attached = host.ledger.list(Some(&conf.name)).map_err(not_available)?;
     if attached.is_empty() || shared.steps.is_empty() {
         return Ok(());
     }
-    let drifts = drifts(host, &shared).map_err(Unwell::NotAvailable)?;
-    if drifts.is_empty() { Ok(()) } else { Err(Unwell::Impaired(Error::Drift(drifts))) }
+    let drifts = drifts(host, &shared).map_err(not_available)?;
+    if drifts.is_empty() { Ok(()) } else { Err(Unwell::Impaired(Box::new(Error::Drift(drifts)))) }
 }
 
 fn drifts(host: &Host, plan: &Plan) -> Result<Vec<String>, Error> {

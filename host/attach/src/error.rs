@@ -34,7 +34,7 @@ pub enum Error {
         /// The component's own words.
         source: wharfinger_wasm::Error,
         /// How full its ranges are.
-        usage: Usage,
+        usage: Box<Usage>,
     },
     /// An address asked for by name is somebody's.
     #[error("{source}{}", holder.as_ref().map(|h| format!("; {h}")).unwrap_or_default())]
@@ -42,7 +42,7 @@ pub enum Error {
         /// The component's own words.
         source: wharfinger_wasm::Error,
         /// Who holds it.
-        holder: Option<Holder>,
+        holder: Option<Box<Holder>>,
     },
     /// The book cannot answer.
     #[error(transparent)]
@@ -190,7 +190,10 @@ impl Error {
 
     fn code(&self) -> u32 {
         match self {
-            Self::Conf(_) | Self::Problems(_) | Self::File { .. } => code::INVALID_CONFIG,
+            Self::Conf(_)
+            | Self::Problems(_)
+            | Self::File { .. }
+            | Self::Delegate(DelegateError::BadName(_)) => code::INVALID_CONFIG,
             Self::Driver(error) => CniError::from(error.clone()).code,
             Self::Plan(error) => CniError::from(error.clone()).code,
             Self::Plugin(error) => plugin_code(error),
@@ -207,7 +210,6 @@ impl Error {
             Self::NotAttached(_) => code::UNKNOWN_CONTAINER,
             Self::Drift(_) => code::DRIFT,
             Self::Kernel(_) | Self::Features(_) => code::KERNEL,
-            Self::Delegate(DelegateError::BadName(_)) => code::INVALID_CONFIG,
             Self::Delegate(_) | Self::NoResult { .. } | Self::Undecided(_) => code::DELEGATE,
             Self::Several(errors) => errors.first().map_or(code::INTERNAL, Self::code),
         }

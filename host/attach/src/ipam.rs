@@ -53,12 +53,12 @@ impl Allocator {
         match error {
             Error::Plugin(source) if failed(&source) == Some(Reason::Exhausted) => {
                 match host.ledger.usage(domain, &self.pools, host.node.now()) {
-                    Ok(usage) => Error::Exhausted { source, usage },
+                    Ok(usage) => Error::Exhausted { source, usage: Box::new(usage) },
                     Err(_) => Error::Plugin(source),
                 }
             }
             Error::Plugin(source) if failed(&source) == Some(Reason::Conflict) => {
-                Error::Taken { holder: self.holder(host, domain), source }
+                Error::Taken { holder: self.holder(host, domain).map(Box::new), source }
             }
             other => other,
         }

@@ -192,11 +192,8 @@ fn pain_b1_what_is_reclaimed_is_what_was_seen_dead() {
 #[test]
 fn pain_d4_a_missing_privilege_says_who_may() {
     let source = std::io::Error::from_raw_os_error(1);
-    let refused = wharfinger_kernel::Error::Refused {
-        operation: "list",
-        object: "map masq4".into(),
-        source,
-    };
+    let refused =
+        wharfinger_kernel::Error::Refused { operation: "list", object: "map masq4".into(), source };
     let told = Error::from(refused).to_cni("pods");
     assert!(told.details.contains("root"), "{}", told.details);
     let nowhere = Error::NoNetns { path: String::new() }.to_string();

@@ -34,9 +34,7 @@ impl Machine {
     }
 
     fn lock_path(&self, id: &AttachmentId) -> PathBuf {
-        let digest = Sha256::digest(id.to_string().as_bytes());
-        let name: String = digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
-        self.locks.join(name)
+        self.locks.join(format!("{:x}", Sha256::digest(id.to_string().as_bytes())))
     }
 }
 

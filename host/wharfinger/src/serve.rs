@@ -26,7 +26,7 @@ impl<'a> Served<'a> {
 
     fn verb<T>(
         &self,
-        event: Event<'_>,
+        event: &Event<'_>,
         network: &str,
         verb: impl Fn(&wharfinger_attach::Host) -> Result<T, Error>,
     ) -> Result<T, CniError> {
@@ -47,7 +47,7 @@ impl Plugin for Served<'_> {
 
     fn add(&self, call: &Attach) -> Result<Success, CniError> {
         let event = Event::attachment("ADD", &call.id);
-        let added = self.verb(event, &call.id.network, |host| add::add(host, call))?;
+        let added = self.verb(&event, &call.id.network, |host| add::add(host, call))?;
         let success = added.success.clone();
         self.added.replace(Some(added));
         Ok(success)
@@ -65,17 +65,17 @@ impl Plugin for Served<'_> {
 
     fn del(&self, call: &Attach) -> Result<(), CniError> {
         let event = Event::attachment("DEL", &call.id);
-        self.verb(event, &call.id.network, |host| del::del(host, call))
+        self.verb(&event, &call.id.network, |host| del::del(host, call))
     }
 
     fn check(&self, call: &Attach) -> Result<(), CniError> {
         let event = Event::attachment("CHECK", &call.id);
-        self.verb(event, &call.id.network, |host| check::check(host, call))
+        self.verb(&event, &call.id.network, |host| check::check(host, call))
     }
 
     fn status(&self, call: &Node) -> Result<(), CniError> {
         let network = &call.conf.name;
-        let answer = self.verb(Event::network("STATUS", network), network, |host| {
+        let answer = self.verb(&Event::network("STATUS", network), network, |host| {
             Ok(dry::status(host, &call.conf, &call.path))
         });
         match answer.map_err(|error| not_available(error, code::NOT_AVAILABLE))? {
@@ -91,7 +91,7 @@ impl Plugin for Served<'_> {
 
     fn gc(&self, call: &Node, valid: &[ValidAttachment]) -> Result<(), CniError> {
         let network = &call.conf.name;
-        self.verb(Event::network("GC", network), network, |host| gc::gc(host, call, valid))
+        self.verb(&Event::network("GC", network), network, |host| gc::gc(host, call, valid))
     }
 }
 

@@ -14,7 +14,7 @@ use crate::settings::Paths;
 pub(crate) fn boot_dir(paths: &Paths) -> PathBuf {
     // random(4). A kernel without it has one boot as far as we can tell.
     let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id");
-    paths.run.join(id.as_deref().map(str::trim).unwrap_or("boot"))
+    paths.run.join(id.as_deref().map_or("boot", str::trim))
 }
 
 fn options(paths: &Paths, directory: &Path, machine: &Machine) -> Options {

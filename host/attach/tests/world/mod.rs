@@ -1,5 +1,6 @@
 //! A machine in memory: what the verbs' tests attach to.
-#![allow(dead_code, reason = "each test file uses a part")]
+#![allow(dead_code, unreachable_pub, reason = "each test file uses a part")]
+#![allow(clippy::unwrap_used, reason = "a helper that fails fails its test")]
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;

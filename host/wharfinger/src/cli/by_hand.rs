@@ -71,7 +71,7 @@ pub(super) fn del(program: &Program, attachment: &Attachment) -> Result<u8> {
     let conf = conf(attachment).or_else(|_| {
         let mut map = Map::new();
         map.insert("cniVersion".into(), Value::from("1.1.0"));
-        map.insert("name".into(), Value::from(attachment.network.network.clone()));
+        map.insert("name".into(), Value::from(attachment.network.name.clone()));
         network::conf(map)
     })?;
     let call = call(attachment, conf)?;
@@ -96,7 +96,7 @@ fn kept(text: &str) -> ValidAttachment {
 }
 
 fn node(network: &Network) -> Result<Node> {
-    let conf = network::load(&network.network, &network.conf_dir)?;
+    let conf = network::load(&network.name, &network.conf_dir)?;
     Ok(Node { path: split(&network.cni_path), conf })
 }
 
@@ -107,7 +107,7 @@ fn split(path: &str) -> Vec<PathBuf> {
 /// The network's configuration, with the capabilities that it takes.
 fn conf(attachment: &Attachment) -> Result<NetConf> {
     let network = &attachment.network;
-    let conf = network::load(&network.network, &network.conf_dir)?;
+    let conf = network::load(&network.name, &network.conf_dir)?;
     let offered: Map<String, Value> = serde_json::from_str(&attachment.capabilities)
         .map_err(|error| anyhow!("--capabilities is not a JSON object: {error}"))?;
     let takes = |name: &str| {
@@ -141,7 +141,6 @@ fn call(attachment: &Attachment, conf: NetConf) -> Result<Attach> {
 /// The same for the same namespace's path.
 fn made_up(attachment: &Attachment) -> String {
     let path = attachment.netns.as_ref().map(|path| path.display().to_string()).unwrap_or_default();
-    let digest = Sha256::digest(path.as_bytes());
-    let hex: String = digest.iter().take(10).map(|byte| format!("{byte:02x}")).collect();
-    format!("by-hand-{hex}")
+    let digest = format!("{:x}", Sha256::digest(path.as_bytes()));
+    format!("by-hand-{digest:.20}")
 }

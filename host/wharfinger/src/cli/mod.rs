@@ -50,7 +50,8 @@ enum Command {
 #[derive(Debug, Args)]
 struct Network {
     /// The network's name in the configuration directory, or the path of a conflist
-    network: String,
+    #[arg(value_name = "NETWORK")]
+    name: String,
     /// Where conflists are
     #[arg(long, default_value = "/etc/cni/net.d", env = "NETCONFPATH")]
     conf_dir: PathBuf,
@@ -76,7 +77,7 @@ struct Attachment {
     /// CNI_ARGS: KEY=VALUE;KEY=VALUE
     #[arg(long, default_value = "")]
     args: String,
-    /// Values of capabilities, as JSON: {"ips": ["10.1.0.9"]}
+    /// Values of capabilities, as JSON: `{"ips": ["10.1.0.9"]}`
     #[arg(long, default_value = "{}")]
     capabilities: String,
 }
@@ -117,10 +118,10 @@ fn told(error: &wharfinger_attach::Error) -> anyhow::Error {
 
 /// The message, and what else the runtime would have been told.
 fn explained(error: CniError) -> anyhow::Error {
-    let code = error.code;
-    if error.details.is_empty() {
-        anyhow!("{} (code {code})", error.msg)
+    let CniError { code, msg, details } = error;
+    if details.is_empty() {
+        anyhow!("{msg} (code {code})")
     } else {
-        anyhow!("{} (code {code})\n{}", error.msg, error.details)
+        anyhow!("{msg} (code {code})\n{details}")
     }
 }

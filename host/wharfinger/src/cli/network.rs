@@ -34,17 +34,17 @@ fn find(wanted: &str, dir: &Path) -> Result<Map<String, Value>> {
         .collect();
     files.sort();
     // A broken file is another network's trouble, unless ours is nowhere else.
-    let mut broken = String::new();
+    let mut broken = Vec::new();
     let named =
         |list: &Map<String, Value>| list.get("name").and_then(Value::as_str) == Some(wanted);
     for path in &files {
         match read(path) {
             Ok(list) if named(&list) => return Ok(list),
             Ok(_) => {}
-            Err(error) => broken += &format!("; {error:#}"),
+            Err(error) => broken.push(format!("; {error:#}")),
         }
     }
-    bail!("no network {wanted:?} in {}{broken}", dir.display())
+    bail!("no network {wanted:?} in {}{}", dir.display(), broken.concat())
 }
 
 fn known_ending(path: &Path) -> bool {
