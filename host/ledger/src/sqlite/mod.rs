@@ -300,3 +300,34 @@ impl Ledger for SqliteLedger {
         done(self.write(|book| Ok(book.execute("try to write", sql, []).map(drop)?))).map(drop)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A write that ends in a file which is no longer the book's is none.
+    #[test]
+    fn a_file_replaced_or_removed_during_a_write_takes_no_commit() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("ledger.db");
+        let lasting = dir.path().join("lasting.db");
+        let options = Options { path: path.clone(), lasting, wait: Duration::from_secs(1) };
+        let fresh = Fresh { options };
+        let ledger = fresh.rebuild(&[], 0).unwrap().ledger;
+        let replaced = ledger.write(|db| {
+            db.next_seq()?;
+            std::fs::rename(&path, dir.path().join("aside")).unwrap();
+            std::fs::copy(dir.path().join("aside"), &path).unwrap();
+            Ok(())
+        });
+        assert!(matches!(replaced, Err(Halt::Conflict)));
+        std::fs::remove_file(&path).unwrap();
+        let ledger = fresh.rebuild(&[], 0).unwrap().ledger;
+        let removed = ledger.write(|db| {
+            db.next_seq()?;
+            std::fs::remove_file(&path).unwrap();
+            Ok(())
+        });
+        assert!(matches!(removed, Err(Halt::Error(Error::Unavailable { .. }))));
+    }
+}
