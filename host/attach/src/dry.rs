@@ -97,7 +97,7 @@ fn fine_when_full(
     if network.ipam.as_ref().is_some_and(|ipam| ipam.ok_when_full) {
         return Ok(true);
     }
-    Ok(!recover::dead(host, &network.domain, &call.id)?.is_empty())
+    recover::any_dead(host, &network.domain, &call.id)
 }
 
 /// What attachments of the network share is to be as it was made, where there are any.

@@ -219,26 +219,35 @@ fn somewhere(kernel: &dyn Kernel, node: &dyn Node, cookie: u64) -> Result<bool, 
     }))
 }
 
-/// The attachments of an address space that are proven dead, but `own`.
-pub fn dead(host: &Host, domain: &str, own: &AttachmentId) -> Result<Vec<Entry>, Error> {
-    let mut dead = Vec::new();
-    for entry in host.ledger.list(None)? {
-        let record = &entry.record;
-        let candidate = record.domain == domain && record.id != *own;
-        if candidate && !record.addresses.is_empty() && !lives(host.kernel, host.node, record)? {
-            dead.push(entry);
+/// Whether an address space has an attachment, but `own`, that is proven dead.
+pub(crate) fn any_dead(host: &Host, domain: &str, own: &AttachmentId) -> Result<bool, Error> {
+    for entry in holders(host, domain, own)? {
+        if !host.node.remaining().is_zero() && !lives(host.kernel, host.node, &entry.record)? {
+            return Ok(true);
         }
     }
-    Ok(dead)
+    Ok(false)
 }
 
-/// Undoes and frees what is proven dead in an address space; answers how many there were.
-/// One that somebody works on is left alone.
+/// The attachments of an address space that hold addresses, but `own`.
+fn holders(host: &Host, domain: &str, own: &AttachmentId) -> Result<Vec<Entry>, Error> {
+    let holds = |record: &Record| {
+        record.domain == domain && record.id != *own && !record.addresses.is_empty()
+    };
+    let entries = host.ledger.list(None)?.into_iter();
+    Ok(entries.filter(|entry| holds(&entry.record)).collect())
+}
+
+/// Undoes and frees what is proven dead in an address space, until the deadline; answers how
+/// many there were. One that somebody works on is left alone.
 pub(crate) fn reclaim(host: &Host, domain: &str, own: &AttachmentId) -> Result<usize, Error> {
     let mut freed = 0;
-    for entry in dead(host, domain, own)? {
+    for entry in holders(host, domain, own)? {
         if host.node.remaining().is_zero() {
             break;
+        }
+        if lives(host.kernel, host.node, &entry.record)? {
+            continue;
         }
         let hold = del::seize(host, &entry)?;
         if hold.is_some() && del::undo_recorded(host, &entry, None).is_ok() {

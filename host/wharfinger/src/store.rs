@@ -2,13 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
+use serde_json::{Value, json};
 use wharfinger_attach::{Error, Node, recover};
 use wharfinger_kernel::Kernel;
 use wharfinger_ledger::{Ledger, MemLedger, Opened, Options, Record, SqliteLedger};
 
-use crate::cache;
 use crate::node::Machine;
 use crate::settings::Paths;
+use crate::{cache, events};
 
 /// The folder of this boot in the run directory: what is in it ends with the boot.
 pub(crate) fn boot_dir(paths: &Paths) -> PathBuf {
@@ -36,15 +37,30 @@ pub(crate) fn open(
     loop {
         match opened {
             Opened::Book(ledger) => return Ok(ledger),
-            Opened::Damaged(damaged) => opened = damaged.set_aside()?,
+            Opened::Damaged(damaged) => {
+                let what = json!({ "error": damaged.error().to_string() });
+                events::append(&paths.run, &noted(machine, "ledger set aside", what));
+                opened = damaged.set_aside()?;
+            }
             Opened::Fresh(fresh) => {
                 let records = survivors(paths, boot, machine, kernel)?;
                 let rebuilt = fresh.rebuild(&records, machine.now())?;
                 forget_earlier_boots(paths, boot);
+                let what = json!({
+                    "attachments": records.len(),
+                    "doubled": rebuilt.doubled,
+                    "lost": rebuilt.lost.map(|error| error.to_string()),
+                });
+                events::append(&paths.run, &noted(machine, "ledger begun", what));
                 return Ok(rebuilt.ledger);
             }
         }
     }
+}
+
+/// An event that is no verb: somebody may want to know why an address has two claims.
+fn noted(machine: &Machine, event: &str, what: Value) -> Value {
+    json!({ "time": machine.now(), "event": event, "what": what })
 }
 
 /// The ledger of this boot, to be read. One that is not there or damaged is left so, and what
@@ -136,6 +152,11 @@ mod tests {
         let before = std::fs::read_dir(&boot)?.count();
         assert!(look(&paths, &boot, &machine, &kernel)?.list(None)?.is_empty());
         assert_eq!(std::fs::read_dir(&boot)?.count(), before);
+        // And they say so.
+        open(&paths, &boot, &machine, &kernel)?;
+        let said = std::fs::read_to_string(paths.run.join(events::FILE))?;
+        assert_eq!(said.matches("ledger begun").count(), 2, "{said}");
+        assert_eq!(said.matches("ledger set aside").count(), 1, "{said}");
         Ok(())
     }
 }
