@@ -39,6 +39,8 @@ fn in_a_child() {
     let Ok(task) = std::env::var(TASK) else { return };
     let dir = std::path::PathBuf::from(std::env::var_os(DIR).unwrap());
     let name = std::env::var(NAME).unwrap();
+    // Ends the line on which the test's name stands, so that ours are lines of their own.
+    println!();
     match task.as_str() {
         "churn" => churn(&dir, &name),
         "until-killed" => until_killed(&dir, &name),

@@ -58,7 +58,7 @@ impl Db {
         let fail = |error: rusqlite::Error| fail::sqlite(path, "open", &error);
         let conn = connect(path, options.wait).map_err(fail)?;
         // Each commit is copied to the database at once: closing has nothing left to copy then,
-        // and a log that somebody removes takes no commit with it.
+        // and a log that somebody removes takes no finished commit with it.
         let settings = "PRAGMA synchronous = OFF; PRAGMA wal_autocheckpoint = 1;
             PRAGMA temp_store = MEMORY; PRAGMA cell_size_check = ON;
             PRAGMA trusted_schema = OFF;";
