@@ -39,7 +39,7 @@ pub(crate) fn open(
             Opened::Book(ledger) => return Ok(ledger),
             Opened::Damaged(damaged) => {
                 let what = json!({ "error": damaged.error().to_string() });
-                events::append(&paths.run, &noted(machine, "ledger set aside", what));
+                events::append(&paths.run, &noted(machine, "ledger set aside", &what));
                 opened = damaged.set_aside()?;
             }
             Opened::Fresh(fresh) => {
@@ -51,7 +51,7 @@ pub(crate) fn open(
                     "doubled": rebuilt.doubled,
                     "lost": rebuilt.lost.map(|error| error.to_string()),
                 });
-                events::append(&paths.run, &noted(machine, "ledger begun", what));
+                events::append(&paths.run, &noted(machine, "ledger begun", &what));
                 return Ok(rebuilt.ledger);
             }
         }
@@ -59,7 +59,7 @@ pub(crate) fn open(
 }
 
 /// An event that is no verb: somebody may want to know why an address has two claims.
-fn noted(machine: &Machine, event: &str, what: Value) -> Value {
+fn noted(machine: &Machine, event: &str, what: &Value) -> Value {
     json!({ "time": machine.now(), "event": event, "what": what })
 }
 
