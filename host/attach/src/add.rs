@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
 
+use ipnet::IpNet;
 use serde_json::Value;
 use wharfinger_cni::{Attach, Success};
 use wharfinger_drivers::Facts;
@@ -71,8 +72,8 @@ fn clear(host: &Host, call: &Attach, network: &Network, netns: &Netns) -> Result
     let record = &entry.record;
     // A record that was rebuilt from the kernel does not know its namespace: the interface tells.
     let here = record.cookie.is_none_or(|cookie| cookie == netns.cookie);
-    let finished = record.state == State::Attached && here && network.makes_interface();
-    if finished && stands(host, call, netns)? {
+    let finished = record.state == State::Attached && here;
+    if finished && stands(host, call, network, record, netns)? {
         return Err(Error::Exists { id: call.id.clone(), since: record.created });
     }
     if record.id != call.id {
@@ -85,10 +86,22 @@ fn clear(host: &Host, call: &Attach, network: &Network, netns: &Netns) -> Result
     del::several(errors)
 }
 
-fn stands(host: &Host, call: &Attach, netns: &Netns) -> Result<bool, Error> {
+/// Whether the attachment's interface is there. One that another plugin makes is there before we
+/// are asked: it is the attachment's when it has the addresses that we gave.
+fn stands(
+    host: &Host,
+    call: &Attach,
+    network: &Network,
+    record: &Record,
+    netns: &Netns,
+) -> Result<bool, Error> {
     let inside = LinkRef::container(&call.id.ifname);
     let links = host.kernel.links(std::slice::from_ref(&inside), Some(netns))?;
-    Ok(links.iter().any(Option::is_some))
+    let given = |ip: &IpNet| record.addresses.contains(&ip.addr());
+    Ok(links
+        .iter()
+        .flatten()
+        .any(|link| network.makes_interface() || link.addresses.iter().any(given)))
 }
 
 /// One ADD under way.
@@ -156,6 +169,16 @@ impl Adding<'_> {
                     Ok(seq) => Ok((seq, decided)),
                     Err(error) => Err(self.abandon(seq, error)),
                 }
+            }
+            // It never ran: there is nothing to give back, and nobody to give it to.
+            Err(error) if deputy::not_there(&error) => {
+                self.host.ledger.release(
+                    &self.call.id,
+                    seq,
+                    self.host.node.now(),
+                    Duration::ZERO,
+                )?;
+                Err(error)
             }
             Err(error) => Err(self.abandon(seq, error)),
         }

@@ -2,6 +2,7 @@
 
 use wharfinger_cni::{Attach, Success};
 use wharfinger_ledger::Record;
+use wharfinger_plan::{Action, Owner, Plan};
 
 use crate::{Error, Host, add, del, deputy, recover};
 
@@ -19,10 +20,8 @@ pub fn check(host: &Host, call: &Attach) -> Result<(), Error> {
         return Err(Error::Drift(vec![format!("{path} is not the namespace that was attached")]));
     }
     let previous = call.prev_result.as_ref();
-    let plan = previous.map_or_else(
-        || record.plan.clone(),
-        |previous| wharfinger_drivers::amend(&record.plan, previous),
-    );
+    let made = if names_mtu(call) { record.plan.clone() } else { any_mtu(&record.plan) };
+    let plan = previous.map_or_else(|| made.clone(), |p| wharfinger_drivers::amend(&made, p));
     let mut drifts: Vec<String> = previous.map(|p| addresses(&record, p)).unwrap_or_default();
     let found = host.kernel.verify(&plan, &netns)?;
     drifts.extend(found.iter().map(|drift| format!("{} {}", drift.object, drift.found)));
@@ -30,6 +29,23 @@ pub fn check(host: &Host, call: &Attach) -> Result<(), Error> {
         return Err(Error::Drift(drifts));
     }
     deputy::check(host, call)
+}
+
+/// Whether the configuration says which MTU it is to be. One that was only taken over from the
+/// bridge is not held against a later plugin: the reference `tuning` changes it, and does not say
+/// so in its result.
+fn names_mtu(call: &Attach) -> bool {
+    call.conf.fields().u32("mtu").is_ok_and(|mtu| mtu.is_some_and(|mtu| mtu != 0))
+}
+
+fn any_mtu(plan: &Plan) -> Plan {
+    let mut plan = plan.clone();
+    for step in &mut plan.steps {
+        if let (Owner::Attachment, Action::Link(link)) = (step.owner, &mut step.action) {
+            link.mtu = None;
+        }
+    }
+    plan
 }
 
 /// What the book says the attachment holds, and the runtime does not know of.

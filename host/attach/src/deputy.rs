@@ -70,6 +70,12 @@ pub(crate) fn add(host: &Host, call: &Attach, name: &str) -> Result<Success, Err
         .map_err(|source| Error::NoResult { name: name.to_owned(), source })
 }
 
+/// Whether an executable failed without having run.
+pub(crate) fn not_there(error: &Error) -> bool {
+    use wharfinger_delegate::DelegateError as E;
+    matches!(error, Error::Delegate(E::BadName(_) | E::NotFound { .. } | E::Circle { .. }))
+}
+
 /// Asks the executable that decided whether it still knows of it.
 pub(crate) fn check(host: &Host, call: &Attach) -> Result<(), Error> {
     match executable(host, &call.conf) {

@@ -324,6 +324,20 @@ pub(crate) fn plugin(error: wharfinger_wasm::Error) -> Error {
             Ok(ledger) => Error::Ledger(*ledger),
             Err(other) => Error::Plugin(wharfinger_wasm::Error::Book(other)),
         },
+        // The component knows its own object; the pointer that people need starts at the top.
+        wharfinger_wasm::Error::Failed {
+            plugin,
+            call,
+            reason: Reason::InvalidConfig,
+            message,
+            detail,
+        } if message.starts_with('/') => Error::Plugin(wharfinger_wasm::Error::Failed {
+            plugin,
+            call,
+            reason: Reason::InvalidConfig,
+            message: format!("/ipam{message}"),
+            detail,
+        }),
         other => Error::Plugin(other),
     }
 }

@@ -550,6 +550,15 @@ fn req_62_a_failed_add_gives_back_what_an_executable_allocated() {
 }
 
 #[test]
+fn an_executable_that_is_not_there_leaves_nothing() {
+    let world = World::new();
+    world.delegate_missing.set(true);
+    let error = world.add(&call_of(&deputised(), "c1", NETNS[0])).unwrap_err();
+    assert!(error.to_string().contains("other-ipam"), "{error}");
+    world.assert_empty();
+}
+
+#[test]
 fn req_71_an_executable_without_addresses_is_refused_and_released() {
     let world = World::new();
     world.delegate_answer.replace(Some(json!({ "cniVersion": "1.1.0" })));
@@ -559,7 +568,7 @@ fn req_71_an_executable_without_addresses_is_refused_and_released() {
 }
 
 #[test]
-fn req_72_as_the_ipam_of_another_plugin_only_the_address_is_ours() {
+fn req_70_req_72_as_the_ipam_of_another_plugin_only_the_address_is_ours() {
     let world = World::new();
     let conf = json!({
         "cniVersion": "1.0.0", "name": "pods", "type": "bridge", "isGateway": true,
@@ -573,6 +582,20 @@ fn req_72_as_the_ipam_of_another_plugin_only_the_address_is_ours() {
     assert_eq!(world.addresses(&call.id).len(), 1);
     let again = world.add(&call).unwrap();
     assert_eq!(again.ips, success.ips, "asked twice, it answers the same");
+    let mut used = wharfinger_kernel::LinkFacts {
+        link: wharfinger_plan::LinkRef::container("eth0"),
+        kind: "veth".into(),
+        mac: None,
+        mtu: 1500,
+        alias: None,
+        addresses: vec![success.ips[0].address],
+        up: true,
+    };
+    world.kernel.add_link(100, used.clone());
+    assert_eq!(code_of(&world.add(&call).unwrap_err()), code::EXISTS, "req 70: it is in use");
+    world.kernel.delete_link(100, "eth0");
+    used.addresses.clear();
+    world.kernel.add_link(100, used);
     checked(&world, &call, success).unwrap();
     world.del(&call).unwrap();
     world.assert_empty();

@@ -95,7 +95,11 @@ fn is_netns(fd: BorrowedFd<'_>) -> bool {
     let mut about: libc::statfs = unsafe { std::mem::zeroed() };
     // SAFETY: about has room for what fstatfs(2) writes.
     let found = unsafe { libc::fstatfs(fd.as_raw_fd(), &raw mut about) };
-    #[allow(clippy::unnecessary_cast, reason = "the type differs between the C libraries")]
+    #[allow(
+        clippy::unnecessary_cast,
+        clippy::cast_possible_wrap,
+        reason = "the type differs between the C libraries"
+    )]
     let is_nsfs = found == 0 && about.f_type as i64 == NSFS_MAGIC;
     // SAFETY: this request of nsfs takes no argument.
     is_nsfs && unsafe { libc::ioctl(fd.as_raw_fd(), NS_GET_NSTYPE) } == libc::CLONE_NEWNET

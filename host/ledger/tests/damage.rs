@@ -456,7 +456,7 @@ struct Mount(tempfile::TempDir);
 impl Mount {
     fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
-        mount(&["-t", "tmpfs", "-o", "size=400k", "tmpfs"], dir.path());
+        mount(&["-t", "tmpfs", "-o", "size=1m", "tmpfs"], dir.path());
         Self(dir)
     }
 }

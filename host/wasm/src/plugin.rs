@@ -23,6 +23,8 @@ use crate::{address, lease, package};
 
 /// This process's own program, also where its file was replaced or removed since.
 const OWN_PROGRAM: &str = "/proc/self/exe";
+/// Of a digest's 64 digits, an error shows the first 12.
+const HIDDEN_DIGITS: usize = 52;
 /// Innermost functions named by a trap.
 const FRAMES: usize = 4;
 
@@ -89,6 +91,8 @@ fn unloadable(plugin: &str, what: String) -> Error {
 pub struct Plugin {
     runtime: Rc<Runtime>,
     identity: String,
+    /// The identity as errors show it: as much of the digest as tells it from others.
+    shown: String,
     component: &'static IpamPluginPre<State>,
 }
 
@@ -107,7 +111,8 @@ impl Plugin {
 
     fn ready(runtime: Rc<Runtime>, identity: String, code: &Code) -> Result<Self, Error> {
         let component = runtime.load(code).map_err(|what| unloadable(&identity, what))?;
-        Ok(Self { runtime, identity, component })
+        let shown = identity.chars().take(identity.len().saturating_sub(HIDDEN_DIGITS)).collect();
+        Ok(Self { runtime, identity, shown, component })
     }
 
     /// One call in a fresh instance, under every limit.
@@ -121,7 +126,7 @@ impl Plugin {
         let alarm = self
             .runtime
             .alarm()
-            .map_err(|e| unloadable(&self.identity, format!("set the deadline's timer: {e}")))?;
+            .map_err(|e| unloadable(&self.shown, format!("set the deadline's timer: {e}")))?;
         let answer =
             self.component.instantiate(&mut store).and_then(|plugin| run(&plugin, &mut store));
         drop(alarm);
@@ -151,7 +156,7 @@ impl Plugin {
 
     fn limit(&self, call: &'static str, limit: Limit) -> Error {
         Error::Limit {
-            plugin: self.identity.clone(),
+            plugin: self.shown.clone(),
             call,
             limit: limit.name(),
             allowed: limit.allowed(self.runtime.limits()),
@@ -160,16 +165,16 @@ impl Plugin {
     }
 
     fn bad(&self, call: &'static str, what: String) -> Error {
-        Error::BadAnswer { plugin: self.identity.clone(), call, what }
+        Error::BadAnswer { plugin: self.shown.clone(), call, what }
     }
 
     fn trapped(&self, call: &'static str, error: &wasmtime::Error) -> Error {
-        Error::Trapped { plugin: self.identity.clone(), call, message: trap(error) }
+        Error::Trapped { plugin: self.shown.clone(), call, message: trap(error) }
     }
 
     fn failed(&self, call: &'static str, failure: &types::Failure) -> Error {
         Error::Failed {
-            plugin: self.identity.clone(),
+            plugin: self.shown.clone(),
             call,
             reason: reason(failure.reason),
             message: answer::line(&failure.message),

@@ -64,6 +64,11 @@ fn req_67_req_68_req_70_addresses_for_another_plugin() {
     let ips = result.get("ips").and_then(Value::as_array).expect("ips");
     assert!(ips.iter().all(|ip| ip.get("interface").is_none()), "{result}");
     assert!(world.links().iter().all(|link| link.name == "lo"), "the kernel is not touched");
+    // Asked again before the main plugin has used the answer, it is the same; afterwards the
+    // attachment stands.
+    assert_eq!(call("ADD", &conf).ok(), result);
+    container.ns.ip("link add eth0 type bridge");
+    container.ns.ip("addr add 10.1.0.2/16 dev eth0");
     assert_eq!(call("ADD", &conf).fails().code, EXISTS);
     let mut with_result = conf.clone();
     merge(&mut with_result, &json!({ "prevResult": result }));

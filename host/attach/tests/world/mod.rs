@@ -30,6 +30,7 @@ pub struct World {
     pub engine: Pools,
     pub settings: Settings,
     pub delegated: RefCell<Vec<String>>,
+    pub delegate_missing: Cell<bool>,
     pub delegate_answer: RefCell<Option<Value>>,
 }
 
@@ -47,6 +48,7 @@ impl World {
             engine: Pools::default(),
             settings: Settings::default(),
             delegated: RefCell::default(),
+            delegate_missing: Cell::new(false),
             delegate_answer: RefCell::default(),
         }
     }
@@ -55,6 +57,10 @@ impl World {
     pub fn with<T>(&self, test: impl FnOnce(&Host) -> T) -> T {
         let delegate =
             |call: &DelegateCall<'_>| -> Result<Option<Map<String, Value>>, DelegateError> {
+                if self.delegate_missing.get() {
+                    let (name, folders) = (call.name.to_owned(), "/opt/cni/bin".to_owned());
+                    return Err(DelegateError::NotFound { name, folders });
+                }
                 self.delegated.borrow_mut().push(format!("{} {}", call.name, call.verb.as_str()));
                 Ok(self.delegate_answer.borrow().as_ref().and_then(Value::as_object).cloned())
             };

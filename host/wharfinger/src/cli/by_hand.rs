@@ -20,8 +20,11 @@ pub(super) struct Gc {
     #[command(flatten)]
     network: Network,
     /// An attachment that stays, as CONTAINER or CONTAINER/IFNAME; may be repeated
-    #[arg(long)]
+    #[arg(long, required_unless_present = "all")]
     keep: Vec<String>,
+    /// Nothing stays: everything that is attached to the network is detached, living or not
+    #[arg(long, conflicts_with = "keep")]
+    all: bool,
 }
 
 pub(super) fn add(program: &Program, attachment: &Attachment) -> Result<u8> {
