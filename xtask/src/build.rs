@@ -58,7 +58,7 @@ fn targets() -> Result<()> {
 }
 
 /// Builds a Rust guest in its folder, and makes a component of it: the path of its .wasm.
-fn component(folder: &str) -> Result<PathBuf> {
+pub(crate) fn component(folder: &str) -> Result<PathBuf> {
     let folder = workspace().join(folder);
     let build = format!("build --release --locked --target {WASM} --target-dir");
     let dir = workspace().join("target/wasm");

@@ -72,6 +72,7 @@ fn prepare(options: &Options, table: &mut Table) -> Result<()> {
 
 fn build_all() -> Result<()> {
     build::run()?;
+    build::component("tests/hostile")?;
     binaries::build()
 }
 

@@ -3,7 +3,7 @@
 
 use wharfinger_cni::{Attach, NetConf, Success};
 use wharfinger_drivers::{Conf, Draft, Facts};
-use wharfinger_kernel::Netns;
+use wharfinger_kernel::{LinkFacts, Netns};
 use wharfinger_ledger::Session;
 
 use crate::conf::{self, IpamConf, Place, Source};
@@ -32,7 +32,7 @@ pub(crate) struct Decided {
 
 impl Decided {
     /// What the runtime is told, once the links are made.
-    pub(crate) fn success(self, links: &[wharfinger_kernel::LinkFacts], call: &Attach) -> Success {
+    pub(crate) fn success(self, links: &[LinkFacts], call: &Attach) -> Success {
         let Some(draft) = self.draft else { return self.lease };
         let facts = facts(links);
         let sandbox = call.netns.as_ref().map(|path| path.display().to_string());
@@ -41,15 +41,8 @@ impl Decided {
 }
 
 /// What a driver may know of links.
-fn facts<'a>(links: impl IntoIterator<Item = &'a wharfinger_kernel::LinkFacts>) -> Facts {
-    let fact = |link: &wharfinger_kernel::LinkFacts| wharfinger_drivers::LinkFacts {
-        link: link.link.clone(),
-        kind: link.kind.clone(),
-        mac: link.mac,
-        mtu: link.mtu,
-        addresses: link.addresses.clone(),
-    };
-    Facts { links: links.into_iter().map(fact).collect() }
+fn facts<'a>(links: impl IntoIterator<Item = &'a LinkFacts>) -> Facts {
+    Facts { links: links.into_iter().cloned().collect() }
 }
 
 impl Network {

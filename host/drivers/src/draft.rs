@@ -2,10 +2,10 @@
 
 use ipnet::IpNet;
 use wharfinger_cni::{Dns, Interface, Ip, Route, Success};
-use wharfinger_plan::{Action, LinkKind, LinkRef, Mac, Place, Plan};
+use wharfinger_plan::{Action, LinkFacts, LinkKind, LinkRef, Mac, Place, Plan};
 
+use crate::Facts;
 use crate::lease::Lease;
-use crate::{Facts, LinkFacts};
 
 /// What an ADD does, and what it answers.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -21,7 +21,7 @@ pub use amend::{amend, leftovers};
 pub use bridge::Bridge;
 pub use draft::Draft;
 pub use error::{Error, PlanError};
-pub use facts::{Facts, LinkFacts};
+pub use facts::Facts;
 pub use names::{Alias, alias, host_link_name, key, parse_alias, parse_key};
 pub use ptp::Ptp;
 

@@ -5,8 +5,8 @@ mod common;
 
 use common::{applied, call, draft, id, link, parse, success};
 use wharfinger_cni::{CniError, code};
-use wharfinger_drivers::{Conf, Error, Facts, LinkFacts, PlanError};
-use wharfinger_plan::{Action, Address, LinkKind, LinkRef, Place};
+use wharfinger_drivers::{Conf, Error, Facts, PlanError};
+use wharfinger_plan::{Action, Address, LinkFacts, LinkKind, LinkRef, Place};
 
 const BRIDGE: &str = r#"{"driver":"bridge","isGateway":true,"ipam":{"type":"host-local"}}"#;
 const LEASE: &str = r#"{"ips":[{"address":"10.1.0.5/16"}],"routes":[{"dst":"0.0.0.0/0"}]}"#;
@@ -220,6 +220,8 @@ fn loopback_answers_what_the_kernel_put_there_and_passes_prev_result_through() {
         kind: String::new(),
         mac: None,
         mtu: 65536,
+        alias: None,
+        up: true,
         addresses: vec!["127.0.0.1/8".parse().unwrap(), "::1/128".parse().unwrap()],
     };
     let applied = Facts { links: vec![lo] };

@@ -9,8 +9,8 @@ use std::path::Path;
 
 use serde_json::{Map, Value};
 use wharfinger_cni::{Attach, AttachmentId, NetConf, Success, Version};
-use wharfinger_drivers::{Conf, Facts, LinkFacts};
-use wharfinger_plan::LinkRef;
+use wharfinger_drivers::{Conf, Facts};
+use wharfinger_plan::{LinkFacts, LinkRef};
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
@@ -92,6 +92,8 @@ fn facts(text: &str) -> Outcome<Facts> {
             kind: words[1].to_owned(),
             mac: None,
             mtu: words[2].parse()?,
+            alias: None,
+            up: true,
             addresses: words[3..].iter().map(|word| word.parse()).collect::<Result<_, _>>()?,
         })
     };

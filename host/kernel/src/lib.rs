@@ -23,7 +23,9 @@ mod verify;
 
 use std::path::Path;
 
-use wharfinger_plan::{LinkRef, Mac, Plan};
+use wharfinger_plan::{LinkRef, Plan};
+
+pub use wharfinger_plan::LinkFacts;
 
 /// A network namespace: opened once, checked to be one, and known by its cookie.
 #[derive(Debug)]
@@ -41,25 +43,6 @@ pub enum AtPath {
     Netns(Netns),
     /// Nothing, or something that is no network namespace: it is gone.
     Gone,
-}
-
-/// What a link is like.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LinkFacts {
-    /// Its name and place.
-    pub link: LinkRef,
-    /// As the kernel calls it: "veth", "bridge"; empty for one with no kind, such as `lo`.
-    pub kind: String,
-    /// Absent for a link with no link-layer address.
-    pub mac: Option<Mac>,
-    /// Bytes.
-    pub mtu: u32,
-    /// Its alias.
-    pub alias: Option<String>,
-    /// Its addresses.
-    pub addresses: Vec<ipnet::IpNet>,
-    /// IFF_UP.
-    pub up: bool,
 }
 
 /// A step whose object is not as the plan says.

@@ -8,7 +8,10 @@
 //! with the same parameters is fine; with others it is an error that names both values.
 #![forbid(unsafe_code)]
 
+mod facts;
 mod render;
+
+pub use facts::LinkFacts;
 
 use std::fmt;
 use std::net::IpAddr;

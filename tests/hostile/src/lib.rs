@@ -13,9 +13,15 @@ use wharfinger::plugin::{ledger, logger, node, store};
 struct Plugin;
 export!(Plugin);
 
+/// What to do wrong: the whole configuration, or its "mode" where it is an object.
+fn mode(config: &str) -> &str {
+    let in_object = config.split_once(r#""mode":""#).and_then(|(_, rest)| rest.split_once('"'));
+    in_object.map_or(config, |(mode, _)| mode)
+}
+
 impl Guest for Plugin {
     fn validate(config: String) -> Vec<Problem> {
-        match config.as_str() {
+        match mode(&config) {
             "ledger" => drop(ledger::take("10.0.0.5")),
             "loop" => spin(),
             _ => {}
@@ -24,7 +30,7 @@ impl Guest for Plugin {
     }
 
     fn pools(config: String) -> Result<Vec<Pool>, Failure> {
-        let (first, last) = match config.as_str() {
+        let (first, last) = match mode(&config) {
             "upside-down" => ("10.0.0.9", "10.0.0.1"),
             "mixed" => ("10.0.0.9", "fd00::1"),
             _ => ("10.0.0.1", "10.0.0.9"),
@@ -34,7 +40,7 @@ impl Guest for Plugin {
     }
 
     fn allocate(request: Request) -> Result<Lease, Failure> {
-        match request.config.as_str() {
+        match mode(&request.config) {
             "loop" => spin(),
             "loop-of-host-calls" => loop {
                 black_box(node::now());

@@ -40,7 +40,7 @@ pub(crate) fn reference() -> PathBuf {
     path
 }
 
-fn workspace() -> PathBuf {
+pub(crate) fn workspace() -> PathBuf {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     here.parent().and_then(Path::parent).unwrap_or(here).to_owned()
 }

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::subject::{Subject, executable, need_root, reference};
+use crate::subject::{Subject, executable, need_root, reference, workspace};
 use crate::{Call, Netns, strings};
 
 /// The machine.
@@ -110,6 +110,29 @@ impl World {
             panic!("{}: {error}", path.display());
         }
         path
+    }
+
+    /// The executable with another component inside beside its own: `hostile`, whose `mode` says
+    /// what it does wrong.
+    #[track_caller]
+    pub fn with_hostile(&self) -> String {
+        let components = workspace().join("target/wasm");
+        let component = |name: &str| {
+            let path = components.join(name).with_extension("wasm");
+            assert!(path.is_file(), "no {}: `cargo xtask test` builds it", path.display());
+            format!("{name}={}", path.display())
+        };
+        let out = self.text_path("bin/with-hostile");
+        let (ours, theirs) = (component("host-local"), component("hostile"));
+        crate::netns::run(&[
+            &self.text_path("bin/wharfinger"),
+            "internal",
+            "package",
+            &out,
+            &ours,
+            &theirs,
+        ]);
+        out
     }
 
     /// What `CNI_PATH` is.

@@ -143,3 +143,32 @@ fn one_attachment_by_many_callers() {
     one.del();
     world.assert_nothing_left();
 }
+
+/// No plugin runs while a lock or a write is held: one that loops delays nobody.
+#[test]
+#[ignore = "needs root: ring netns"]
+fn pain_c7_a_component_that_loops_delays_nobody() {
+    let world = World::new();
+    world.write("etc/config.toml", "[limits]\ndeadline = 8.0\n");
+    let program = world.with_hostile();
+    let good = conf(&world);
+    // Once before, so that the bridge and the table are there.
+    world.attach(&good).del();
+    let bad =
+        json!({ "name": "bad", "bridge": "cni9", "ipam": { "type": "hostile", "mode": "loop" } });
+    let (bad, caught) = (world.conf("bridge", &bad), world.container());
+    let call = world.call("ADD", &bad).of(&caught).program(&program);
+    let mut looping = call.start();
+    for _ in 0..10 {
+        let container = world.container();
+        let one = |verb: &str| world.call(verb, &good).of(&container).program(&program);
+        let _ = one("ADD").ok();
+        let _ = one("DEL").ok();
+        let ended = looping.try_wait().expect("the looping call");
+        assert!(ended.is_none(), "others were served only after it: {ended:?}");
+    }
+    let failure = call.finish(looping).fails();
+    assert_eq!(failure.code, 103, "{failure:?}");
+    assert!(failure.msg.contains("limits.deadline"), "{failure:?}");
+    world.assert_nothing_left();
+}

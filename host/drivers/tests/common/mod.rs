@@ -3,8 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "a helper that fails fails its test")]
 
 use wharfinger_cni::{Attach, AttachmentId, NetConf, Success, Version};
-use wharfinger_drivers::{Conf, Draft, Error, Facts, LinkFacts, PlanError, host_link_name};
-use wharfinger_plan::LinkRef;
+use wharfinger_drivers::{Conf, Draft, Error, Facts, PlanError, host_link_name};
+use wharfinger_plan::{LinkFacts, LinkRef};
 
 pub(crate) fn id() -> AttachmentId {
     AttachmentId { network: "pods".into(), container: "c1".into(), ifname: "eth0".into() }
@@ -49,6 +49,8 @@ pub(crate) fn link(link: LinkRef, kind: &str, mac: &str) -> LinkFacts {
         kind: kind.to_owned(),
         mac: Some(mac.parse().unwrap()),
         mtu: 1450,
+        alias: None,
+        up: true,
         addresses: Vec::new(),
     }
 }

@@ -19,11 +19,19 @@ use crate::serve::Served;
 pub(super) struct Gc {
     #[command(flatten)]
     network: Network,
+    #[command(flatten)]
+    stays: Stays,
+}
+
+/// One of both has to be said: what lives is detached too.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+struct Stays {
     /// An attachment that stays, as CONTAINER or CONTAINER/IFNAME; may be repeated
-    #[arg(long, required_unless_present = "all")]
+    #[arg(long)]
     keep: Vec<String>,
-    /// Nothing stays: everything that is attached to the network is detached, living or not
-    #[arg(long, conflicts_with = "keep")]
+    /// Nothing stays: all that is attached to the network is detached, living or not
+    #[arg(long)]
     all: bool,
 }
 
@@ -89,7 +97,7 @@ pub(super) fn status(program: &Program, network: &Network) -> Result<u8> {
 
 pub(super) fn gc(program: &Program, gc: &Gc) -> Result<u8> {
     let node = node(&gc.network)?;
-    let keep: Vec<_> = gc.keep.iter().map(|text| kept(text)).collect();
+    let keep: Vec<_> = gc.stays.keep.iter().map(|text| kept(text)).collect();
     Served::new(program).gc(&node, &keep).map(|()| 0).map_err(explained)
 }
 
