@@ -139,6 +139,11 @@ fn our_own_command_line() {
         if !["status", "gc"].contains(&verb) {
             words.extend(["--netns", &path, "--container", &container.id]);
         }
+        if verb == "gc" {
+            let unsaid = world.cli(&words);
+            assert!(!unsaid.status.success(), "what stays has to be said");
+            words.push("--all");
+        }
         let output = world.cli(&words);
         assert!(output.status.success(), "{verb}: {output:?}");
         String::from_utf8_lossy(&output.stdout).into_owned()
