@@ -9,7 +9,7 @@ use serde_json::Value;
 use wharfinger_cni::{Attach, Success};
 use wharfinger_drivers::Facts;
 use wharfinger_kernel::{AtPath, Netns};
-use wharfinger_ledger::{Commit, Record, Scope, State};
+use wharfinger_ledger::{Commit, Record, Release, Scope, State};
 use wharfinger_plan::{LinkRef, Plan};
 
 use crate::ipam::Allocator;
@@ -47,8 +47,11 @@ pub fn add(host: &Host, call: &Attach) -> Result<Added, Error> {
 pub fn finish(host: &Host, call: &Attach, added: &Added, delivered: bool) -> Result<(), Error> {
     if delivered {
         let result = added.success.render(call.conf.version).unwrap_or(Value::Null);
-        host.ledger.attached(&call.id, added.seq, &result)?;
-        return Ok(());
+        return match host.ledger.attached(&call.id, added.seq, &result)? {
+            Release::Done => Ok(()),
+            // The reply is out. The kernel still names the attachment: GC and DEL find it.
+            Release::Absent | Release::Stale => Err(Error::NotAttached(call.id.clone())),
+        };
     }
     match host.ledger.get(&call.id)? {
         Some(entry) => del::undo_recorded(host, &entry, Some(call)),

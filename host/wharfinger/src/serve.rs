@@ -75,18 +75,20 @@ impl Plugin for Served<'_> {
 
     fn status(&self, call: &Node) -> Result<(), CniError> {
         let network = &call.conf.name;
-        let answer = self.verb(&Event::network("STATUS", network), network, |host| {
-            Ok(dry::status(host, &call.conf, &call.path))
-        });
-        match answer.map_err(|error| not_available(error, code::NOT_AVAILABLE))? {
-            Ok(()) => Ok(()),
-            Err(Unwell::NotAvailable(error)) => {
-                Err(not_available(error.to_cni(network), code::NOT_AVAILABLE))
-            }
-            Err(Unwell::Impaired(error)) => {
-                Err(not_available(error.to_cni(network), code::LIMITED_CONNECTIVITY))
-            }
+        let event = Event::network("STATUS", network);
+        let answer = self.program.verb(|host| Ok(dry::status(host, &call.conf, &call.path)));
+        let unwell = |error: &Error, code| Err(not_available(error.to_cni(network), code));
+        let answer = match answer {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(Unwell::Impaired(error))) => unwell(&error, code::LIMITED_CONNECTIVITY),
+            Ok(Err(Unwell::NotAvailable(error))) => unwell(&error, code::NOT_AVAILABLE),
+            Err(error) => unwell(&error, code::NOT_AVAILABLE),
+        };
+        // Runtimes ask every few seconds: that all is well would push out what matters.
+        if let Err(error) = &answer {
+            events::append(&self.program.paths.run, &event.ended(Some(error)));
         }
+        answer
     }
 
     fn gc(&self, call: &Node, valid: &[ValidAttachment]) -> Result<(), CniError> {
