@@ -41,6 +41,11 @@ impl Program {
         }
     }
 
+    /// The last thing of a call.
+    pub(crate) fn close_ledger(&self) {
+        drop(self.ledger.borrow_mut().take());
+    }
+
     /// Runs a verb. A ledger that turns out to be damaged is set aside and made anew from what
     /// the kernel and the runtime know, and the verb is run once more.
     pub(crate) fn verb<T>(&self, verb: impl Fn(&Host) -> Result<T, Error>) -> Result<T, Error> {
