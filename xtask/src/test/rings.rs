@@ -128,6 +128,7 @@ pub(crate) fn run(ring: Ring, binaries: &[Binary], options: &Options) -> Row {
     }
     if ring == Ring::Unit {
         counts.add(doc_tests());
+        counts.add(component_tests());
     }
     Row::counted(ring, counts, start.elapsed())
 }
@@ -274,7 +275,20 @@ fn lab_words(kernel: &Path) -> Vec<String> {
 fn doc_tests() -> Counts {
     let words =
         format!("test --workspace --exclude xtask --doc --release --target {} --quiet", target());
-    match capture(&mut cargo(&words)) {
+    by_cargo(&mut cargo(&words))
+}
+
+/// The tests of the components that ship inside, as ordinary programs: they are outside the
+/// workspace, which is not built for Wasm.
+fn component_tests() -> Counts {
+    let mut command = cargo("test --locked --quiet --manifest-path");
+    command.arg(workspace().join("plugins-wasm/host-local/Cargo.toml"));
+    by_cargo(command.arg("--target-dir").arg(workspace().join("target/guests")))
+}
+
+/// Tests that cargo runs itself.
+fn by_cargo(command: &mut Command) -> Counts {
+    match capture(command) {
         Ok(output) => {
             let text = String::from_utf8_lossy(&output.stdout);
             let mut counts = Counts::parse(&text);
