@@ -9,7 +9,7 @@ use serde_json::Value;
 use wharfinger_cni::{Attach, Success};
 use wharfinger_drivers::Facts;
 use wharfinger_kernel::{AtPath, Netns};
-use wharfinger_ledger::{Commit, Record, Release, Scope, State};
+use wharfinger_ledger::{Commit, Record, Release, Scope, Session, State};
 use wharfinger_plan::{LinkRef, Plan};
 
 use crate::ipam::Allocator;
@@ -142,12 +142,23 @@ impl Adding<'_> {
         }
     }
 
-    /// Runs the call until what it read is still so when it is written down.
+    /// One decision, written down.
     fn settle(&self, allocator: Option<&Allocator>) -> Result<(u64, Decided), Error> {
+        self.commit(|session| {
+            let decided = self.network.decide(self.call, allocator, &self.facts, session)?;
+            Ok((self.record(&decided), decided))
+        })
+    }
+
+    /// Runs `decide` until what it read is still so when its record is written down.
+    fn commit<T>(
+        &self,
+        decide: impl Fn(&mut dyn Session) -> Result<(Record, T), Error>,
+    ) -> Result<(u64, T), Error> {
         for _ in 0..ATTEMPTS {
             let mut session = self.host.ledger.session(self.scope())?;
-            let decided = self.network.decide(self.call, allocator, &self.facts, &mut *session)?;
-            if let Commit::Done(seq) = session.commit(&self.record(&decided))? {
+            let (record, decided) = decide(&mut *session)?;
+            if let Commit::Done(seq) = session.commit(&record)? {
                 return Ok((seq, decided));
             }
             if self.host.node.remaining().is_zero() {
@@ -189,16 +200,7 @@ impl Adding<'_> {
 
     /// Writes a record that takes nothing.
     fn write(&self, record: &Record) -> Result<u64, Error> {
-        for _ in 0..ATTEMPTS {
-            let session = self.host.ledger.session(self.scope())?;
-            if let Commit::Done(seq) = session.commit(record)? {
-                return Ok(seq);
-            }
-            if self.host.node.remaining().is_zero() {
-                break;
-            }
-        }
-        Err(Error::Contended { attempts: ATTEMPTS })
+        self.commit(|_| Ok((record.clone(), ()))).map(|(seq, ())| seq)
     }
 
     fn scope(&self) -> Scope {

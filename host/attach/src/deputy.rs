@@ -78,8 +78,12 @@ pub(crate) fn not_there(error: &Error) -> bool {
 
 /// Asks the executable that decided whether it still knows of it.
 pub(crate) fn check(host: &Host, call: &Attach) -> Result<(), Error> {
+    attachment_verb(host, call, Verb::Check)
+}
+
+fn attachment_verb(host: &Host, call: &Attach, verb: Verb) -> Result<(), Error> {
     match executable(host, &call.conf) {
-        Some(name) => Call::of(call, &name).run(host, Verb::Check).map(drop),
+        Some(name) => Call::of(call, &name).run(host, verb).map(drop),
         None => Ok(()),
     }
 }
@@ -161,10 +165,7 @@ fn folders(record: &Record, call: Option<&Attach>) -> Vec<PathBuf> {
 
 /// As [`release`], where there is no record: by what the caller says.
 pub(crate) fn release_unrecorded(host: &Host, call: &Attach) -> Result<(), Error> {
-    match executable(host, &call.conf) {
-        Some(name) => Call::of(call, &name).run(host, Verb::Del).map(drop),
-        None => Ok(()),
-    }
+    attachment_verb(host, call, Verb::Del)
 }
 
 /// `coolDown` of a kept configuration.
