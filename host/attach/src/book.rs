@@ -3,15 +3,16 @@
 use std::net::IpAddr;
 
 use wharfinger_ledger::{Range, Session};
-use wharfinger_wasm::{AddressRange, Book, BookError, Refusal};
+use wharfinger_wasm::{AddressRange, Book, BookError, Refusal, Usage};
 
 /// Answers a component's `ledger` and `store` from a session.
-pub(crate) struct SessionBook<'a, 'l> {
+pub struct SessionBook<'a, 'l> {
     session: &'a mut (dyn Session + 'l),
 }
 
 impl<'a, 'l> SessionBook<'a, 'l> {
-    pub(crate) fn new(session: &'a mut (dyn Session + 'l)) -> Self {
+    /// Of this session.
+    pub fn new(session: &'a mut (dyn Session + 'l)) -> Self {
         Self { session }
     }
 }
@@ -68,5 +69,26 @@ impl Book for SessionBook<'_, '_> {
     ) -> Result<Vec<(String, String)>, BookError> {
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         Ok(self.session.store_scan(prefix, after, limit)?)
+    }
+
+    fn store_count(&mut self, prefix: &str) -> Result<u64, BookError> {
+        Ok(self.session.store_scan(prefix, None, usize::MAX)?.len() as u64)
+    }
+
+    fn store_size(&mut self) -> Result<u64, BookError> {
+        let all = self.session.store_scan("", None, usize::MAX)?;
+        Ok(all.iter().map(|(key, value)| (key.len() + value.len()) as u64).sum())
+    }
+
+    fn usage(&mut self, within: &[AddressRange]) -> Result<Usage, BookError> {
+        let wharfinger_ledger::Usage { total, held, cooling, remembered } =
+            self.session.usage(&ranges(within))?;
+        let counted = |count: u128| u64::try_from(count).unwrap_or(u64::MAX).min(1 << 53);
+        Ok(Usage {
+            total: counted(total),
+            held: counted(held),
+            resting: counted(cooling),
+            remembered: counted(remembered),
+        })
     }
 }

@@ -303,7 +303,7 @@ fn plugin_code(error: &wharfinger_wasm::Error) -> u32 {
             code::PLUGIN
         }
         E::Limit { .. } => code::LIMIT,
-        E::Unloadable { .. } => code::PLUGIN,
+        E::Unloadable { .. } | E::Refused { .. } => code::PLUGIN,
         E::Book(_) => code::LEDGER,
     }
 }

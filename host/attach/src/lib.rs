@@ -27,8 +27,9 @@ use wharfinger_cni::AttachmentId;
 use wharfinger_delegate::Delegate;
 use wharfinger_kernel::Kernel;
 use wharfinger_ledger::Ledger;
-use wharfinger_wasm::Ipam;
+use wharfinger_wasm::{Ipam, Policy};
 
+pub use book::SessionBook;
 pub use error::Error;
 
 /// All that the verbs work with.
@@ -54,6 +55,8 @@ pub trait Engine {
     fn knows(&self, name: &str) -> bool;
     /// The IPAM component of this name, ready to be called.
     fn ipam(&self, name: &str) -> Result<Box<dyn Ipam>, wharfinger_wasm::Error>;
+    /// The policy component of this name, ready to be called.
+    fn policy(&self, name: &str) -> Result<Box<dyn Policy>, wharfinger_wasm::Error>;
 }
 
 /// What the verbs need of the machine besides its kernel.

@@ -216,6 +216,9 @@ pub trait Session {
         after: Option<&str>,
         limit: usize,
     ) -> Result<Vec<(String, String)>, Error>;
+    /// How full these ranges are, without what this session took. Not noted: it may be otherwise
+    /// when the session commits.
+    fn usage(&self, ranges: &[Range]) -> Result<Usage, Error>;
     /// Writes the record and what the session took, all or nothing. `record.addresses` are those
     /// that stay taken; each must have been taken in this session. What the attachment held
     /// before and does not hold now is free at once.

@@ -8,7 +8,7 @@ use crate::book::{Book, Halt, Scan, Shelf};
 use crate::point::{Point, spans};
 use crate::rules::{self, Draft, Note, Search};
 use crate::search::{Ask, Tier, find};
-use crate::{Commit, Error, Range, Record, Refusal, Scope, Session};
+use crate::{Commit, Error, Range, Record, Refusal, Scope, Session, Usage};
 
 /// One call's view of the book on this shelf.
 pub(crate) struct Sitting<'a, S> {
@@ -174,6 +174,11 @@ impl<S: Shelf> Session for Sitting<'_, S> {
         }
         self.draft.notes.push(Note::Scanned(scan, found));
         Ok(entries.into_iter().take(limit).collect())
+    }
+
+    fn usage(&self, ranges: &[Range]) -> Result<Usage, Error> {
+        let Scope { domain, now, .. } = &self.draft.scope;
+        self.shelf.read(|book| rules::usage(book, domain, ranges, *now))
     }
 
     fn commit(self: Box<Self>, record: &Record) -> Result<Commit, Error> {

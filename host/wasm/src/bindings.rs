@@ -2,7 +2,7 @@
 #![allow(missing_docs, clippy::all, clippy::pedantic, reason = "generated")]
 
 wasmtime::component::bindgen!({
-    path: "../../wit",
+    path: "../../wit/0.1.0",
     world: "ipam-plugin",
     imports: { default: trappable },
 });

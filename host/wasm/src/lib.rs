@@ -10,6 +10,7 @@ mod address;
 mod answer;
 mod bindings;
 mod engine;
+mod grants;
 mod imports;
 mod lease;
 mod limits;
@@ -22,12 +23,15 @@ mod state;
 mod world;
 
 pub use engine::{Runtime, engine_key};
+pub use grants::{Grants, HttpGrant};
 pub use limits::Limits;
 pub use plugin::{Plugin, Plugins};
 
 use std::net::IpAddr;
 
+use serde::{Deserialize, Serialize};
 use wharfinger_cni::{AttachmentId, Dns, Route};
+use wharfinger_plan::Plan;
 
 /// Addresses from the first to the last, both included, of one family.
 pub type AddressRange = (IpAddr, IpAddr);
@@ -60,11 +64,65 @@ pub trait Book {
         after: Option<&str>,
         limit: u32,
     ) -> Result<Vec<(String, String)>, BookError>;
+    /// `store.count`: entries with this prefix.
+    fn store_count(&mut self, prefix: &str) -> Result<u64, BookError>;
+    /// Bytes of all keys and values in the plugin's store as this call would leave it: what the
+    /// quota is measured by.
+    fn store_size(&mut self) -> Result<u64, BookError>;
+    /// `ledger.usage`: how full these ranges are.
+    fn usage(&mut self, ranges: &[AddressRange]) -> Result<Usage, BookError>;
+    /// A request that a granted plugin is about to send by `wasi:http`: the answer where it is
+    /// known already, as in a replay; none sends it.
+    fn http_known(&mut self, request: &HttpRequest) -> Option<HttpAnswer> {
+        let _ = request;
+        None
+    }
+    /// What such a request came to.
+    fn http_done(&mut self, request: &HttpRequest, answer: &HttpAnswer) {
+        let _ = (request, answer);
+    }
     /// `logger.log`: a line for the operator's log, cleaned of control characters. Kept even
     /// where the call fails; by default it is dropped.
     fn log(&mut self, level: Level, message: &str) {
         let _ = (level, message);
     }
+}
+
+/// How full ranges are; saturating.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Usage {
+    /// Addresses in the ranges.
+    pub total: u64,
+    /// Held by attachments.
+    pub held: u64,
+    /// Resting after a release.
+    pub resting: u64,
+    /// Kept for an identity that does not hold them now.
+    pub remembered: u64,
+}
+
+/// A request over HTTP, as a plugin made it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HttpRequest {
+    /// "GET".
+    pub method: String,
+    /// Scheme, host, port, path and query.
+    pub url: String,
+    /// In their order; text that is no UTF-8 is replaced.
+    pub headers: Vec<(String, String)>,
+    /// The body; text that is no UTF-8 is replaced.
+    pub body: String,
+}
+
+/// What came back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HttpAnswer {
+    /// 200; 0 where there was no answer.
+    pub status: u16,
+    /// In their order.
+    pub headers: Vec<(String, String)>,
+    /// The body; where there was no answer, why.
+    pub body: String,
 }
 
 /// How much a line of a plugin's log matters.
@@ -95,7 +153,7 @@ pub enum Refusal {
 }
 
 /// Whose attachment it is, as far as the runtime tells.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Attachment {
     /// CNI's key.
     pub id: AttachmentId,
@@ -106,7 +164,7 @@ pub struct Attachment {
 }
 
 /// The Kubernetes pod behind an attachment.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pod {
     /// K8S_POD_NAMESPACE.
     pub namespace: String,
@@ -117,7 +175,7 @@ pub struct Pod {
 }
 
 /// What `allocate` is asked.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Request {
     /// Whose.
     pub attachment: Attachment,
@@ -169,7 +227,7 @@ pub struct Problem {
 }
 
 /// What a node tells a plugin about itself.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Node {
     /// Its name.
     pub name: String,
@@ -190,6 +248,84 @@ pub trait Ipam {
     /// Which addresses the attachment gets.
     fn allocate(&self, node: &Node, request: &Request, book: &mut dyn Book)
     -> Result<Lease, Error>;
+    /// Whether it wants to be told of releases: it exports `ipam-remote`.
+    fn remote(&self) -> bool {
+        false
+    }
+    /// `ipam-remote.released`: the host's book is closed; without a lease where the ADD came to
+    /// none. Only for a plugin that is [`remote`](Self::remote). Of `book`, its `log` and `http_*`
+    /// alone are used.
+    fn released(
+        &self,
+        node: &Node,
+        config: &str,
+        attachment: &Attachment,
+        lease: Option<&Lease>,
+        book: &mut dyn Book,
+    ) -> Result<(), Error> {
+        let _ = (node, config, attachment, lease, book);
+        Ok(())
+    }
+}
+
+/// What a policy is asked.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct PolicyRequest {
+    /// Whose.
+    pub attachment: Attachment,
+    /// The policy's own configuration, as JSON; "{}" where there is none.
+    pub config: String,
+    /// The whole network configuration as it stands, prevResult included, as JSON.
+    pub network_config: String,
+    /// The same by who wrote it.
+    pub written: Sources,
+}
+
+/// Who wrote what of a network configuration; each a JSON document.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sources {
+    /// The conflist's author: all that is not below.
+    pub network: String,
+    /// The runtime: `runtimeConfig`, less annotations.
+    pub runtime: String,
+    /// The pod's author: {"CNI_ARGS": {name: value}, "args": args.cni, "annotations": {...}}.
+    pub pod: String,
+}
+
+/// What a policy decided.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Verdict {
+    /// As it is.
+    Allow,
+    /// Not at all; the reason, one line without control characters.
+    Deny(String),
+    /// With this merge patch (RFC 7396): an object. Whether the policy may is not decided here.
+    Amend(serde_json::Map<String, serde_json::Value>),
+}
+
+/// A policy plugin, ready to be called: each call is a fresh instance. Of the book it has the
+/// store, the log and HTTP.
+pub trait Policy {
+    /// Its name and digest: "rules@sha256:0123…".
+    fn identity(&self) -> &str;
+    /// Every problem in the configuration; none if it is good.
+    fn validate(&self, node: &Node, config: &str) -> Result<Vec<Problem>, Error>;
+    /// Before anything is allocated.
+    fn admit(
+        &self,
+        node: &Node,
+        request: &PolicyRequest,
+        book: &mut dyn Book,
+    ) -> Result<Verdict, Error>;
+    /// With all that is about to happen in hand. `result` is the CNI result as JSON.
+    fn review(
+        &self,
+        node: &Node,
+        request: &PolicyRequest,
+        plan: &Plan,
+        result: &str,
+        book: &mut dyn Book,
+    ) -> Result<Verdict, Error>;
 }
 
 /// Why a plugin could not do what it was asked (WIT `reason`).
@@ -257,6 +393,18 @@ pub enum Error {
         call: &'static str,
         /// What is wrong with it.
         what: String,
+    },
+    /// It called what it has no grant for.
+    #[error("{plugin}: {call}: it called {import}, which it is not granted")]
+    Refused {
+        /// Name and digest.
+        plugin: String,
+        /// The export.
+        call: &'static str,
+        /// "wasi:http/outgoing-handler handle of GET https://ipam.example:443".
+        import: String,
+        /// What the operator would write to grant it.
+        grant: String,
     },
     /// The book failed: not the plugin's fault.
     #[error(transparent)]

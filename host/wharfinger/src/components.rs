@@ -3,7 +3,7 @@
 use std::cell::OnceCell;
 
 use wharfinger_attach::Engine;
-use wharfinger_wasm::{Error, Ipam, Limits, Plugins};
+use wharfinger_wasm::{Error, Ipam, Limits, Plugins, Policy};
 
 /// Opened when the first name is asked for: a verb that needs no component pays for none.
 pub(crate) struct Components {
@@ -38,5 +38,10 @@ impl Engine for Components {
         };
         let plugin = self.plugins()?.ipam(name).ok_or_else(nowhere)??;
         Ok(Box::new(plugin))
+    }
+
+    fn policy(&self, name: &str) -> Result<Box<dyn Policy>, Error> {
+        let what = "no policy of this name is built in".to_owned();
+        Err(Error::Unloadable { plugin: name.to_owned(), what })
     }
 }

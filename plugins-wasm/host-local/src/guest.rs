@@ -11,7 +11,7 @@ use crate::net::{Range, parse_address};
 #[allow(missing_docs, unreachable_pub, clippy::all, clippy::pedantic, reason = "generated")]
 mod contract {
     wit_bindgen::generate!({
-        path: "../../wit",
+        path: "../../wit/0.1.0",
         world: "ipam-plugin",
         generate_all,
     });

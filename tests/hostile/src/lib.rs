@@ -1,6 +1,6 @@
 //! An IPAM component that misbehaves: its configuration is the name of a misdeed.
 
-wit_bindgen::generate!({ path: "../../wit", world: "ipam-plugin", generate_all });
+wit_bindgen::generate!({ path: "../../wit/0.1.0", world: "ipam-plugin", generate_all });
 
 use std::hint::black_box;
 

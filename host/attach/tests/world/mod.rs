@@ -18,8 +18,8 @@ use wharfinger_kernel::Kernel;
 use wharfinger_kernel::mem::MemKernel;
 use wharfinger_ledger::MemLedger;
 use wharfinger_wasm::{
-    Book, Error as PluginError, Ipam, Lease, LeasedAddress, Node as PluginNode, Pool, Problem,
-    Reason, Request,
+    Book, Error as PluginError, Ipam, Lease, LeasedAddress, Node as PluginNode, Policy, Pool,
+    Problem, Reason, Request,
 };
 
 /// What a test holds.
@@ -206,6 +206,11 @@ impl Engine for Pools {
 
     fn ipam(&self, _: &str) -> Result<Box<dyn Ipam>, PluginError> {
         Ok(Box::new(PoolPlugin { fails: Rc::clone(&self.fails) }))
+    }
+
+    fn policy(&self, name: &str) -> Result<Box<dyn Policy>, PluginError> {
+        let what = "no policy of this name is built in".to_owned();
+        Err(PluginError::Unloadable { plugin: name.to_owned(), what })
     }
 }
 

@@ -93,6 +93,15 @@ mod tests {
         ) -> Result<Vec<(String, String)>, BookError> {
             Ok(vec![])
         }
+        fn store_count(&mut self, _: &str) -> Result<u64, BookError> {
+            Ok(0)
+        }
+        fn store_size(&mut self) -> Result<u64, BookError> {
+            Ok(0)
+        }
+        fn usage(&mut self, _: &[crate::AddressRange]) -> Result<crate::Usage, BookError> {
+            Ok(crate::Usage::default())
+        }
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::process::Command;
 
 use wharfinger_cni::AttachmentId;
 use wharfinger_wasm::{
-    AddressRange, Attachment, Book, BookError, Level, Limits, Node, Plugin, Refusal, Request,
+    AddressRange, Attachment, Book, BookError, Level, Limits, Node, Plugin, Refusal, Request, Usage,
 };
 
 /// Builds the guest in a folder of the checkout: a component's bytes. `xtask` does it, so that
@@ -165,6 +165,18 @@ impl Book for MemBook {
         _: u32,
     ) -> Result<Vec<(String, String)>, BookError> {
         self.ask().map(|()| vec![])
+    }
+
+    fn store_count(&mut self, _: &str) -> Result<u64, BookError> {
+        self.ask().map(|()| 0)
+    }
+
+    fn store_size(&mut self) -> Result<u64, BookError> {
+        self.ask().map(|()| 0)
+    }
+
+    fn usage(&mut self, _: &[AddressRange]) -> Result<Usage, BookError> {
+        self.ask().map(|()| Usage::default())
     }
 
     fn log(&mut self, level: Level, message: &str) {
