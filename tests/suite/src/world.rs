@@ -307,6 +307,46 @@ impl World {
         }
     }
 
+    /// A component that `cargo xtask test` built: its .wasm.
+    #[track_caller]
+    pub fn component(name: &str) -> String {
+        let path = workspace().join("target/wasm").join(name).with_extension("wasm");
+        assert!(path.is_file(), "no {}: `cargo xtask test` builds it", path.display());
+        path.display().to_string()
+    }
+
+    /// Our command line, which must succeed: what it wrote.
+    #[track_caller]
+    pub fn cli_ok(&self, arguments: &[&str]) -> String {
+        let output = self.cli(arguments);
+        assert!(output.status.success(), "{arguments:?}: {output:?}");
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
+    /// Installs a component that `cargo xtask test` built, under a name.
+    #[track_caller]
+    pub fn install(&self, component: &str, name: &str) {
+        let file = Self::component(component);
+        let _ = self.cli_ok(&["plugin", "install", &file, "--name", name]);
+    }
+
+    /// Writes the node's settings.
+    #[track_caller]
+    pub fn settings(&self, toml: &str) {
+        self.write("etc/config.toml", toml);
+    }
+
+    /// The events of the run directory, oldest first.
+    #[track_caller]
+    pub fn events(&self) -> Vec<Value> {
+        let text = std::fs::read_to_string(self.path("run/events.jsonl")).unwrap_or_default();
+        let line = |line: &str| match serde_json::from_str(line) {
+            Ok(event) => event,
+            Err(error) => panic!("no event: {error}: {line}"),
+        };
+        text.lines().map(line).collect()
+    }
+
     /// The attachments on the books, from `wharfinger ls --json`.
     #[track_caller]
     pub fn ledger(&self) -> Vec<Value> {

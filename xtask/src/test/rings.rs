@@ -31,6 +31,8 @@ pub(crate) enum Ring {
     Faults,
     /// Namespaces under the lab's kernel.
     Lab,
+    /// Plugins of other people: each language, each version of the contract, the authors' guide.
+    Languages,
     /// Real callers: containerd, cnitool, the reference plugins.
     Clients,
 }
@@ -46,7 +48,7 @@ enum Place {
 
 impl Ring {
     /// In the order in which they run.
-    pub(crate) const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 9] = [
         Self::Build,
         Self::Lint,
         Self::Unit,
@@ -55,6 +57,7 @@ impl Ring {
         Self::Faults,
         Self::Lab,
         Self::Clients,
+        Self::Languages,
     ];
 
     /// As `--only` takes it.
@@ -68,6 +71,7 @@ impl Ring {
             Self::Faults => "faults",
             Self::Lab => "lab",
             Self::Clients => "clients",
+            Self::Languages => "languages",
         }
     }
 
@@ -80,6 +84,7 @@ impl Ring {
             Self::Netns | Self::Faults => 4,
             Self::Lab => 6,
             Self::Clients => 8,
+            Self::Languages => 10,
         }
     }
 
@@ -101,6 +106,7 @@ impl Ring {
                     || of_suite(&["lab_", "netns_life", "netns_check"])
             }
             Self::Clients => of_suite(&["clients_"]),
+            Self::Languages => of_suite(&["languages_"]),
         }
     }
 
@@ -162,6 +168,13 @@ fn place(ring: Ring, options: &Options) -> Result<Place> {
             }
             needs(&["containerd", "ctr", "runc", "busybox"])?;
             tools::reference()?;
+            Ok(Place::Root)
+        }
+        Ring::Languages => {
+            if !is_root() {
+                bail!("not root: plugins are installed and attached");
+            }
+            needs(&["ip", "cargo"])?;
             Ok(Place::Root)
         }
         Ring::Lab => Ok(Place::Lab(lab_kernel(options)?)),
