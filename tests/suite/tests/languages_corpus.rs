@@ -1,0 +1,75 @@
+//! Components that were built with each released version of the contract, kept as they were built:
+//! today's executable runs them.
+#![allow(clippy::expect_used, clippy::panic, reason = "a failed expectation is a failed test")]
+
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+use wharfinger_suite::World;
+
+/// What a component is configured with, and what an ADD with it must say.
+struct Member {
+    /// `VERSION/LANGUAGE-NAME.wasm`.
+    file: String,
+    kind: Kind,
+}
+
+enum Kind {
+    Ipam,
+    Policy,
+}
+
+/// Every component of the corpus; its name says its kind.
+fn members() -> Vec<Member> {
+    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../corpus");
+    let folder = |path: &Path| -> Vec<PathBuf> {
+        let entries = std::fs::read_dir(path).expect("a folder of the corpus");
+        entries.map(|entry| entry.expect("an entry").path()).collect()
+    };
+    let versions = folder(&corpus).into_iter().filter(|path| path.is_dir());
+    let files = versions.flat_map(|version| folder(&version));
+    let wasm = files.filter(|path| path.extension().is_some_and(|end| end == "wasm"));
+    wasm.map(|path| {
+        let file = path.display().to_string();
+        let kind = if file.ends_with("-policy.wasm") { Kind::Policy } else { Kind::Ipam };
+        Member { file, kind }
+    })
+    .collect()
+}
+
+/// All of the corpus takes these configurations: what they mean may never change.
+fn conf(world: &World, kind: &Kind) -> Value {
+    match kind {
+        Kind::Ipam => {
+            let ranges = json!([[{ "subnet": "10.1.0.0/24" }]]);
+            world.conf("bridge", &json!({ "ipam": { "type": "member", "ranges": ranges } }))
+        }
+        Kind::Policy => {
+            let policy = json!({ "plugin": "member", "config": { "mtu": 1400 } });
+            world.conf("bridge", &json!({ "policies": [policy] }))
+        }
+    }
+}
+
+#[test]
+#[ignore = "needs root: ring languages"]
+fn pain_h1_pain_h16_components_of_every_version_run() {
+    let members = members();
+    assert!(members.len() >= 4, "an IPAM component and a policy of each version");
+    for member in &members {
+        let world = World::new();
+        let _ = world.cli_ok(&["plugin", "install", &member.file, "--name", "member"]);
+        let conf = conf(&world, &member.kind);
+        let attached = world.attach(&conf);
+        match member.kind {
+            Kind::Ipam => assert!(attached.v4().starts_with("10.1.0."), "{}", member.file),
+            Kind::Policy => {
+                let mtu = attached.container.ns.link("eth0").mtu;
+                assert_eq!(mtu, 1400, "{}", member.file);
+            }
+        }
+        attached.check();
+        attached.del();
+        world.assert_nothing_left();
+    }
+}
