@@ -19,6 +19,7 @@ pub mod package;
 mod plugin;
 #[allow(unsafe_code, reason = "native code is mapped, a timer set, a borrow lent: nowhere else")]
 mod raw;
+pub mod record;
 mod state;
 mod world;
 
@@ -126,7 +127,8 @@ pub struct HttpAnswer {
 }
 
 /// How much a line of a plugin's log matters.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Level {
     /// Every step.
     Trace,
@@ -144,7 +146,8 @@ pub enum Level {
 pub type BookError = Box<dyn std::error::Error + Send + Sync>;
 
 /// Why an address cannot be taken by name.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Refusal {
     /// Another attachment holds it.
     Held(AttachmentId),
@@ -175,7 +178,7 @@ pub struct Pod {
 }
 
 /// What `allocate` is asked.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Request {
     /// Whose.
     pub attachment: Attachment,
@@ -189,7 +192,7 @@ pub struct Request {
 
 /// What a plugin decided, checked: every address was taken in the call, comes once, has a
 /// gateway of its family; counts and lengths are bounded.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Lease {
     /// Addresses with prefix length, and gateway.
     pub addresses: Vec<LeasedAddress>,
@@ -200,7 +203,7 @@ pub struct Lease {
 }
 
 /// An address of a lease.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LeasedAddress {
     /// With its prefix length, host bits kept.
     pub address: ipnet::IpNet,
@@ -209,7 +212,7 @@ pub struct LeasedAddress {
 }
 
 /// A named set of ranges that a configuration allocates from.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pool {
     /// For people.
     pub name: String,
@@ -218,7 +221,7 @@ pub struct Pool {
 }
 
 /// A problem in a plugin's configuration.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Problem {
     /// An RFC 6901 pointer into the plugin's configuration.
     pub pointer: String,
@@ -227,7 +230,7 @@ pub struct Problem {
 }
 
 /// What a node tells a plugin about itself.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Node {
     /// Its name.
     pub name: String,
@@ -269,7 +272,7 @@ pub trait Ipam {
 }
 
 /// What a policy is asked.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PolicyRequest {
     /// Whose.
     pub attachment: Attachment,
@@ -294,6 +297,7 @@ pub struct Sources {
 
 /// What a policy decided.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Verdict {
     /// As it is.
     Allow,
@@ -329,7 +333,8 @@ pub trait Policy {
 }
 
 /// Why a plugin could not do what it was asked (WIT `reason`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Reason {
     /// The configuration is wrong.
     InvalidConfig,
