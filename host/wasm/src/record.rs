@@ -234,9 +234,9 @@ impl Answer {
         }
     }
 
-    /// Whether the call came to nothing.
-    pub fn is_error(&self) -> bool {
-        matches!(self, Self::Error(_))
+    /// Whether it ends an ADD: an error, or a policy's no.
+    pub fn is_refusal(&self) -> bool {
+        matches!(self, Self::Error(_) | Self::Verdict(Verdict::Deny(_)))
     }
 }
 

@@ -5,15 +5,18 @@ use std::cell::OnceCell;
 use wharfinger_attach::Engine;
 use wharfinger_wasm::{Error, Ipam, Limits, Plugins, Policy};
 
+use crate::calls::Calls;
+
 /// Opened when the first name is asked for: a verb that needs no component pays for none.
 pub(crate) struct Components {
     limits: Limits,
     plugins: OnceCell<Plugins>,
+    calls: Calls,
 }
 
 impl Components {
-    pub(crate) fn new(limits: Limits) -> Self {
-        Self { limits, plugins: OnceCell::new() }
+    pub(crate) fn new(limits: Limits, calls: Calls) -> Self {
+        Self { limits, plugins: OnceCell::new(), calls }
     }
 
     fn plugins(&self) -> Result<&Plugins, Error> {
@@ -37,7 +40,7 @@ impl Engine for Components {
             what: "no component of this name is built in".to_owned(),
         };
         let plugin = self.plugins()?.ipam(name).ok_or_else(nowhere)??;
-        Ok(Box::new(plugin))
+        Ok(self.calls.ipam(Box::new(plugin)))
     }
 
     fn policy(&self, name: &str) -> Result<Box<dyn Policy>, Error> {

@@ -10,6 +10,7 @@ use wharfinger_delegate::{Delegate, DelegateCall, Exec, FileId};
 use wharfinger_kernel::netlink::Netlink;
 use wharfinger_ledger::{Ledger, SqliteLedger};
 
+use crate::calls::Calls;
 use crate::components::Components;
 use crate::node::Machine;
 use crate::settings::{Configured, Paths};
@@ -26,16 +27,20 @@ pub(crate) struct Program {
     boot: PathBuf,
     kernel: Netlink,
     components: Components,
+    /// Where calls of components are recorded.
+    pub(crate) calls: Calls,
     ledger: RefCell<Option<SqliteLedger>>,
 }
 
 impl Program {
     pub(crate) fn new(paths: Paths, configured: Configured) -> Self {
+        let calls = Calls::new(&paths.run);
         Self {
             boot: store::boot_dir(&paths),
             paths,
             kernel: Netlink::new(),
-            components: Components::new(configured.limits.clone()),
+            components: Components::new(configured.limits.clone(), calls.clone()),
+            calls,
             configured,
             ledger: RefCell::new(None),
         }
@@ -94,6 +99,7 @@ impl Program {
     /// Runs what is to leave no trace: where there is no ledger, with one in memory that has what
     /// a new one would have.
     pub(crate) fn look<T>(&self, look: impl Fn(&Host) -> Result<T, Error>) -> Result<T, Error> {
+        self.calls.stop();
         let machine = Machine::new(self.boot.join("locks"), self.configured.deadline);
         let ledger = store::look(&self.paths, &self.boot, &machine, &self.kernel)?;
         self.host(&machine, &*ledger, &look)

@@ -1,7 +1,9 @@
 //! The executable as a CNI plugin: the protocol's calls, each one verb.
 
 use std::cell::RefCell;
+use std::path::Path;
 
+use serde_json::{Map, Value};
 use wharfinger_attach::add::{self, Added};
 use wharfinger_attach::dry::{self, Unwell};
 use wharfinger_attach::{Error, check, del, gc};
@@ -31,6 +33,10 @@ impl<'a> Served<'a> {
         verb: impl Fn(&wharfinger_attach::Host) -> Result<T, Error>,
     ) -> Result<T, CniError> {
         let answer = self.program.verb(verb).map_err(|error| error.to_cni(network));
+        let answer = answer.map_err(|error| match self.program.calls.take_failure() {
+            Some(record) => with_record(error, &record),
+            None => error,
+        });
         events::append(&self.program.paths.run, &event.ended(answer.as_ref().err()));
         answer
     }
@@ -95,6 +101,17 @@ impl Plugin for Served<'_> {
         let network = &call.conf.name;
         self.verb(&Event::network("GC", network), network, |host| gc::gc(host, call, valid))
     }
+}
+
+/// The error with the file in which the call of the component that failed is written down.
+fn with_record(error: CniError, record: &Path) -> CniError {
+    let mut details = match serde_json::from_str(&error.details) {
+        Ok(Value::Object(details)) => details,
+        _ if error.details.is_empty() => Map::new(),
+        _ => return error,
+    };
+    details.insert("record".to_owned(), record.display().to_string().into());
+    error.with_json(&Value::Object(details))
 }
 
 /// STATUS has codes of its own (spec 1.1.0); the reason stays. What the protocol itself refuses

@@ -1,0 +1,449 @@
+//! Where records of component calls are kept: the last ones, and those that failed, one file
+//! each, in the run directory. Writing one never fails a verb.
+//!
+//! The run directory is memory, so the whole is bounded. What there is to know about a file
+//! stands in its name: `SECONDS.MICROSECONDS-PID.N-EXPORT-BYTES[-failed].json`. One look into the
+//! directory for each process, and no file is opened to decide what goes.
+
+use std::cell::{Cell, RefCell};
+use std::fs::{DirBuilder, OpenOptions};
+use std::io::Write;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::time::{Instant, SystemTime};
+
+use wharfinger_plan::Plan;
+use wharfinger_wasm::record::{Answer, Call, FORMAT, Failure, Import, Record, Recorder};
+use wharfinger_wasm::{
+    Attachment, Book, Error, Ipam, Lease, Node, Policy, PolicyRequest, Pool, Problem, Request,
+    Verdict,
+};
+
+/// The directory's name in the run directory.
+pub(crate) const DIRECTORY: &str = "calls";
+/// Calls that went well, at most.
+const ORDINARY: usize = 64;
+/// Calls that failed, at most.
+const FAILED: usize = 128;
+/// Bytes of all files.
+const BYTES: u64 = 4 << 20;
+/// A longer record is not kept: it would push out all others.
+const LONGEST: u64 = 1 << 20;
+/// The end of a name of a call that failed.
+const FAILED_END: &str = "-failed.json";
+
+/// Keeps records; shared by all components of a process.
+#[derive(Clone)]
+pub(crate) struct Calls(Rc<Kept>);
+
+struct Kept {
+    directory: PathBuf,
+    on: Cell<bool>,
+    /// What is there, oldest first; looked up when the first record is written.
+    names: RefCell<Option<Vec<Name>>>,
+    count: Cell<u32>,
+    last_failure: RefCell<Option<PathBuf>>,
+}
+
+/// A file, by its name.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Name {
+    text: String,
+    bytes: u64,
+    failed: bool,
+}
+
+impl Name {
+    /// None for what is no record of ours.
+    fn parse(text: String) -> Option<Self> {
+        let failed = text.ends_with(FAILED_END);
+        let stem = text.strip_suffix(FAILED_END).or_else(|| text.strip_suffix(".json"))?;
+        let bytes = stem.rsplit_once('-')?.1.parse().ok()?;
+        Some(Self { text, bytes, failed })
+    }
+}
+
+/// Takes from `names`, sorted by age, what must go so that one more of `bytes` fits: ordinary
+/// calls first, the oldest of them first.
+fn surplus(names: &mut Vec<Name>, failed: bool, bytes: u64) -> Vec<Name> {
+    let mut gone = Vec::new();
+    loop {
+        let count = |failed| names.iter().filter(|name| name.failed == failed).count();
+        let total: u64 = names.iter().map(|name| name.bytes).sum();
+        let too_large = total.saturating_add(bytes) > BYTES;
+        let too_many = if failed { count(true) >= FAILED } else { count(false) >= ORDINARY };
+        let victim = if too_many { failed } else { count(false) == 0 };
+        if !too_large && !too_many {
+            return gone;
+        }
+        let Some(at) = names.iter().position(|name| name.failed == victim) else { return gone };
+        gone.push(names.remove(at));
+    }
+}
+
+impl Calls {
+    /// In this run directory.
+    pub(crate) fn new(run: &Path) -> Self {
+        Self(Rc::new(Kept {
+            directory: run.join(DIRECTORY),
+            on: Cell::new(true),
+            names: RefCell::default(),
+            count: Cell::new(0),
+            last_failure: RefCell::default(),
+        }))
+    }
+
+    /// From now on nothing is written: for what is to leave no trace.
+    pub(crate) fn stop(&self) {
+        self.0.on.set(false);
+    }
+
+    /// The record of the last call of this process that failed, once.
+    pub(crate) fn take_failure(&self) -> Option<PathBuf> {
+        self.0.last_failure.borrow_mut().take()
+    }
+
+    /// The same plugin, recorded.
+    pub(crate) fn ipam(&self, inner: Box<dyn Ipam>) -> Box<dyn Ipam> {
+        Box::new(Recorded { inner, calls: self.clone() })
+    }
+
+    /// The same plugin, recorded.
+    pub(crate) fn policy(&self, inner: Box<dyn Policy>) -> Box<dyn Policy> {
+        Box::new(Recorded { inner, calls: self.clone() })
+    }
+
+    /// Writes a record, as far as that can be done.
+    fn keep(&self, record: &Record) {
+        let Some(text) = record.to_json().ok().filter(|_| self.0.on.get()) else { return };
+        let bytes = text.len() as u64;
+        if bytes > LONGEST {
+            return;
+        }
+        let failed = record.answer.is_refusal();
+        let name = self.name(record.call.export(), bytes, failed);
+        self.make_room(failed, bytes);
+        let path = self.0.directory.join(&name.text);
+        let mut options = OpenOptions::new();
+        let file = options.write(true).create_new(true).mode(0o600).open(&path);
+        if file.and_then(|mut file| file.write_all(text.as_bytes())).is_err() {
+            return;
+        }
+        self.0.names.borrow_mut().get_or_insert_default().push(name);
+        if failed {
+            self.0.last_failure.replace(Some(path));
+        }
+    }
+
+    fn name(&self, export: &str, bytes: u64, failed: bool) -> Name {
+        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let (seconds, micros) = (since.as_secs(), since.subsec_micros());
+        let count = self.0.count.replace(self.0.count.get() + 1);
+        let end = if failed { FAILED_END } else { ".json" };
+        let pid = std::process::id();
+        let text = format!("{seconds}.{micros:06}-{pid}.{count}-{export}-{bytes}{end}");
+        Name { text, bytes, failed }
+    }
+
+    fn make_room(&self, failed: bool, bytes: u64) {
+        let mut slot = self.0.names.borrow_mut();
+        let names = slot.get_or_insert_with(|| look(&self.0.directory));
+        for gone in surplus(names, failed, bytes) {
+            // Another process may have been faster.
+            let _ = std::fs::remove_file(self.0.directory.join(gone.text));
+        }
+    }
+}
+
+/// The records that are there, oldest first; makes the directory where there is none.
+fn look(directory: &Path) -> Vec<Name> {
+    let Ok(entries) = std::fs::read_dir(directory) else {
+        let _ = DirBuilder::new().recursive(true).mode(0o700).create(directory);
+        return Vec::new();
+    };
+    let text = |entry: std::fs::DirEntry| entry.file_name().into_string().ok();
+    let mut names: Vec<Name> = entries.flatten().filter_map(text).filter_map(Name::parse).collect();
+    names.sort_unstable();
+    names
+}
+
+/// A plugin whose calls are recorded. Of `validate` and `pools`, which an answer to `allocate`
+/// implies, only failures are kept.
+struct Recorded<P: ?Sized> {
+    calls: Calls,
+    inner: Box<P>,
+}
+
+/// As much of both worlds as a record needs.
+trait Named {
+    fn name(&self) -> &str;
+}
+
+impl Named for dyn Ipam {
+    fn name(&self) -> &str {
+        self.identity()
+    }
+}
+
+impl Named for dyn Policy {
+    fn name(&self) -> &str {
+        self.identity()
+    }
+}
+
+impl<P: Named + ?Sized> Recorded<P> {
+    fn keep(
+        &self,
+        node: &Node,
+        began: Instant,
+        imports: Vec<Import>,
+        answer: Answer,
+        call: impl FnOnce() -> Call,
+    ) {
+        let took = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
+        if !self.calls.0.on.get() {
+            return;
+        }
+        self.calls.keep(&Record {
+            format: FORMAT,
+            time: node.now,
+            took,
+            plugin: self.inner.name().to_owned(),
+            node: node.clone(),
+            call: call(),
+            imports,
+            answer,
+        });
+    }
+
+    fn keep_failure(
+        &self,
+        node: &Node,
+        began: Instant,
+        error: Option<&Error>,
+        call: impl FnOnce() -> Call,
+    ) {
+        let Some(error) = error else { return };
+        self.keep(node, began, Vec::new(), Answer::Error(Failure::of(error)), call);
+    }
+}
+
+impl Ipam for Recorded<dyn Ipam> {
+    fn identity(&self) -> &str {
+        self.inner.identity()
+    }
+
+    fn validate(&self, node: &Node, config: &str) -> Result<Vec<Problem>, Error> {
+        let began = Instant::now();
+        let result = self.inner.validate(node, config);
+        let call = || Call::Validate { config: config.to_owned() };
+        self.keep_failure(node, began, result.as_ref().err(), call);
+        result
+    }
+
+    fn pools(&self, node: &Node, config: &str) -> Result<Vec<Pool>, Error> {
+        let began = Instant::now();
+        let result = self.inner.pools(node, config);
+        let call = || Call::Pools { config: config.to_owned() };
+        self.keep_failure(node, began, result.as_ref().err(), call);
+        result
+    }
+
+    fn allocate(
+        &self,
+        node: &Node,
+        request: &Request,
+        book: &mut dyn Book,
+    ) -> Result<Lease, Error> {
+        let began = Instant::now();
+        let mut recorder = Recorder::new(book);
+        let result = self.inner.allocate(node, request, &mut recorder);
+        let answer = Answer::of(&result, |lease| Answer::Lease(lease.clone()));
+        let call = || Call::Allocate { request: request.clone() };
+        self.keep(node, began, recorder.imports(), answer, call);
+        result
+    }
+
+    fn remote(&self) -> bool {
+        self.inner.remote()
+    }
+
+    fn released(
+        &self,
+        node: &Node,
+        config: &str,
+        attachment: &Attachment,
+        lease: Option<&Lease>,
+        book: &mut dyn Book,
+    ) -> Result<(), Error> {
+        let began = Instant::now();
+        let mut recorder = Recorder::new(book);
+        let result = self.inner.released(node, config, attachment, lease, &mut recorder);
+        let answer = Answer::of(&result, |()| Answer::Released(()));
+        let call = || Call::Released {
+            config: config.to_owned(),
+            attachment: attachment.clone(),
+            lease: lease.cloned(),
+        };
+        self.keep(node, began, recorder.imports(), answer, call);
+        result
+    }
+}
+
+impl Policy for Recorded<dyn Policy> {
+    fn identity(&self) -> &str {
+        self.inner.identity()
+    }
+
+    fn validate(&self, node: &Node, config: &str) -> Result<Vec<Problem>, Error> {
+        let began = Instant::now();
+        let result = self.inner.validate(node, config);
+        let call = || Call::Validate { config: config.to_owned() };
+        self.keep_failure(node, began, result.as_ref().err(), call);
+        result
+    }
+
+    fn admit(
+        &self,
+        node: &Node,
+        request: &PolicyRequest,
+        book: &mut dyn Book,
+    ) -> Result<Verdict, Error> {
+        let began = Instant::now();
+        let mut recorder = Recorder::new(book);
+        let result = self.inner.admit(node, request, &mut recorder);
+        let answer = Answer::of(&result, |verdict| Answer::Verdict(verdict.clone()));
+        let call = || Call::Admit { request: request.clone() };
+        self.keep(node, began, recorder.imports(), answer, call);
+        result
+    }
+
+    fn review(
+        &self,
+        node: &Node,
+        request: &PolicyRequest,
+        plan: &Plan,
+        cni_result: &str,
+        book: &mut dyn Book,
+    ) -> Result<Verdict, Error> {
+        let began = Instant::now();
+        let mut recorder = Recorder::new(book);
+        let result = self.inner.review(node, request, plan, cni_result, &mut recorder);
+        let answer = Answer::of(&result, |verdict| Answer::Verdict(verdict.clone()));
+        let call = || Call::Review {
+            request: request.clone(),
+            plan: plan.clone(),
+            result: cni_result.to_owned(),
+        };
+        self.keep(node, began, recorder.imports(), answer, call);
+        result
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(answer: Answer, padding: usize) -> Record {
+        let call = Call::Validate { config: "x".repeat(padding) };
+        Record {
+            format: FORMAT,
+            time: 1,
+            took: 1,
+            plugin: "p".into(),
+            node: Node::default(),
+            call,
+            imports: vec![],
+            answer,
+        }
+    }
+
+    fn well(padding: usize) -> Record {
+        record(Answer::Problems(vec![]), padding)
+    }
+
+    fn failed(padding: usize) -> Record {
+        record(Answer::Error(Failure::Book { what: "w".into() }), padding)
+    }
+
+    fn there(run: &Path) -> Vec<Name> {
+        look(&run.join(DIRECTORY))
+    }
+
+    #[test]
+    fn the_last_calls_are_kept_and_failures_longer() -> std::io::Result<()> {
+        let dir = tempfile::tempdir()?;
+        Calls::new(dir.path()).keep(&failed(1));
+        for _ in 0..3 {
+            // Three processes.
+            let calls = Calls::new(dir.path());
+            (0..40).for_each(|_| calls.keep(&well(10)));
+        }
+        let names = there(dir.path());
+        assert_eq!(names.iter().filter(|name| !name.failed).count(), ORDINARY);
+        assert_eq!(names.iter().filter(|name| name.failed).count(), 1);
+        for name in &names {
+            let path = dir.path().join(DIRECTORY).join(&name.text);
+            let text = std::fs::read_to_string(path)?;
+            assert_eq!(text.len() as u64, name.bytes);
+            assert!(Record::read(&text).is_ok());
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn all_of_it_is_bounded_and_ordinary_calls_go_first() -> std::io::Result<()> {
+        let dir = tempfile::tempdir()?;
+        let calls = Calls::new(dir.path());
+        (0..10).for_each(|_| calls.keep(&well(400 << 10)));
+        (0..4).for_each(|_| calls.keep(&failed(400 << 10)));
+        let names = there(dir.path());
+        assert!(names.iter().map(|name| name.bytes).sum::<u64>() <= BYTES);
+        assert_eq!(names.iter().filter(|name| name.failed).count(), 4);
+        assert_eq!(names.iter().filter(|name| !name.failed).count(), 6);
+        (0..20).for_each(|_| calls.keep(&failed(400 << 10)));
+        let names = there(dir.path());
+        assert!(names.iter().map(|name| name.bytes).sum::<u64>() <= BYTES);
+        assert_eq!(names.len(), 10);
+        calls.keep(&failed(2 << 20));
+        assert_eq!(there(dir.path()), names, "too long a record is not kept");
+        Ok(())
+    }
+
+    #[test]
+    fn a_failure_names_its_file_once() -> std::io::Result<()> {
+        let dir = tempfile::tempdir()?;
+        let calls = Calls::new(dir.path());
+        calls.keep(&well(1));
+        assert_eq!(calls.take_failure(), None);
+        calls.keep(&failed(1));
+        assert!(calls.take_failure().is_some_and(|path| path.is_file()));
+        assert_eq!(calls.take_failure(), None);
+        calls.stop();
+        calls.keep(&failed(1));
+        assert_eq!(there(dir.path()).len(), 2);
+        Ok(())
+    }
+
+    #[test]
+    fn nothing_fails_where_nothing_can_be_written() {
+        Calls::new(Path::new("/proc/nonexistent")).keep(&well(1));
+    }
+
+    /// The bound is far above what it takes, so that a busy machine does not fail it.
+    #[test]
+    fn a_call_that_is_kept_costs_microseconds() -> std::io::Result<()> {
+        let dir = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir())?;
+        let full = Calls::new(dir.path());
+        (0..100).for_each(|_| full.keep(&well(1_500)));
+        (0..100).for_each(|_| full.keep(&failed(1_500)));
+        let began = Instant::now();
+        // A process each: the directory is looked at each time.
+        (0..200).for_each(|_| Calls::new(dir.path()).keep(&well(1_500)));
+        let each = began.elapsed() / 200;
+        println!("{each:?} for a record kept by a fresh process");
+        assert!(each < std::time::Duration::from_millis(5), "{each:?}");
+        Ok(())
+    }
+}
