@@ -72,6 +72,18 @@ pub(crate) fn component(folder: &str) -> Result<PathBuf> {
     Ok(out)
 }
 
+/// The crates that are built for Wasm, each with a lock of its own.
+pub(crate) fn guests() -> Vec<PathBuf> {
+    let below = |folder: &str| {
+        let entries = fs::read_dir(workspace().join(folder)).into_iter().flatten().flatten();
+        let mut folders: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();
+        folders.retain(|folder| folder.join("Cargo.toml").is_file());
+        folders.sort();
+        folders
+    };
+    [below("plugins-wasm"), below("sdk"), below("sdk/rust/examples")].concat()
+}
+
 /// A component from a core module that carries its world's description.
 fn encode(module: &[u8]) -> Result<Vec<u8>> {
     let mut encoder = ComponentEncoder::default();

@@ -291,12 +291,17 @@ fn doc_tests() -> Counts {
     by_cargo(&mut cargo(&words))
 }
 
-/// The tests of the components that ship inside, as ordinary programs: they are outside the
-/// workspace, which is not built for Wasm.
+/// The tests of the components, as ordinary programs, and those of the crate for their authors:
+/// they are outside the workspace, which is not built for Wasm.
 fn component_tests() -> Counts {
-    let mut command = cargo("test --locked --quiet --manifest-path");
-    command.arg(workspace().join("plugins-wasm/host-local/Cargo.toml"));
-    by_cargo(command.arg("--target-dir").arg(workspace().join("target/guests")))
+    let mut counts = Counts::default();
+    for folder in crate::build::guests() {
+        let mut command = cargo("test --locked --quiet --all-features --manifest-path");
+        command.arg(folder.join("Cargo.toml"));
+        command.arg("--target-dir").arg(workspace().join("target/guests"));
+        counts.add(by_cargo(&mut command));
+    }
+    counts
 }
 
 /// Tests that cargo runs itself.
