@@ -8,7 +8,7 @@ use std::path::Path;
 use crate::command::workspace;
 
 /// Each crate, and which of ours it may know.
-const LAYERS: [(&str, &[&str]); 9] = [
+const LAYERS: [(&str, &[&str]); 10] = [
     ("cni", &[]),
     ("plan", &[]),
     ("drivers", &["cni", "plan"]),
@@ -17,7 +17,11 @@ const LAYERS: [(&str, &[&str]); 9] = [
     ("wasm", &["cni", "plan"]),
     ("delegate", &["cni", "plan"]),
     ("attach", &["cni", "plan", "drivers", "kernel", "ledger", "wasm", "delegate"]),
-    ("wharfinger", &["cni", "plan", "drivers", "kernel", "ledger", "wasm", "delegate", "attach"]),
+    ("kit", &["cni", "plan", "ledger", "wasm", "attach"]),
+    (
+        "wharfinger",
+        &["cni", "plan", "drivers", "kernel", "ledger", "wasm", "delegate", "attach", "kit"],
+    ),
 ];
 
 #[test]
