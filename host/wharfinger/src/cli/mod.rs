@@ -4,6 +4,7 @@ mod by_hand;
 mod explain;
 mod list;
 mod network;
+mod plugin;
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -39,6 +40,9 @@ enum Command {
     Gc(by_hand::Gc),
     /// Detach: needs neither the namespace nor the network's configuration
     Del(Attachment),
+    /// Write, check and run plugins
+    #[command(subcommand)]
+    Plugin(plugin::Plugin),
     /// Print the version
     Version,
     /// What the build uses
@@ -92,6 +96,7 @@ pub(crate) fn run(cli: Cli, program: &Program) -> Result<u8> {
         Command::Status(network) => by_hand::status(program, &network),
         Command::Gc(gc) => by_hand::gc(program, &gc),
         Command::Del(attachment) => by_hand::del(program, &attachment),
+        Command::Plugin(plugin) => plugin.run(program),
         Command::Version => print(concat!("wharfinger ", env!("CARGO_PKG_VERSION"), "\n")),
         Command::Internal(internal) => internal.run(),
     }

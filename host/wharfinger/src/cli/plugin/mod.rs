@@ -1,0 +1,35 @@
+//! `wharfinger plugin ...`: for who writes plugins, and who runs them.
+
+mod bench;
+mod load;
+mod replay;
+mod run;
+mod test;
+
+use anyhow::Result;
+use clap::Subcommand;
+
+use crate::program::Program;
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Plugin {
+    /// Make one call of a component, and show all of it
+    Run(run::Run),
+    /// Make a recorded call again, and compare the answers
+    Replay(replay::Replay),
+    /// Check that a component keeps the contract; without one, build and test the project here
+    Test(test::Test),
+    /// Measure how long a component takes
+    Bench(bench::Bench),
+}
+
+impl Plugin {
+    pub(crate) fn run(self, _program: &Program) -> Result<u8> {
+        match self {
+            Self::Run(run) => run.run(),
+            Self::Replay(replay) => replay.run(),
+            Self::Test(test) => test.run(),
+            Self::Bench(bench) => bench.run(),
+        }
+    }
+}

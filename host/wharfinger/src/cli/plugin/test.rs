@@ -1,0 +1,106 @@
+//! `wharfinger plugin test`: the conformance checks, of a component or of the project here.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use wharfinger_kit::conform::{self, Settings};
+use wharfinger_wasm::{Grants, Limits};
+
+use super::super::print;
+use super::load::{self, Loaded};
+
+/// Beside a project's Cargo.toml: all that the checks are made with.
+const SETTINGS: &str = "conformance.json";
+/// Or the plugin's configuration alone.
+const CONFIG: &str = "config.json";
+
+#[derive(Debug, Args)]
+pub(crate) struct Test {
+    /// The component; without it, the project in the current directory is built and tested
+    #[arg(value_name = "WASM")]
+    wasm: Option<PathBuf>,
+    /// A good configuration of the plugin: for IPAM the "ipam" object
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// All that the checks are made with; the configuration is its "config"
+    #[arg(long, value_name = "FILE", conflicts_with = "config")]
+    settings: Option<PathBuf>,
+    /// Where to write the report as JSON
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Where chance begins: the report of a run names its own
+    #[arg(long)]
+    seed: Option<u64>,
+}
+
+impl Test {
+    pub(super) fn run(&self) -> Result<u8> {
+        let limits = Limits::default();
+        let mut settings = self.read()?;
+        settings.seed = self.seed.unwrap_or_else(chance);
+        settings.deadline = u64::try_from(limits.deadline.as_millis()).unwrap_or(u64::MAX);
+        let wasm = match &self.wasm {
+            Some(wasm) => wasm.clone(),
+            None => project()?,
+        };
+        let report = match load::load(&wasm, &limits, &Grants::default())? {
+            Loaded::Ipam(plugin) => conform::ipam(plugin.as_ref(), &settings),
+            Loaded::Policy(plugin) => conform::policy(plugin.as_ref(), &settings),
+        };
+        if let Some(path) = &self.json {
+            let text = format!("{:#}\n", serde_json::to_value(&report)?);
+            std::fs::write(path, text).with_context(|| format!("write {}", path.display()))?;
+        }
+        print(&report.to_string())?;
+        Ok(u8::from(!report.passed()))
+    }
+
+    /// What is given; of a project, what lies beside its Cargo.toml.
+    fn read(&self) -> Result<Settings> {
+        let beside = |name: &str| Some(PathBuf::from(name)).filter(|path| path.is_file());
+        let here = self.wasm.is_none() && self.config.is_none() && self.settings.is_none();
+        let (settings, config) = if here {
+            (beside(SETTINGS), beside(CONFIG))
+        } else {
+            (self.settings.clone(), self.config.clone())
+        };
+        match (settings, config) {
+            (Some(path), _) => load::json(&path),
+            (None, Some(path)) => {
+                Ok(Settings { config: load::json(&path)?, ..Settings::default() })
+            }
+            (None, None) => Ok(Settings::default()),
+        }
+    }
+}
+
+fn chance() -> u64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    since.map_or(0, |since| u64::from(since.subsec_nanos()))
+}
+
+/// Tests the project here by its own means, and builds it: where its component is.
+fn project() -> Result<PathBuf> {
+    if !Path::new("Cargo.toml").is_file() {
+        bail!("there is no Cargo.toml here: name a component, or go to a plugin's project");
+    }
+    let status = Command::new("cargo").arg("test").status().context("run cargo")?;
+    if !status.success() {
+        bail!("cargo test failed");
+    }
+    built()
+}
+
+/// The one component in `dist`.
+fn built() -> Result<PathBuf> {
+    let entries = std::fs::read_dir("dist").context("there is no dist/: run `plugin build`")?;
+    let wasm = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "wasm");
+    let mut all = entries.flatten().map(|entry| entry.path()).filter(wasm);
+    match (all.next(), all.next()) {
+        (Some(only), None) => Ok(only),
+        (None, _) => bail!("dist/ has no component: run `wharfinger plugin build`"),
+        (Some(_), Some(_)) => bail!("dist/ has several components: name one"),
+    }
+}
