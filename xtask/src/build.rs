@@ -16,7 +16,7 @@ use crate::command::{
 use crate::tools;
 
 /// The components that ship inside, each a folder of `plugins-wasm/`.
-const BUILT_IN: [&str; 1] = ["host-local"];
+const BUILT_IN: [&str; 2] = ["host-local", "rules"];
 /// What components are compiled for. It has no system interface: they import only our contract.
 const WASM: &str = "wasm32-unknown-unknown";
 
