@@ -1,13 +1,15 @@
-//! Where records of component calls are kept: the last ones, and those that failed, one file
-//! each, in the run directory. Writing one never fails a verb.
+//! Where records of component calls are kept, in the run directory: the last ones, and those that
+//! failed. Writing one never fails a verb.
 //!
-//! The run directory is memory, so the whole is bounded. What there is to know about a file
-//! stands in its name: `SECONDS.MICROSECONDS-PID.N-EXPORT-BYTES[-failed].json`. One look into the
-//! directory for each process, and no file is opened to decide what goes.
+//! The run directory is memory, so the whole is bounded; and every ADD writes, so that must cost
+//! little. Ordinary calls go round in a ring of files, `last-NN.json`, whose turn is the length of
+//! a file that each writer makes longer by a byte. What failed (and what is long) has a file of
+//! its own, `SECONDS.MICROSECONDS-PID.N-EXPORT-BYTES[-failed].json`; the oldest go, by their
+//! names, which takes a look into the directory: ten times as much.
 
 use std::cell::{Cell, RefCell};
 use std::fs::{DirBuilder, OpenOptions};
-use std::io::Write;
+use std::io::{Seek, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -22,12 +24,18 @@ use wharfinger_wasm::{
 
 /// The directory's name in the run directory.
 pub(crate) const DIRECTORY: &str = "calls";
-/// Calls that went well, at most.
-const ORDINARY: usize = 64;
-/// Calls that failed, at most.
-const FAILED: usize = 128;
-/// Bytes of all files.
-const BYTES: u64 = 4 << 20;
+/// Files of the ring.
+const RING: u64 = 64;
+/// Bytes of a record that goes into the ring: a mebibyte in all.
+const SHORT: u64 = 16 << 10;
+/// Whose turn it is.
+const TURN: &str = "turn";
+/// The file of turns begins anew at this length.
+const TURNS: u64 = 1 << 12;
+/// Files of their own, at most.
+const OWN: usize = 256;
+/// Bytes of all files of their own: with the ring, 4 MiB.
+const BYTES: u64 = (4 << 20) - RING * SHORT - TURNS * 2;
 /// A longer record is not kept: it would push out all others.
 const LONGEST: u64 = 1 << 20;
 /// The end of a name of a call that failed.
@@ -40,7 +48,7 @@ pub(crate) struct Calls(Rc<Kept>);
 struct Kept {
     directory: PathBuf,
     on: Cell<bool>,
-    /// What is there, oldest first; looked up when the first record is written.
+    /// Files of their own that are there, oldest first; looked up when one is written.
     names: RefCell<Option<Vec<Name>>>,
     count: Cell<u32>,
     last_failure: RefCell<Option<PathBuf>>,
@@ -55,8 +63,10 @@ struct Name {
 }
 
 impl Name {
-    /// None for what is no record of ours.
+    /// None for what is no such file.
     fn parse(text: String) -> Option<Self> {
+        // Those of the ring begin with a word.
+        text.starts_with(|first: char| first.is_ascii_digit()).then_some(())?;
         let failed = text.ends_with(FAILED_END);
         let stem = text.strip_suffix(FAILED_END).or_else(|| text.strip_suffix(".json"))?;
         let bytes = stem.rsplit_once('-')?.1.parse().ok()?;
@@ -64,21 +74,20 @@ impl Name {
     }
 }
 
-/// Takes from `names`, sorted by age, what must go so that one more of `bytes` fits: ordinary
-/// calls first, the oldest of them first.
-fn surplus(names: &mut Vec<Name>, failed: bool, bytes: u64) -> Vec<Name> {
+/// Takes from `names`, sorted by age, what must go so that one more of `bytes` fits: first what
+/// did not fail, the oldest of it first.
+fn surplus(names: &mut Vec<Name>, bytes: u64) -> Vec<Name> {
     let mut gone = Vec::new();
     loop {
-        let count = |failed| names.iter().filter(|name| name.failed == failed).count();
         let total: u64 = names.iter().map(|name| name.bytes).sum();
-        let too_large = total.saturating_add(bytes) > BYTES;
-        let too_many = if failed { count(true) >= FAILED } else { count(false) >= ORDINARY };
-        let victim = if too_many { failed } else { count(false) == 0 };
-        if !too_large && !too_many {
+        if names.len() < OWN && total.saturating_add(bytes) <= BYTES {
             return gone;
         }
-        let Some(at) = names.iter().position(|name| name.failed == victim) else { return gone };
-        gone.push(names.remove(at));
+        let well = names.iter().position(|name| !name.failed);
+        if names.is_empty() {
+            return gone;
+        }
+        gone.push(names.remove(well.unwrap_or_default()));
     }
 }
 
@@ -123,8 +132,41 @@ impl Calls {
             return;
         }
         let failed = record.answer.is_refusal();
-        let name = self.name(record.call.export(), bytes, failed);
-        self.make_room(failed, bytes);
+        if failed || bytes > SHORT {
+            self.alone(record.call.export(), failed, &text);
+        } else if self.ring(&text).is_err() && self.made() {
+            // The first of all.
+            let _ = self.ring(&text);
+        }
+    }
+
+    /// Makes the directory.
+    fn made(&self) -> bool {
+        let mut builder = DirBuilder::new();
+        builder.recursive(true).mode(0o700).create(&self.0.directory).is_ok()
+    }
+
+    /// Into the ring.
+    fn ring(&self, text: &str) -> std::io::Result<()> {
+        let mut options = OpenOptions::new();
+        options.append(true).create(true).mode(0o600);
+        let mut turns = options.open(self.0.directory.join(TURN))?;
+        turns.write_all(b".")?;
+        // Where this byte ended, whoever else writes.
+        let turn = turns.stream_position()?;
+        if turn >= TURNS {
+            turns.set_len(0)?;
+        }
+        let mut options = OpenOptions::new();
+        options.write(true).create(true).truncate(true).mode(0o600);
+        let path = self.0.directory.join(format!("last-{:02}.json", turn % RING));
+        options.open(path)?.write_all(text.as_bytes())
+    }
+
+    /// Into a file of its own.
+    fn alone(&self, export: &str, failed: bool, text: &str) {
+        let name = self.name(export, text.len() as u64, failed);
+        self.make_room(name.bytes);
         let path = self.0.directory.join(&name.text);
         let mut options = OpenOptions::new();
         let file = options.write(true).create_new(true).mode(0o600).open(&path);
@@ -147,17 +189,17 @@ impl Calls {
         Name { text, bytes, failed }
     }
 
-    fn make_room(&self, failed: bool, bytes: u64) {
+    fn make_room(&self, bytes: u64) {
         let mut slot = self.0.names.borrow_mut();
         let names = slot.get_or_insert_with(|| look(&self.0.directory));
-        for gone in surplus(names, failed, bytes) {
+        for gone in surplus(names, bytes) {
             // Another process may have been faster.
             let _ = std::fs::remove_file(self.0.directory.join(gone.text));
         }
     }
 }
 
-/// The records that are there, oldest first; makes the directory where there is none.
+/// The files of their own that are there, oldest first; makes the directory where there is none.
 fn look(directory: &Path) -> Vec<Name> {
     let Ok(entries) = std::fs::read_dir(directory) else {
         let _ = DirBuilder::new().recursive(true).mode(0o700).create(directory);
@@ -372,43 +414,57 @@ mod tests {
         look(&run.join(DIRECTORY))
     }
 
+    /// Bytes of all files.
+    fn bytes(run: &Path) -> u64 {
+        let entries = std::fs::read_dir(run.join(DIRECTORY)).into_iter().flatten().flatten();
+        entries.filter_map(|entry| Some(entry.metadata().ok()?.len())).sum()
+    }
+
     #[test]
     fn the_last_calls_are_kept_and_failures_longer() -> std::io::Result<()> {
         let dir = tempfile::tempdir()?;
         Calls::new(dir.path()).keep(&failed(1));
-        for _ in 0..3 {
-            // Three processes.
+        for process in 0..3 {
             let calls = Calls::new(dir.path());
-            (0..40).for_each(|_| calls.keep(&well(10)));
+            (0..40).for_each(|count| calls.keep(&well(100 * process + count)));
         }
         let names = there(dir.path());
-        assert_eq!(names.iter().filter(|name| !name.failed).count(), ORDINARY);
-        assert_eq!(names.iter().filter(|name| name.failed).count(), 1);
-        for name in &names {
-            let path = dir.path().join(DIRECTORY).join(&name.text);
+        assert_eq!(names.len(), 1);
+        let entries = std::fs::read_dir(dir.path().join(DIRECTORY))?.flatten();
+        let mut found = 0;
+        for path in entries.map(|entry| entry.path()).filter(|path| !path.ends_with(TURN)) {
             let text = std::fs::read_to_string(path)?;
-            assert_eq!(text.len() as u64, name.bytes);
-            assert!(Record::read(&text).is_ok());
+            let record = Record::read(&text).map_err(std::io::Error::other)?;
+            if let Call::Validate { config } = record.call {
+                found += usize::from(config.len() >= 100);
+            }
         }
+        // The last 64 of 120: 40 of the last process, 24 of the one before.
+        assert_eq!(found, 64);
         Ok(())
     }
 
     #[test]
-    fn all_of_it_is_bounded_and_ordinary_calls_go_first() -> std::io::Result<()> {
+    fn all_of_it_is_bounded_and_failures_go_last() -> std::io::Result<()> {
         let dir = tempfile::tempdir()?;
         let calls = Calls::new(dir.path());
+        (0..100).for_each(|_| calls.keep(&well(15 << 10)));
         (0..10).for_each(|_| calls.keep(&well(400 << 10)));
         (0..4).for_each(|_| calls.keep(&failed(400 << 10)));
         let names = there(dir.path());
-        assert!(names.iter().map(|name| name.bytes).sum::<u64>() <= BYTES);
         assert_eq!(names.iter().filter(|name| name.failed).count(), 4);
-        assert_eq!(names.iter().filter(|name| !name.failed).count(), 6);
+        assert_eq!(names.iter().filter(|name| !name.failed).count(), 3);
         (0..20).for_each(|_| calls.keep(&failed(400 << 10)));
+        (0..300).for_each(|_| calls.keep(&failed(4)));
         let names = there(dir.path());
-        assert!(names.iter().map(|name| name.bytes).sum::<u64>() <= BYTES);
-        assert_eq!(names.len(), 10);
+        assert!(bytes(dir.path()) <= 4 << 20, "{}", bytes(dir.path()));
+        assert!(names.len() <= OWN);
         calls.keep(&failed(2 << 20));
         assert_eq!(there(dir.path()), names, "too long a record is not kept");
+        for name in &names {
+            let path = dir.path().join(DIRECTORY).join(&name.text);
+            assert_eq!(path.metadata()?.len(), name.bytes);
+        }
         Ok(())
     }
 
@@ -423,7 +479,7 @@ mod tests {
         assert_eq!(calls.take_failure(), None);
         calls.stop();
         calls.keep(&failed(1));
-        assert_eq!(there(dir.path()).len(), 2);
+        assert_eq!(there(dir.path()).len(), 1);
         Ok(())
     }
 
@@ -440,7 +496,7 @@ mod tests {
         (0..100).for_each(|_| full.keep(&well(1_500)));
         (0..100).for_each(|_| full.keep(&failed(1_500)));
         let began = Instant::now();
-        // A process each: the directory is looked at each time.
+        // A process each.
         (0..200).for_each(|_| Calls::new(dir.path()).keep(&well(1_500)));
         let each = began.elapsed() / 200;
         println!("{each:?} for a record kept by a fresh process");
