@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result, bail};
 use wit_component::ComponentEncoder;
 
+use crate::bomb::Bomb;
 use crate::command::{
     capture, cargo, executable, find, must, program, say, target, text, workspace,
 };
@@ -36,10 +37,14 @@ pub(crate) fn run() -> Result<()> {
 }
 
 /// Builds one component, for tests, and says where it is.
-pub(crate) fn one(folders: &[String]) -> Result<()> {
-    let [folder] = folders else { bail!("usage: cargo xtask component FOLDER") };
+pub(crate) fn one(words: &[String]) -> Result<()> {
     targets()?;
-    say(&component(folder)?.display().to_string());
+    let path = match words {
+        [folder] => component(folder)?,
+        [folder, name] => bomb(folder, name)?,
+        _ => bail!("usage: cargo xtask component FOLDER [table-bomb | compile-bomb]"),
+    };
+    say(&path.display().to_string());
     Ok(())
 }
 
@@ -59,15 +64,39 @@ fn targets() -> Result<()> {
 
 /// Builds a Rust guest in its folder, and makes a component of it: the path of its .wasm.
 pub(crate) fn component(folder: &str) -> Result<PathBuf> {
-    let folder = workspace().join(folder);
+    made(&name(folder), &module(folder)?)
+}
+
+/// The same with a bomb in it: the path of its .wasm.
+pub(crate) fn bomb(folder: &str, bomb: &str) -> Result<PathBuf> {
+    let changed = Bomb::named(bomb)?.put_into(&module(folder)?)?;
+    made(&format!("{}-{bomb}", name(folder)), &changed)
+}
+
+/// What a guest is called: its folder's last part.
+fn name(folder: &str) -> String {
+    Path::new(folder).file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+/// Where guests are built.
+fn wasm_dir() -> PathBuf {
+    workspace().join("target/wasm")
+}
+
+/// Builds a guest: its core module.
+fn module(folder: &str) -> Result<Vec<u8>> {
     let build = format!("build --release --locked --target {WASM} --target-dir");
-    let dir = workspace().join("target/wasm");
-    must(cargo(&build).arg(&dir).current_dir(&folder))?;
-    let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let module = dir.join(WASM).join("release").join(name.replace('-', "_")).with_extension("wasm");
-    let module = fs::read(&module).with_context(|| format!("read {}", module.display()))?;
-    let encoded = encode(&module).with_context(|| format!("make a component of {name}"))?;
-    let out = dir.join(name).with_extension("wasm");
+    let dir = wasm_dir();
+    must(cargo(&build).arg(&dir).current_dir(workspace().join(folder)))?;
+    let module =
+        dir.join(WASM).join("release").join(name(folder).replace('-', "_")).with_extension("wasm");
+    fs::read(&module).with_context(|| format!("read {}", module.display()))
+}
+
+/// Makes a component of a module, and writes it.
+fn made(name: &str, module: &[u8]) -> Result<PathBuf> {
+    let encoded = encode(module).with_context(|| format!("make a component of {name}"))?;
+    let out = wasm_dir().join(name).with_extension("wasm");
     fs::write(&out, encoded).with_context(|| format!("write {}", out.display()))?;
     Ok(out)
 }

@@ -73,6 +73,10 @@ fn prepare(options: &Options, table: &mut Table) -> Result<()> {
 fn build_all() -> Result<()> {
     build::run()?;
     build::component("tests/hostile")?;
+    build::component("tests/hostile-policy")?;
+    for bomb in ["table-bomb", "compile-bomb"] {
+        build::bomb("tests/hostile", bomb)?;
+    }
     binaries::build()
 }
 

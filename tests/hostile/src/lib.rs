@@ -15,8 +15,13 @@ export!(Plugin);
 
 /// What to do wrong: the whole configuration, or its "mode" where it is an object.
 fn mode(config: &str) -> &str {
-    let in_object = config.split_once(r#""mode":""#).and_then(|(_, rest)| rest.split_once('"'));
-    in_object.map_or(config, |(mode, _)| mode)
+    member(config, r#""mode":""#).unwrap_or(config)
+}
+
+/// The text that follows, up to the next quote.
+fn member<'a>(config: &'a str, key: &str) -> Option<&'a str> {
+    let (_, rest) = config.split_once(key)?;
+    rest.split_once('"').map(|(text, _)| text)
 }
 
 impl Guest for Plugin {
@@ -51,6 +56,20 @@ impl Guest for Plugin {
             "trap-after-taking" => {
                 take("10.0.0.5");
                 trap();
+            }
+            "put-then-trap" => {
+                put("left", "behind");
+                trap();
+            }
+            "store-over" => put("big", &"x".repeat((1 << 20) + 1)),
+            "store-over-in-parts" => {
+                (0..80).for_each(|n| put(&format!("part-{n}"), &"x".repeat(16 << 10)));
+            }
+            // The address of "address", whatever the ledger says of it.
+            "anyway" => {
+                let address = member(&request.config, r#""address":""#).unwrap_or("10.0.0.5");
+                take(address);
+                return Ok(lease(&[(&format!("{address}/24"), None)]));
             }
             "divide" => drop(black_box(1 / black_box(0_u32))),
             "call-flood" => (0..2_000).for_each(|_| drop(black_box(ledger::take("10.0.0.5")))),
@@ -145,6 +164,10 @@ fn route(destination: &str, gateway: Option<&str>) -> Route {
 
 fn range(first: &str, last: &str) -> AddressRange {
     AddressRange { first: first.into(), last: last.into() }
+}
+
+fn put(key: &str, value: &str) {
+    store::put(key, value, store::Lifetime::Attachment);
 }
 
 fn take(address: &str) {
