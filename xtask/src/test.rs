@@ -72,8 +72,9 @@ fn prepare(options: &Options, table: &mut Table) -> Result<()> {
 
 fn build_all() -> Result<()> {
     build::run()?;
-    build::component("tests/hostile")?;
-    build::component("tests/hostile-policy")?;
+    for guest in ["tests/hostile", "tests/hostile-policy", "tests/faulty", "tests/faulty-policy"] {
+        build::component(guest)?;
+    }
     for bomb in ["table-bomb", "compile-bomb"] {
         build::bomb("tests/hostile", bomb)?;
     }

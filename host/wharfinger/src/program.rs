@@ -46,6 +46,12 @@ impl Program {
         }
     }
 
+    /// The components, for what is to leave no trace.
+    pub(crate) fn engine(&self) -> &dyn wharfinger_attach::Engine {
+        self.calls.stop();
+        &self.components
+    }
+
     /// The last thing of a call.
     pub(crate) fn close_ledger(&self) {
         drop(self.ledger.borrow_mut().take());

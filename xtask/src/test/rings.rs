@@ -97,8 +97,8 @@ impl Ring {
         match self {
             Self::Build | Self::Lint => false,
             Self::Unit => !suite,
-            Self::Conformance => of_suite(&["conformance_"]),
-            Self::Netns => !suite || of_suite(&["netns_"]),
+            Self::Conformance => of_suite(&["conformance_", "plugins_"]),
+            Self::Netns => !suite || of_suite(&["netns_", "plugins_"]),
             Self::Faults => of_suite(&["faults_"]),
             // Starting processes is what costs there: the kernel's own tests and two of ours.
             Self::Lab => {

@@ -24,10 +24,10 @@ pub(crate) enum Plugin {
 }
 
 impl Plugin {
-    pub(crate) fn run(self, _program: &Program) -> Result<u8> {
+    pub(crate) fn run(self, program: &Program) -> Result<u8> {
         match self {
             Self::Run(run) => run.run(),
-            Self::Replay(replay) => replay.run(),
+            Self::Replay(replay) => replay.run(program),
             Self::Test(test) => test.run(),
             Self::Bench(bench) => bench.run(),
         }

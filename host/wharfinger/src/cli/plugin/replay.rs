@@ -6,30 +6,31 @@ use anyhow::{Context, Result, anyhow, bail};
 use clap::Args;
 use wharfinger_kit::replay;
 use wharfinger_wasm::Limits;
-use wharfinger_wasm::record::Record;
+use wharfinger_wasm::record::{Call, Record};
 
 use super::super::print;
-use super::load;
+use super::load::{self, Loaded};
+use crate::program::Program;
 
 #[derive(Debug, Args)]
 pub(crate) struct Replay {
     /// The record: a file of the run directory's `calls`
     record: PathBuf,
-    /// The component that is asked
+    /// The component that is asked; without it the recorded one, where it is built in or installed
     #[arg(long, value_name = "WASM")]
     plugin: Option<PathBuf>,
 }
 
 impl Replay {
-    pub(super) fn run(&self) -> Result<u8> {
+    pub(super) fn run(&self, program: &Program) -> Result<u8> {
         let shown = self.record.display();
         let text =
             std::fs::read_to_string(&self.record).with_context(|| format!("read {shown}"))?;
         let record = Record::read(&text).with_context(|| format!("{shown}"))?;
-        let Some(path) = &self.plugin else {
-            bail!("say with --plugin where the component {} is", record.plugin)
+        let plugin = match &self.plugin {
+            Some(path) => load::load(path, &Limits::default(), &replay::grants(&record))?,
+            None => recorded(&record, program)?,
         };
-        let plugin = load::load(path, &Limits::default(), &replay::grants(&record))?;
         let target = plugin.target();
         let replayed = replay::replay(target, &record).map_err(|what| anyhow!("{what}"))?;
         let head = format!(
@@ -43,4 +44,26 @@ impl Replay {
         print(&format!("{head}{log}{replayed}"))?;
         Ok(u8::from(!replayed.is_same()))
     }
+}
+
+/// The very component that was recorded, by the name it has on this node.
+fn recorded(record: &Record, program: &Program) -> Result<Loaded> {
+    let (name, digest) = record.plugin.split_once('@').unwrap_or((&record.plugin, ""));
+    let engine = program.engine();
+    let policy = matches!(record.call, Call::Admit { .. } | Call::Review { .. });
+    let plugin = if policy {
+        engine.policy(name).map(Loaded::Policy)
+    } else {
+        // A policy's configuration may have been validated.
+        engine
+            .ipam(name)
+            .map(Loaded::Ipam)
+            .or_else(|error| engine.policy(name).map(Loaded::Policy).map_err(|_| error))
+    };
+    let plugin = plugin.map_err(|error| anyhow!("{error}; say with --plugin where it is"))?;
+    let here = plugin.target().identity().to_owned();
+    if here.ends_with(digest) {
+        return Ok(plugin);
+    }
+    bail!("{name} is {here} here: say with --plugin where {} is, or take that one", record.plugin)
 }
