@@ -149,3 +149,42 @@ fn two_containers_of_containerd() {
     assert!(!rules.contains(&one) && !rules.contains(&two), "{rules}");
     world.assert_nothing_left();
 }
+
+/// `ctr run --cni` of a pod that a policy refuses: what the runtime itself says.
+fn refused(containerd: &Containerd<'_>, id: &str) -> String {
+    let rootfs = containerd.world.text_path("rootfs");
+    let output = containerd
+        .ctr(&["run", "--rm", "--cni", "--rootfs", &rootfs, id, "/bin/true"])
+        .output()
+        .expect("ctr");
+    assert!(!output.status.success(), "{output:?}");
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+#[test]
+#[ignore = "needs root and containerd: ring clients"]
+fn a_pod_that_a_policy_refuses_shows_name_and_reason() {
+    let world = World::new();
+    rootfs(&world);
+    let containerd = Containerd::start(&world);
+    let config = json!({ "rules": [{ "match": {}, "deny": "the quay is closed" }] });
+    let policy = json!({ "plugin": "rules", "config": config });
+    let plugin = world.conf("bridge", &json!({ "policies": [policy] }));
+    let list = json!({ "cniVersion": "1.0.0", "name": "pods", "plugins": [plugin] });
+    containerd.mounts.configure("10-pods.conflist", &list);
+    let said = refused(&containerd, "one");
+    assert!(said.contains("rules") && said.contains("the quay is closed"), "{said}");
+    world.assert_nothing_left();
+
+    // The same by the node's own settings, and a conflist that names no policy.
+    let plugin = world.conf("bridge", &json!({}));
+    let list = json!({ "cniVersion": "1.0.0", "name": "pods", "plugins": [plugin] });
+    containerd.mounts.configure("10-pods.conflist", &list);
+    world.settings(
+        "[[policies]]\nplugin = \"rules\"\n[policies.config]\n\
+         rules = [{ match = {}, deny = \"closed by the node\" }]\n",
+    );
+    let said = refused(&containerd, "two");
+    assert!(said.contains("rules") && said.contains("closed by the node"), "{said}");
+    world.assert_nothing_left();
+}
