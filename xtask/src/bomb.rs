@@ -1,7 +1,5 @@
-//! Bombs for tests: core modules changed so that they are as valid as before, but that to compile
-//! them takes minutes, or to start them a table larger than any may be.
-//!
-//! What is made here is only ever given to the executable's own limits.
+//! A compile bomb for tests: a core module changed so that it is as valid as before, but that to
+//! compile it takes minutes. It is only ever given to the executable's own limits.
 
 use anyhow::{Context as _, Result, bail};
 
@@ -10,11 +8,8 @@ const HEADER: usize = 8;
 /// Numbers of sections, by the core specification.
 const TYPES: u8 = 1;
 const FUNCTIONS: u8 = 3;
-const TABLES: u8 = 4;
 const CODE: u8 = 10;
 
-/// Elements that a table bomb's table has from the start.
-const ELEMENTS: u64 = 10_000_000;
 /// Functions of a compile bomb. One takes half a minute and more; many, since a compiler that has
 /// several threads gives each a function.
 const BODIES: usize = 40;
@@ -23,34 +18,18 @@ const BODIES: usize = 40;
 const LOCALS: u64 = 500;
 const LOOPS: u64 = 500;
 
-/// What a component is made into.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Bomb {
-    /// Its table is too large.
-    Table,
-    /// A few hundred kilobytes of code that take minutes to compile.
-    Compile,
-}
-
-impl Bomb {
-    /// As it is asked for, and called in the file's name.
-    pub(crate) fn named(name: &str) -> Result<Self> {
-        match name {
-            "table-bomb" => Ok(Self::Table),
-            "compile-bomb" => Ok(Self::Compile),
-            other => bail!("no bomb {other:?}; there are table-bomb and compile-bomb"),
-        }
-    }
-
-    /// The module with the bomb in it.
-    pub(crate) fn put_into(self, module: &[u8]) -> Result<Vec<u8>> {
-        let mut sections = split(module).context("read the sections of a module")?;
-        match self {
-            Self::Table => table(section(&mut sections, TABLES)?)?,
-            Self::Compile => compile(&mut sections)?,
-        }
-        Ok(join(module, &sections))
-    }
+/// The module with the bomb in it: functions that nobody calls, at the end, so that no number of
+/// another changes.
+pub(crate) fn put_into(module: &[u8]) -> Result<Vec<u8>> {
+    let mut sections = split(module).context("read the sections of a module")?;
+    // One more type: no parameters, no results.
+    let ours = append(section(&mut sections, TYPES)?, 1, &[0x60, 0, 0])?;
+    let declared: Vec<u8> = (0..BODIES).flat_map(|_| leb(ours)).collect();
+    append(section(&mut sections, FUNCTIONS)?, BODIES, &declared)?;
+    let body = body();
+    let one = [leb(body.len() as u64), body].concat();
+    append(section(&mut sections, CODE)?, BODIES, &one.repeat(BODIES))?;
+    Ok(join(module, &sections))
 }
 
 type Section = (u8, Vec<u8>);
@@ -58,38 +37,6 @@ type Section = (u8, Vec<u8>);
 fn section(sections: &mut [Section], wanted: u8) -> Result<&mut Vec<u8>> {
     let found = sections.iter_mut().find(|(number, _)| *number == wanted);
     found.map(|(_, content)| content).with_context(|| format!("the module has no section {wanted}"))
-}
-
-/// The first table begins with so many elements, and may have no more.
-fn table(content: &mut Vec<u8>) -> Result<()> {
-    let mut rest = content.as_slice();
-    let count = number(&mut rest)?;
-    let kind = byte(&mut rest)?;
-    let has_most = byte(&mut rest)? == 1;
-    number(&mut rest)?;
-    if has_most {
-        number(&mut rest)?;
-    }
-    let mut changed = leb(count);
-    changed.extend([kind, 1]);
-    changed.extend(leb(ELEMENTS));
-    changed.extend(leb(ELEMENTS));
-    changed.extend(rest);
-    *content = changed;
-    Ok(())
-}
-
-/// Functions that nobody calls, at the end, so that no number of another changes.
-fn compile(sections: &mut [Section]) -> Result<()> {
-    // One more type: no parameters, no results.
-    let types = section(sections, TYPES)?;
-    let ours = append(types, 1, &[0x60, 0, 0])?;
-    let declared: Vec<u8> = (0..BODIES).flat_map(|_| leb(ours)).collect();
-    append(section(sections, FUNCTIONS)?, BODIES, &declared)?;
-    let body = body();
-    let one = [leb(body.len() as u64), body].concat();
-    append(section(sections, CODE)?, BODIES, &one.repeat(BODIES))?;
-    Ok(())
 }
 
 /// Loops in loops, and in the innermost every local is written: so each loop is entered with
@@ -189,11 +136,10 @@ fn leb(mut value: u64) -> Vec<u8> {
 mod tests {
     use super::*;
 
-    /// One type, one function, one table, one body: nothing.
+    /// One type, one function, one body: nothing.
     const MODULE: &[u8] = b"\0asm\x01\0\0\0\
         \x01\x04\x01\x60\0\0\
         \x03\x02\x01\0\
-        \x04\x04\x01\x70\0\x01\
         \x0a\x04\x01\x02\0\x0b";
 
     #[test]
@@ -204,19 +150,8 @@ mod tests {
     }
 
     #[test]
-    fn a_table_bomb_has_a_larger_table_and_is_else_the_same() -> Result<()> {
-        let mut sections = split(&Bomb::Table.put_into(MODULE)?)?;
-        let table = section(&mut sections, TABLES)?.clone();
-        let most = leb(ELEMENTS);
-        assert_eq!(table, [&[1, 0x70, 1], most.as_slice(), most.as_slice()].concat());
-        *section(&mut sections, TABLES)? = vec![1, 0x70, 0, 1];
-        assert_eq!(join(MODULE, &sections), MODULE);
-        Ok(())
-    }
-
-    #[test]
     fn a_compile_bomb_declares_as_many_functions_as_it_has() -> Result<()> {
-        let bomb = Bomb::Compile.put_into(MODULE)?;
+        let bomb = put_into(MODULE)?;
         let mut sections = split(&bomb)?;
         for (wanted, count) in
             [(TYPES, 2), (FUNCTIONS, 1 + BODIES as u64), (CODE, 1 + BODIES as u64)]

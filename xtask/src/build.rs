@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result, bail};
 use wit_component::ComponentEncoder;
 
-use crate::bomb::Bomb;
+use crate::bomb;
 use crate::command::{
     capture, cargo, executable, find, must, program, say, target, text, workspace,
 };
@@ -41,8 +41,8 @@ pub(crate) fn one(words: &[String]) -> Result<()> {
     targets()?;
     let path = match words {
         [folder] => component(folder)?,
-        [folder, name] => bomb(folder, name)?,
-        _ => bail!("usage: cargo xtask component FOLDER [table-bomb | compile-bomb]"),
+        [folder, word] if word == "--bomb" => bomb(folder)?,
+        _ => bail!("usage: cargo xtask component FOLDER [--bomb]"),
     };
     say(&path.display().to_string());
     Ok(())
@@ -67,10 +67,9 @@ pub(crate) fn component(folder: &str) -> Result<PathBuf> {
     made(&name(folder), &module(folder)?)
 }
 
-/// The same with a bomb in it: the path of its .wasm.
-pub(crate) fn bomb(folder: &str, bomb: &str) -> Result<PathBuf> {
-    let changed = Bomb::named(bomb)?.put_into(&module(folder)?)?;
-    made(&format!("{}-{bomb}", name(folder)), &changed)
+/// The same with a compile bomb in it: the path of its .wasm, NAME-bomb.wasm.
+pub(crate) fn bomb(folder: &str) -> Result<PathBuf> {
+    made(&format!("{}-bomb", name(folder)), &bomb::put_into(&module(folder)?)?)
 }
 
 /// What a guest is called: its folder's last part.
@@ -115,9 +114,9 @@ pub(crate) fn guests() -> Vec<PathBuf> {
 
 /// A component from a core module that carries its world's description.
 fn encode(module: &[u8]) -> Result<Vec<u8>> {
-    let mut encoder = ComponentEncoder::default();
-    let encoder = encoder.validate(true).module(module);
-    encoder.and_then(ComponentEncoder::encode).map_err(|e| anyhow::anyhow!("{e:#}"))
+    let encoder = ComponentEncoder::default().validate(true).module(module);
+    let encoded = encoder.and_then(|mut encoder| encoder.encode());
+    encoded.map_err(|e| anyhow::anyhow!("{e:#}"))
 }
 
 /// Builds the executable, as yet without components.

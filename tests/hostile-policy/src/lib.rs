@@ -78,6 +78,7 @@ fn misdeed(mode: &str, config: &Value) -> Result<Verdict, Failure> {
             black_box(node::now());
         },
         "memory" => memory(),
+        "table" => table(),
         "recursion" => drop(black_box(deep(black_box(1)))),
         "trap" => trap(),
         "call-flood" => (0..2_000).for_each(|_| drop(black_box(store::get("k")))),
@@ -85,7 +86,7 @@ fn misdeed(mode: &str, config: &Value) -> Result<Verdict, Failure> {
             logger::log(logger::Level::Info, &"x".repeat(1_000));
         },
         "wild-log" => logger::log(logger::Level::Warn, "a\u{1b}[2Jb\nc"),
-        "store-over" => put("big", &"x".repeat((1 << 20) + 1)),
+        "store-over-quota" => put("big", &"x".repeat((1 << 20) + 1)),
         "store-over-in-parts" => {
             (0..80).for_each(|n| put(&format!("part-{n}"), &"x".repeat(16 << 10)))
         }
@@ -118,15 +119,15 @@ fn answer(mode: &str, config: &Value) -> Result<Verdict, Failure> {
             Verdict::Allow
         }
         "fail" => return Err(failure(text(config, "reason").unwrap_or("it fails"))),
-        "huge-reason" => Verdict::Deny("x".repeat(300 << 10)),
-        "long-reason" => Verdict::Deny("x".repeat(20 << 10)),
-        "empty-reason" => Verdict::Deny(String::new()),
-        "wild-reason" => Verdict::Deny("a\u{1b}[31mb\r\nc\u{0}d\u{9b}e\u{202e}f".to_owned()),
+        "huge-deny" => Verdict::Deny("x".repeat(300 << 10)),
+        "long-deny" => Verdict::Deny("x".repeat(20 << 10)),
+        "empty-deny" => Verdict::Deny(String::new()),
+        "wild-deny" => Verdict::Deny("a\u{1b}[31mb\r\nc\u{0}d\u{9b}e\u{202e}f".to_owned()),
         "invalid-text" => Verdict::Deny(invalid_text()),
         "huge-patch" => amend(&json!({"mtu": 1400, "x": "x".repeat(300 << 10)}).to_string()),
         "deep-patch" => amend(&format!("{}1{}", r#"{"a":"#.repeat(10_000), "}".repeat(10_000))),
-        "patch-no-json" => amend("{\"mtu\": 1400"),
-        "patch-no-object" => amend("[1400]"),
+        "patch-not-json" => amend("{\"mtu\": 1400"),
+        "patch-not-object" => amend("[1400]"),
         "patch-null" => amend("null"),
         "patch-twice" => amend(r#"{"mtu": 1400, "mtu": 9000}"#),
         "patch-type" => amend(r#"{"type": "host-device"}"#),
@@ -172,6 +173,17 @@ fn memory() {
     let mut all = Vec::new();
     loop {
         all.push(black_box(vec![1_u8; 1 << 20]));
+    }
+}
+
+// SAFETY: it is what build.rs links in: without arguments, and all it touches is the table.
+unsafe extern "C" {
+    safe fn grow_table() -> i32;
+}
+
+fn table() {
+    loop {
+        black_box(grow_table());
     }
 }
 

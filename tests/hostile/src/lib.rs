@@ -51,6 +51,7 @@ impl Guest for Plugin {
                 black_box(node::now());
             },
             "memory" => memory(),
+            "table" => table(),
             "recursion" => drop(black_box(deep(black_box(1)))),
             "trap" => trap(),
             "trap-after-taking" => {
@@ -61,7 +62,7 @@ impl Guest for Plugin {
                 put("left", "behind");
                 trap();
             }
-            "store-over" => put("big", &"x".repeat((1 << 20) + 1)),
+            "store-over-quota" => put("big", &"x".repeat((1 << 20) + 1)),
             "store-over-in-parts" => {
                 (0..80).for_each(|n| put(&format!("part-{n}"), &"x".repeat(16 << 10)));
             }
@@ -193,6 +194,17 @@ fn memory() {
     let mut all = Vec::new();
     loop {
         all.push(black_box(vec![1_u8; 1 << 20]));
+    }
+}
+
+// SAFETY: it is what build.rs links in: without arguments, and all it touches is the table.
+unsafe extern "C" {
+    safe fn grow_table() -> i32;
+}
+
+fn table() {
+    loop {
+        black_box(grow_table());
     }
 }
 

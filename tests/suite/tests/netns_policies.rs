@@ -63,7 +63,7 @@ fn rules_set_what_a_policy_may_set() {
         &world,
         &json!({ "rules": [
             { "match": { "namespace": "slow" }, "set": { "mtu": 1400 } },
-            { "match": { "namespace": "blue" }, "set": { "ranges": ["10.2.0.0/24"] } },
+            { "match": { "namespace": "blue" }, "set": { "pool": "10.2.0.0/24" } },
         ] }),
     );
     merge(&mut conf, &json!({ "ipam": { "type": "host-local", "ranges": ranges } }));
