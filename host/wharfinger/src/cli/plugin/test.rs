@@ -90,17 +90,5 @@ fn project() -> Result<PathBuf> {
     if !status.success() {
         bail!("cargo test failed");
     }
-    built()
-}
-
-/// The one component in `dist`.
-fn built() -> Result<PathBuf> {
-    let entries = std::fs::read_dir("dist").context("there is no dist/: run `plugin build`")?;
-    let wasm = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "wasm");
-    let mut all = entries.flatten().map(|entry| entry.path()).filter(wasm);
-    match (all.next(), all.next()) {
-        (Some(only), None) => Ok(only),
-        (None, _) => bail!("dist/ has no component: run `wharfinger plugin build`"),
-        (Some(_), Some(_)) => bail!("dist/ has several components: name one"),
-    }
+    super::build::build(Path::new("."))
 }
