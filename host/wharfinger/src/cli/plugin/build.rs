@@ -47,12 +47,8 @@ pub(crate) fn build(folder: &Path) -> Result<PathBuf> {
     }
     let module = project.module();
     let module = fs::read(&module).with_context(|| format!("read {}", module.display()))?;
-    let component = component(&module).with_context(|| {
-        format!(
-            "make a component of {}: does src/lib.rs export_ipam! or export_policy!",
-            project.name
-        )
-    })?;
+    let component = component(&module);
+    let component = component.with_context(|| format!("make a component of {}", project.name))?;
     let dist = Path::new("dist").join(&project.name).with_extension("wasm");
     let out = if folder == Path::new(".") { dist } else { folder.join(dist) };
     let parent = out.parent().unwrap_or(folder);
@@ -63,8 +59,14 @@ pub(crate) fn build(folder: &Path) -> Result<PathBuf> {
 
 /// A component from a module that carries the description of its world.
 fn component(module: &[u8]) -> Result<Vec<u8>> {
-    let mut encoder = ComponentEncoder::default().validate(true).module(module)?;
-    encoder.encode()
+    // The names of what a module exports: without a world it makes a component all the same, of
+    // nothing.
+    let worlds = ["wharfinger:plugin/ipam@", "wharfinger:plugin/policy@"];
+    let exports = |name: &&str| module.windows(name.len()).any(|bytes| bytes == name.as_bytes());
+    if !worlds.iter().any(exports) {
+        bail!("it exports no plugin: src/lib.rs needs export_ipam! or export_policy!");
+    }
+    ComponentEncoder::default().validate(true).module(module)?.encode()
 }
 
 /// What `cargo metadata` says of a project.
@@ -182,6 +184,8 @@ mod tests {
 
     #[test]
     fn a_module_without_a_world_makes_no_component() {
-        assert!(component(b"\0asm\x01\0\0\0").is_err() || component(b"").is_err());
+        let error = component(b"\0asm\x01\0\0\0").unwrap_err().to_string();
+        assert!(error.contains("export_ipam!"), "{error}");
+        assert!(component(b"wharfinger:plugin/ipam@").is_err());
     }
 }
