@@ -1,5 +1,7 @@
 //! The policy's configuration, read and checked: every problem at once, each with its pointer.
 
+use std::fmt;
+
 use serde_json::Value;
 
 use crate::glob::Glob;
@@ -19,11 +21,24 @@ pub struct Config {
     pub(crate) quotas: Vec<Quota>,
 }
 
+/// Where something of a list stands: as text, its pointer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Place {
+    list: &'static str,
+    index: usize,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "/{}/{}", self.list, self.index)
+    }
+}
+
 /// When, and then what.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Rule {
-    /// Where it stands: "/rules/0".
-    pub(crate) pointer: String,
+    /// Where it stands.
+    pub(crate) place: Place,
     /// When.
     pub(crate) when: Match,
     /// What.
@@ -42,8 +57,8 @@ pub(crate) enum Effect {
 /// How much each namespace may have.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Quota {
-    /// Where it stands: "/quotas/0".
-    pub(crate) pointer: String,
+    /// Where it stands.
+    pub(crate) place: Place,
     /// Which namespaces; all where none is named.
     pub(crate) namespace: Option<Test<Glob>>,
     /// Attachments at once.
@@ -53,6 +68,9 @@ pub(crate) struct Quota {
     /// Ports of the host at once.
     pub(crate) host_ports: Option<u64>,
 }
+
+/// Problems beyond these are not looked for: nobody reads them.
+const ENOUGH: usize = 100;
 
 /// Reads it from its text.
 pub fn parse(text: &str) -> Result<Config, Vec<Problem>> {
@@ -75,27 +93,34 @@ pub fn read(config: &Value) -> Result<Config, Vec<Problem>> {
 
 fn list<T>(
     root: &At<'_>,
-    name: &str,
+    name: &'static str,
     problems: &mut Vec<Problem>,
-    read: fn(&At<'_>, &mut Vec<Problem>) -> T,
+    read: fn(&At<'_>, Place, &mut Vec<Problem>) -> T,
 ) -> Vec<T> {
     let Some(at) = root.get(name) else { return Vec::new() };
     if !at.value.is_array() {
         problems.push(at.wanted("a list"));
     }
-    at.items().iter().map(|item| read(item, problems)).collect()
+    let mut all = Vec::new();
+    for (index, item) in at.items().enumerate() {
+        all.push(read(&item, Place { list: name, index }, problems));
+        if problems.len() >= ENOUGH {
+            break;
+        }
+    }
+    all
 }
 
 /// A `match` alone, which is denied.
-fn short(at: &At<'_>, problems: &mut Vec<Problem>) -> Rule {
+fn short(at: &At<'_>, place: Place, problems: &mut Vec<Problem>) -> Rule {
     if at.is_empty() {
         problems.push(at.problem("would deny everything; if that is meant, write it as a rule"));
     }
     let when = Match::read(at, problems);
-    Rule { pointer: at.pointer.clone(), when, effect: Effect::Deny(Message::usual()) }
+    Rule { place, when, effect: Effect::Deny(Message::usual()) }
 }
 
-fn rule(at: &At<'_>, problems: &mut Vec<Problem>) -> Rule {
+fn rule(at: &At<'_>, place: Place, problems: &mut Vec<Problem>) -> Rule {
     object(at, &["match", "deny", "set"], problems);
     let when = at.get("match").map(|at| Match::read(&at, problems)).unwrap_or_default();
     let effect = match (at.get("deny"), at.get("set")) {
@@ -105,17 +130,17 @@ fn rule(at: &At<'_>, problems: &mut Vec<Problem>) -> Rule {
                 let why = "cannot be set by what is planned: then it is too late";
                 problems.push(set.problem(why));
             }
-            Effect::Set(Box::new(Set::read(&set, problems)))
+            Effect::Set(Box::new(Set::read(&set, place, problems)))
         }
         _ => {
             problems.extend(at.value.is_object().then(|| at.problem("needs one of deny, set")));
             Effect::Deny(Message::usual())
         }
     };
-    Rule { pointer: at.pointer.clone(), when, effect }
+    Rule { place, when, effect }
 }
 
-fn quota(at: &At<'_>, problems: &mut Vec<Problem>) -> Quota {
+fn quota(at: &At<'_>, place: Place, problems: &mut Vec<Problem>) -> Quota {
     const COUNTED: [&str; 3] = ["attachments", "addresses", "hostPorts"];
     let known = object(at, &["namespace", "attachments", "addresses", "hostPorts"], problems);
     if known && !COUNTED.iter().any(|name| at.get(name).is_some()) {
@@ -124,5 +149,5 @@ fn quota(at: &At<'_>, problems: &mut Vec<Problem>) -> Quota {
     let [attachments, addresses, host_ports] =
         COUNTED.map(|name| at.get(name).and_then(|at| test::keep(number(&at), problems)));
     let namespace = at.get("namespace").and_then(|at| test(&at, problems, glob));
-    Quota { pointer: at.pointer.clone(), namespace, attachments, addresses, host_ports }
+    Quota { place, namespace, attachments, addresses, host_ports }
 }

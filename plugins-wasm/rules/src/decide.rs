@@ -33,11 +33,11 @@ pub fn admit(config: Config, facts: &Facts<'_>, store: &mut dyn Store) -> Result
         let found = match rule.when.found(facts) {
             Ok(Some(found)) => found,
             Ok(None) => continue,
-            Err(unreadable) => return Ok(unread(&unreadable, &rule.pointer)),
+            Err(unreadable) => return Ok(unread(&unreadable, &rule.place.to_string())),
         };
         match rule.effect {
             Effect::Deny(message) => {
-                let said = message.said(facts.attachment(), &found, &rule.pointer);
+                let said = message.said(facts.attachment(), &found, &rule.place.to_string());
                 return Ok(Verdict::Deny(said));
             }
             Effect::Set(now) => {
@@ -78,11 +78,11 @@ pub fn review(config: &Config, facts: Facts<'_>, plan: &Plan, store: &mut dyn St
         let Effect::Deny(message) = &rule.effect else { continue };
         match rule.when.found(&facts) {
             Ok(Some(found)) => {
-                let said = message.said(facts.attachment(), &found, &rule.pointer);
+                let said = message.said(facts.attachment(), &found, &rule.place.to_string());
                 return Verdict::Deny(said);
             }
             Ok(None) => {}
-            Err(unreadable) => return unread(&unreadable, &rule.pointer),
+            Err(unreadable) => return unread(&unreadable, &rule.place.to_string()),
         }
     }
     counted(&config.quotas, &facts, None, Some(plan), store).unwrap_or(Verdict::Allow)

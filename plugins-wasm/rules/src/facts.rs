@@ -266,7 +266,7 @@ pub(crate) fn destinations(list: &At<'_>) -> Result<Vec<Net>, Unreadable> {
         let dst = at.folded("dst")?.ok_or_else(|| at.unreadable("has no dst"))?;
         Net::parse(dst.text()?).ok_or_else(|| dst.unreadable("is not a network"))
     };
-    list.list()?.into_iter().map(destination).collect()
+    list.list()?.map(destination).collect()
 }
 
 /// An address, less any prefix length.

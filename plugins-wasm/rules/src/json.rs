@@ -5,10 +5,11 @@
 
 use serde_json::Value;
 
-/// A value and where it is: an RFC 6901 pointer.
-#[derive(Debug, Clone)]
+/// A value, and the document that it is in. Where it is, is looked for only where something is
+/// wrong with it.
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct At<'a> {
-    pub(crate) pointer: String,
+    root: &'a Value,
     pub(crate) value: &'a Value,
 }
 
@@ -33,33 +34,38 @@ pub(crate) struct Unreadable {
 
 impl<'a> At<'a> {
     pub(crate) fn root(value: &'a Value) -> Self {
-        Self { pointer: String::new(), value }
+        Self { root: value, value }
+    }
+
+    fn at(&self, value: &'a Value) -> Self {
+        Self { root: self.root, value }
+    }
+
+    /// Where it is: an RFC 6901 pointer.
+    pub(crate) fn pointer(&self) -> String {
+        pointer(self.root, self.value).unwrap_or_default()
     }
 
     /// A problem here.
-    pub(crate) fn problem(&self, message: impl Into<String>) -> Problem {
-        Problem { pointer: self.pointer.clone(), message: message.into() }
+    pub(crate) fn problem(&self, message: &str) -> Problem {
+        Problem { pointer: self.pointer(), message: message.to_owned() }
     }
 
     /// "must be a string, found 7".
     pub(crate) fn wanted(&self, what: &str) -> Problem {
-        self.problem(format!("must be {what}, found {}", cut(&self.value.to_string(), 40)))
+        self.problem(&format!("must be {what}, found {}", cut(&self.value.to_string(), 40)))
     }
 
     /// This place cannot be read.
     pub(crate) fn unreadable(&self, what: &'static str) -> Unreadable {
-        Unreadable { place: self.pointer.clone(), what }
-    }
-
-    fn member(&self, name: &str, value: &'a Value) -> Self {
-        let name = name.replace('~', "~0").replace('/', "~1");
-        Self { pointer: format!("{}/{name}", self.pointer), value }
+        Unreadable { place: self.pointer(), what }
     }
 
     /// The members of an object; none of anything else.
-    pub(crate) fn members(&self) -> Vec<(&'a str, Self)> {
-        let Value::Object(object) = self.value else { return Vec::new() };
-        object.iter().map(|(name, value)| (name.as_str(), self.member(name, value))).collect()
+    pub(crate) fn members(&self) -> impl Iterator<Item = (&'a str, Self)> + use<'a> {
+        let root = self.root;
+        let object = self.value.as_object().into_iter().flatten();
+        object.map(move |(name, value)| (name.as_str(), Self { root, value }))
     }
 
     /// Whether it is an object or a list without anything in it.
@@ -72,20 +78,25 @@ impl<'a> At<'a> {
     }
 
     /// The items of a list; none of anything else.
-    pub(crate) fn items(&self) -> Vec<Self> {
-        let Value::Array(list) = self.value else { return Vec::new() };
-        let item = |(i, value)| Self { pointer: format!("{}/{i}", self.pointer), value };
-        list.iter().enumerate().map(item).collect()
+    pub(crate) fn items(&self) -> impl ExactSizeIterator<Item = Self> + use<'a> {
+        let root = self.root;
+        let list = self.value.as_array().map(Vec::as_slice).unwrap_or_default();
+        list.iter().map(move |value| Self { root, value })
     }
 
     /// A member by its exact name.
     pub(crate) fn get(&self, name: &str) -> Option<Self> {
-        Some(self.member(name, self.value.as_object()?.get(name)?))
+        Some(self.at(self.value.as_object()?.get(name)?))
     }
 
     /// A member in whatever case, as CNI plugins read them; null is absent. Two spellings at
     /// once are refused: which one counts depends on who reads.
     pub(crate) fn folded(&self, name: &str) -> Result<Option<Self>, Unreadable> {
+        Ok(self.spelled(name)?.map(|(_, member)| member))
+    }
+
+    /// The same, with the key as it is spelled.
+    pub(crate) fn spelled(&self, name: &str) -> Result<Option<(&'a str, Self)>, Unreadable> {
         let object = match self.value {
             Value::Null => return Ok(None),
             Value::Object(object) => object,
@@ -93,16 +104,16 @@ impl<'a> At<'a> {
         };
         let mut found = object.iter().filter(|(key, value)| !value.is_null() && same(key, name));
         let Some((key, value)) = found.next() else { return Ok(None) };
-        let member = self.member(key, value);
+        let member = self.at(value);
         match found.next() {
             Some(_) => Err(member.unreadable("is there in two spellings")),
-            None => Ok(Some(member)),
+            None => Ok(Some((key, member))),
         }
     }
 
     /// A member of a member.
     pub(crate) fn path(&self, names: &[&str]) -> Result<Option<Self>, Unreadable> {
-        let mut at = self.clone();
+        let mut at = *self;
         for name in names {
             match at.folded(name)? {
                 Some(next) => at = next,
@@ -113,7 +124,7 @@ impl<'a> At<'a> {
     }
 
     /// The items of a list that must be one.
-    pub(crate) fn list(&self) -> Result<Vec<Self>, Unreadable> {
+    pub(crate) fn list(&self) -> Result<impl ExactSizeIterator<Item = Self> + use<'a>, Unreadable> {
         if !self.value.is_array() {
             return Err(self.unreadable("is not a list"));
         }
@@ -128,6 +139,24 @@ impl<'a> At<'a> {
     /// A string.
     pub(crate) fn text(&self) -> Result<&'a str, Unreadable> {
         self.value.as_str().ok_or_else(|| self.unreadable("is not a string"))
+    }
+}
+
+/// The pointer to a value within another, which is told by its address.
+fn pointer(here: &Value, wanted: &Value) -> Option<String> {
+    if std::ptr::eq(here, wanted) {
+        return Some(String::new());
+    }
+    match here {
+        Value::Array(list) => list
+            .iter()
+            .enumerate()
+            .find_map(|(i, item)| Some(format!("/{i}{}", pointer(item, wanted)?))),
+        Value::Object(object) => object.iter().find_map(|(key, member)| {
+            let rest = pointer(member, wanted)?;
+            Some(format!("/{}{rest}", key.replace('~', "~0").replace('/', "~1")))
+        }),
+        _ => None,
     }
 }
 

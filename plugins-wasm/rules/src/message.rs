@@ -23,7 +23,7 @@ impl Message {
         let text = keep(text(at), problems).unwrap_or_default();
         for name in names(text).filter(|name| !NAMES.contains(name)) {
             let known = NAMES.join(", ");
-            problems.push(at.problem(format!("has {{{name}}}; in braces there are {known}")));
+            problems.push(at.problem(&format!("has {{{name}}}; in braces there are {known}")));
         }
         if at.value.is_string() && text.trim().is_empty() {
             problems.push(at.problem("is empty: say why"));

@@ -52,7 +52,7 @@ pub(crate) fn enter(
     for quota in mine {
         others.check(quota, having).map_err(|what| {
             let whose = if namespace.is_empty() { "what is no pod's" } else { namespace };
-            format!("quota of {whose}: {what} ({})", quota.pointer)
+            format!("quota of {whose}: {what} ({})", quota.place)
         })?;
     }
     store.put(&key, &format!("{} {}", having.addresses, having.host_ports));

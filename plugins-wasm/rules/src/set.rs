@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use serde_json::{Map, Value};
 
+use crate::config::Place;
 use crate::facts::{self, Mapping};
 use crate::json::{At, Problem, Unreadable};
 use crate::net::{Net, address};
@@ -42,8 +43,8 @@ pub(crate) struct Set {
 /// Networks to choose the configured ranges by.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Pool {
-    /// Where it is configured.
-    pointer: String,
+    /// Of the rule that sets it.
+    place: Place,
     nets: Vec<Net>,
 }
 
@@ -64,15 +65,15 @@ impl From<Unreadable> for Unset {
 
 impl Set {
     /// Reads it.
-    pub(crate) fn read(at: &At<'_>, problems: &mut Vec<Problem>) -> Self {
+    pub(crate) fn read(at: &At<'_>, place: Place, problems: &mut Vec<Problem>) -> Self {
         let mut set = Self::default();
         if !object(at, &KEYS, problems) {
             return set;
         }
         if at.is_empty() {
-            problems.push(at.problem(format!("sets nothing; there are {}", KEYS.join(", "))));
+            problems.push(at.problem(&format!("sets nothing; there are {}", KEYS.join(", "))));
         }
-        set.pool = at.get("pool").map(|at| pool(&at, problems));
+        set.pool = at.get("pool").map(|at| pool(&at, place, problems));
         set.address = at.get("address").map(|at| addresses(&at, problems));
         set.mtu = at.get("mtu").and_then(|at| keep(mtu(&at), problems));
         for (rate, name) in set.bandwidth.iter_mut().zip(BANDWIDTH) {
@@ -109,8 +110,7 @@ impl Set {
     /// The port mappings that it leaves, where it says so.
     pub(crate) fn mappings(&self) -> Option<Vec<Mapping>> {
         let list = self.port_mappings.as_ref()?;
-        let list = At::root(list).items();
-        Some(list.iter().filter_map(|at| facts::mapping(at).ok()).collect())
+        Some(At::root(list).items().filter_map(|at| facts::mapping(&at).ok()).collect())
     }
 
     /// The patch that makes a network configuration so; none where nothing is to be changed.
@@ -192,50 +192,50 @@ impl Patch<'_> {
     /// Puts a value at a path, whose keys are spelled as the configuration has them.
     fn put(&mut self, path: &[&str], value: Value) -> Result<(), Unset> {
         let Some((last, parents)) = path.split_last() else { return Ok(()) };
-        let mut here = Some(self.network.clone());
+        let mut here = Some(*self.network);
         let mut map = &mut self.map;
         for name in parents {
-            let next = member(here.as_ref(), name)?;
-            let key = spelled(next.as_ref(), name);
+            let (key, next) = spelled(here, name)?;
             here = next;
             let entry = map.entry(key).or_insert_with(|| Value::Object(Map::new()));
             let Some(inner) = entry.as_object_mut() else { return Ok(()) };
             map = inner;
         }
-        let key = spelled(member(here.as_ref(), last)?.as_ref(), last);
-        map.insert(key, value);
+        map.insert(spelled(here, last)?.0, value);
         Ok(())
     }
 }
 
-fn member<'a>(at: Option<&At<'a>>, name: &str) -> Result<Option<At<'a>>, Unreadable> {
-    at.map_or(Ok(None), |at| at.folded(name))
-}
-
-/// The key as it stands in the configuration; ours where it is not there.
-fn spelled(found: Option<&At<'_>>, name: &str) -> String {
-    let last = found.and_then(|at| at.pointer.rsplit('/').next());
-    last.unwrap_or(name).to_owned()
+/// A member, and its key as it stands in the configuration; ours where it is not there.
+fn spelled<'a>(at: Option<At<'a>>, name: &str) -> Result<(String, Option<At<'a>>), Unreadable> {
+    let found = at.map_or(Ok(None), |at| at.spelled(name))?;
+    Ok(match found {
+        Some((key, member)) => (key.to_owned(), Some(member)),
+        None => (name.to_owned(), None),
+    })
 }
 
 /// The configured ranges that lie within the pool: of each set of a family that the pool names.
 /// None where that is all of them.
 fn choose(network: &At<'_>, pool: &Pool, ipam: &[&str]) -> Result<Option<Value>, Unset> {
     let ipam = network.path(ipam)?;
-    let ranges = member(ipam.as_ref(), "ranges")?;
-    let sets = ranges.as_ref().map_or(Ok(Vec::new()), At::list)?;
+    let ranges = ipam.map_or(Ok(None), |ipam| ipam.folded("ranges"))?;
     let (mut kept, mut there, mut changed) = (Vec::new(), Vec::new(), false);
-    for set in sets {
+    if let Some(at) = ranges {
+        drop(at.list()?);
+    }
+    for set in ranges.iter().flat_map(At::items) {
         let mut inner = Vec::new();
         let items = set.list()?;
-        for item in &items {
-            let ends = ends(item)?;
+        let all = items.len();
+        for item in items {
+            let ends = ends(&item)?;
             there.push(ends);
             if pool.takes(ends) {
                 inner.push(item.value.clone());
             }
         }
-        changed |= inner.len() < items.len();
+        changed |= inner.len() < all;
         if !inner.is_empty() {
             kept.push(Value::Array(inner));
         }
@@ -244,7 +244,7 @@ fn choose(network: &At<'_>, pool: &Pool, ipam: &[&str]) -> Result<Option<Value>,
         there.push(ends(one)?);
     }
     match pool.missing(&there) {
-        Some(net) => Err(Unset::NoPool(format!("{}: no range of {net}", pool.pointer))),
+        Some(net) => Err(Unset::NoPool(format!("{}/set/pool: no range of {net}", pool.place))),
         None => Ok(changed.then_some(Value::Array(kept))),
     }
 }
@@ -283,12 +283,12 @@ impl Pool {
     }
 }
 
-fn pool(at: &At<'_>, problems: &mut Vec<Problem>) -> Pool {
+fn pool(at: &At<'_>, place: Place, problems: &mut Vec<Problem>) -> Pool {
     let mut nets = Vec::new();
     for item in one_or_more(at, problems) {
         nets.extend(net(&item, problems));
     }
-    Pool { pointer: at.pointer.clone(), nets }
+    Pool { place, nets }
 }
 
 fn addresses(at: &At<'_>, problems: &mut Vec<Problem>) -> Vec<IpAddr> {
@@ -304,7 +304,7 @@ fn one_or_more<'a>(at: &At<'a>, problems: &mut Vec<Problem>) -> Vec<At<'a>> {
     if at.is_empty() {
         problems.push(at.problem("is empty"));
     }
-    if at.value.is_array() { at.items() } else { vec![at.clone()] }
+    if at.value.is_array() { at.items().collect() } else { vec![*at] }
 }
 
 fn ip(at: &At<'_>) -> Result<IpAddr, Problem> {
@@ -365,7 +365,7 @@ fn port_mapping(at: &At<'_>, problems: &mut Vec<Problem>) {
                 let fits = port.value.as_u64().is_some_and(|n| (1..=65_535).contains(&n));
                 problems.extend((!fits).then(|| port.wanted("a port from 1 to 65535")));
             }
-            None => problems.push(at.problem(format!("has no {name}"))),
+            None => problems.push(at.problem(&format!("has no {name}"))),
         }
     }
     if let Some(protocol) = at.get("protocol") {

@@ -91,7 +91,7 @@ pub(crate) fn test<T>(at: &At<'_>, problems: &mut Vec<Problem>, leaf: Leaf<T>) -
         return Some(Test::Any(tests));
     }
     match at.get("not") {
-        Some(not) if at.members().len() == 1 => {
+        Some(not) if at.members().count() == 1 => {
             Some(Test::Not(Box::new(test(&not, problems, leaf)?)))
         }
         _ => leaf(at, problems).map(Test::One),
@@ -111,7 +111,7 @@ pub(crate) fn object(at: &At<'_>, known: &[&str], problems: &mut Vec<Problem>) -
     }
     for (name, member) in at.members() {
         if !known.contains(&name) {
-            problems.push(member.problem(format!("is not known; there are {}", known.join(", "))));
+            problems.push(member.problem(&format!("is not known; there are {}", known.join(", "))));
         }
     }
     true
@@ -158,7 +158,7 @@ pub(crate) fn net(at: &At<'_>, problems: &mut Vec<Problem>) -> Option<Net> {
     let net = keep(net, problems)?;
     let start = text.split_once('/').map_or(text, |(start, _)| start);
     if !address(start).is_some_and(|start| net.is_first(start)) {
-        problems.push(at.problem(format!("has host bits set: the network is {net}")));
+        problems.push(at.problem(&format!("has host bits set: the network is {net}")));
         return None;
     }
     Some(net)
@@ -216,13 +216,13 @@ pub(crate) fn route(at: &At<'_>, problems: &mut Vec<Problem>) -> Option<RouteTes
         return net(at, problems).map(RouteTest::Within);
     }
     object(at, &["within", "overlaps", "covers"], problems);
-    let members = at.members();
-    let [(name, member)] = members.as_slice() else {
+    let mut members = at.members();
+    let (Some((name, member)), None) = (members.next(), members.next()) else {
         problems.push(at.wanted("one of within, overlaps, covers"));
         return None;
     };
-    let net = net(member, problems)?;
-    match *name {
+    let net = net(&member, problems)?;
+    match name {
         "within" => Some(RouteTest::Within(net)),
         "overlaps" => Some(RouteTest::Overlaps(net)),
         "covers" => Some(RouteTest::Covers(net)),
