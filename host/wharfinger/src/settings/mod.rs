@@ -1,8 +1,11 @@
 //! Where things are, and what the operator set for the whole node.
 
+mod limits;
+mod paths;
+mod plugins;
+
 use std::collections::BTreeMap;
-use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -10,57 +13,12 @@ use serde::Deserialize;
 use wharfinger_attach::{GcMode, Settings};
 use wharfinger_wasm::Limits;
 
+use self::limits::LimitsSection;
+pub(crate) use self::paths::Paths;
+pub(crate) use self::plugins::Plugins;
+
 /// How long a verb may take where the node's file says nothing: below what runtimes wait.
 const DEADLINE: u64 = 30;
-
-/// The directories and the file that belong to the executable.
-#[derive(Debug, Clone)]
-pub(crate) struct Paths {
-    /// What a reboot ends: the ledger, locks, events.
-    pub(crate) run: PathBuf,
-    /// What outlives a reboot.
-    pub(crate) lib: PathBuf,
-    /// The node's TOML file, which may be absent.
-    pub(crate) config: PathBuf,
-}
-
-impl Paths {
-    /// By the environment; outside the initial user namespace, by default, the user's own places.
-    pub(crate) fn from_env(var: impl Fn(&str) -> Option<OsString>) -> Self {
-        let path = |name: &str| var(name).filter(|v| !v.is_empty()).map(PathBuf::from);
-        let fallback = default_paths(&path);
-        Self {
-            run: path("WHARFINGER_RUN_DIR").unwrap_or(fallback.run),
-            lib: path("WHARFINGER_LIB_DIR").unwrap_or(fallback.lib),
-            config: path("WHARFINGER_CONFIG").unwrap_or(fallback.config),
-        }
-    }
-}
-
-fn default_paths(path: &impl Fn(&str) -> Option<PathBuf>) -> Paths {
-    if initial_user_namespace() {
-        return Paths {
-            run: "/run/wharfinger".into(),
-            lib: "/var/lib/wharfinger".into(),
-            config: "/etc/wharfinger/config.toml".into(),
-        };
-    }
-    let home = path("HOME").unwrap_or_else(|| "/root".into());
-    let run = path("XDG_RUNTIME_DIR").unwrap_or_else(|| "/run".into());
-    let lib = path("XDG_DATA_HOME").unwrap_or_else(|| home.join(".local/share"));
-    let config = path("XDG_CONFIG_HOME").unwrap_or_else(|| home.join(".config"));
-    Paths {
-        run: run.join("wharfinger"),
-        lib: lib.join("wharfinger"),
-        config: config.join("wharfinger/config.toml"),
-    }
-}
-
-/// user_namespaces(7): the initial one maps all users to themselves.
-fn initial_user_namespace() -> bool {
-    std::fs::read_to_string("/proc/self/uid_map")
-        .is_ok_and(|map| map.split_whitespace().eq(["0", "0", "4294967295"]))
-}
 
 /// The node's TOML file.
 #[derive(Debug, Default, Deserialize)]
@@ -72,39 +30,8 @@ struct File {
     node: NodeSection,
     #[serde(default)]
     limits: LimitsSection,
-}
-
-/// What is not said is the default.
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-struct LimitsSection {
-    deadline: Option<f64>,
-    memory: Option<usize>,
-    stack: Option<usize>,
-    table_elements: Option<usize>,
-    instances: Option<usize>,
-    hostcall_bytes: Option<usize>,
-    ledger_calls: Option<u32>,
-    log: Option<usize>,
-    returned: Option<usize>,
-}
-
-impl LimitsSection {
-    fn limits(&self) -> Result<Limits> {
-        let default = Limits::default();
-        let deadline = self.deadline.map(Duration::try_from_secs_f64).transpose();
-        Ok(Limits {
-            deadline: deadline.context("limits.deadline")?.unwrap_or(default.deadline),
-            memory: self.memory.unwrap_or(default.memory),
-            stack: self.stack.unwrap_or(default.stack),
-            table_elements: self.table_elements.unwrap_or(default.table_elements),
-            instances: self.instances.unwrap_or(default.instances),
-            hostcall_bytes: self.hostcall_bytes.unwrap_or(default.hostcall_bytes),
-            ledger_calls: self.ledger_calls.unwrap_or(default.ledger_calls),
-            log: self.log.unwrap_or(default.log),
-            returned: self.returned.unwrap_or(default.returned),
-        })
-    }
+    #[serde(default)]
+    plugins: BTreeMap<String, plugins::Section>,
 }
 
 #[derive(Debug, Clone, Copy, Deserialize)]
@@ -129,6 +56,8 @@ pub(crate) struct Configured {
     pub(crate) deadline: Duration,
     /// For one call of a component.
     pub(crate) limits: Limits,
+    /// What single components may have.
+    pub(crate) plugins: Plugins,
 }
 
 /// Reads the node's file; one that is not there says nothing.
@@ -147,6 +76,7 @@ pub(crate) fn defaults() -> Configured {
         settings: Settings::default(),
         deadline: Duration::from_secs(DEADLINE),
         limits: Limits::default(),
+        plugins: Plugins::default(),
     }
 }
 
@@ -160,7 +90,8 @@ fn parse(text: &str) -> Result<Configured> {
     let node = wharfinger_wasm::Node { name, labels: file.node.labels, now: 0 };
     Ok(Configured {
         settings: Settings { gc, node },
-        limits: file.limits.limits()?,
+        limits: file.limits.over(&Limits::default(), "limits")?,
+        plugins: Plugins::new(file.limits, file.plugins)?,
         deadline: Duration::from_secs(file.deadline.unwrap_or(DEADLINE)),
     })
 }
