@@ -9,6 +9,7 @@
 mod address;
 mod answer;
 mod bindings;
+pub mod cache;
 mod engine;
 mod grants;
 mod imports;

@@ -13,12 +13,21 @@ use wasmtime::{CustomCodeMemory, Engine};
 
 /// Compiled code in memory, page-aligned, never unmapped: a component is used until the process
 /// ends.
-pub(crate) struct Code(NonNull<[u8]>);
+pub struct Code(NonNull<[u8]>);
 
 // SAFETY: the memory is never written after `Code` is made, and never unmapped.
 unsafe impl Send for Code {}
 // SAFETY: as above.
 unsafe impl Sync for Code {}
+
+impl Code {
+    /// What was mapped, byte by byte.
+    pub fn bytes(&self) -> &[u8] {
+        // SAFETY: the mapping is readable and as long as the slice; it is never unmapped, and
+        // never written through. Its file is one that is never written in place.
+        unsafe { self.0.as_ref() }
+    }
+}
 
 /// Maps a region of a file; `offset` must be a multiple of the page size.
 pub(crate) fn map(file: &File, offset: u64, len: usize) -> io::Result<Code> {
