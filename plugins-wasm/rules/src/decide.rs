@@ -37,7 +37,7 @@ pub fn admit(config: Config, facts: &Facts<'_>, store: &mut dyn Store) -> Result
         };
         match rule.effect {
             Effect::Deny(message) => {
-                let said = message.said(facts.attachment(), &found, &rule.place.to_string());
+                let said = message.said(facts.attachment(), &found, rule.place);
                 return Ok(Verdict::Deny(said));
             }
             Effect::Set(now) => {
@@ -78,7 +78,7 @@ pub fn review(config: &Config, facts: Facts<'_>, plan: &Plan, store: &mut dyn St
         let Effect::Deny(message) = &rule.effect else { continue };
         match rule.when.found(&facts) {
             Ok(Some(found)) => {
-                let said = message.said(facts.attachment(), &found, &rule.place.to_string());
+                let said = message.said(facts.attachment(), &found, rule.place);
                 return Verdict::Deny(said);
             }
             Ok(None) => {}

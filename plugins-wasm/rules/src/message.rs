@@ -1,10 +1,13 @@
 //! What is said of a refusal: text, with a few names in braces.
 
+use crate::config::Place;
 use crate::facts::Attachment;
 use crate::json::{At, Problem, cut};
 use crate::test::{keep, text};
 
 const NAMES: [&str; 5] = ["namespace", "pod", "network", "interface", "found"];
+/// What is found where a rule asks for nothing.
+const EVERYTHING: &str = "every attachment";
 /// Characters of one value.
 const SHOWN: usize = 200;
 
@@ -31,13 +34,13 @@ impl Message {
         Self(text.to_owned())
     }
 
-    /// The text for this attachment.
-    pub(crate) fn said(&self, of: &Attachment, found: &[String], pointer: &str) -> String {
+    /// The text for this attachment, and the rule that says so.
+    pub(crate) fn said(&self, of: &Attachment, found: &[String], place: Place) -> String {
         let (namespace, pod) = match &of.pod {
             Some((namespace, name)) => (namespace.as_str(), name.as_str()),
             None => ("", ""),
         };
-        let found = if found.is_empty() { pointer.to_owned() } else { found.join(", ") };
+        let found = if found.is_empty() { EVERYTHING.to_owned() } else { found.join(", ") };
         let values = [namespace, pod, of.network.as_str(), of.interface.as_str(), found.as_str()];
         let mut said = String::new();
         let mut rest = self.0.as_str();
@@ -47,7 +50,7 @@ impl Message {
             said.push_str(&value.map_or_else(String::new, |value| cut(value, SHOWN)));
             rest = after;
         }
-        said + rest
+        format!("{said}{rest} ({place})")
     }
 }
 

@@ -22,7 +22,7 @@ fn deny(when: Value) -> Value {
 fn denied(when: &Value, add: &Add) -> bool {
     match add.admit(&deny(when.clone())) {
         Verdict::Deny(said) => {
-            assert_eq!(said, "no", "{when} {}", add.network);
+            assert_eq!(said, "no (/rules/0)", "{when} {}", add.network);
             true
         }
         Verdict::Allow => false,
@@ -230,10 +230,20 @@ fn a_message_names_what_was_found() {
         said("{pod} in {namespace} on {network}/{interface}: {found}; {not ours} {} {", when),
         "web-0 in team-a on pods/eth0: namespace team-a, hostPort 80/tcp; {not ours} {} {"
     );
-    assert_eq!(said("{found}", json!({})), "/rules/0");
+    assert_eq!(said("{found}", json!({})), "every attachment");
     let it = add(json!({})).of(&"n".repeat(10_000), "{pod}");
     let config = json!({"rules": [{"deny": "{namespace} {pod}"}]});
     assert_eq!(reason(it.admit(&config)), format!("{}… {{pod}}", "n".repeat(200)));
+}
+
+#[test]
+fn pain_d5_a_refusal_names_its_rule() {
+    let it = add(json!({}));
+    let config = json!({"rules": [{"match": {"pod": "x"}, "deny": "no"}, {"deny": "never"}]});
+    assert_eq!(it.admit(&config), Verdict::Deny("never (/rules/1)".to_owned()));
+    let config = json!({"deny": [{"pod": "web-*"}]});
+    let said = "not allowed: pod web-0 (/deny/0)";
+    assert_eq!(it.admit(&config), Verdict::Deny(said.to_owned()));
 }
 
 #[test]

@@ -122,10 +122,13 @@ pub(crate) fn good(config: &Value) -> Config {
     parse(&config.to_string()).unwrap_or_else(|problems| panic!("{config}: {problems:?}"))
 }
 
-/// The reason of a refusal.
+/// The reason of a refusal, less the rule behind it.
 pub(crate) fn reason(verdict: Verdict) -> String {
     match verdict {
-        Verdict::Deny(reason) => reason,
+        Verdict::Deny(reason) => match reason.rsplit_once(" (/") {
+            Some((said, rule)) if !rule.starts_with("quotas") => said.to_owned(),
+            _ => reason,
+        },
         other => panic!("{other:?}"),
     }
 }
