@@ -4,7 +4,7 @@
 use wharfinger_cni::AttachmentId;
 
 use crate::point::{Point, Span};
-use crate::{Entry, Error, Record, Usage};
+use crate::{Entry, Error, Owner, Record, Usage};
 
 /// What is known of one address of a domain. One of which nothing is known has no row.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -47,7 +47,7 @@ pub(crate) enum Lasting {
     /// The identity's addresses are these; none: it is forgotten.
     Identity(Identity),
     /// The store's entry has this value; none: it is gone.
-    Entry { network: String, key: String, value: Option<String> },
+    Entry { owner: Owner, key: String, value: Option<String> },
 }
 
 /// What is remembered for an identity of a network: past release and reboot, until it is
@@ -73,9 +73,11 @@ pub(crate) trait Book {
     /// All, or one network's, by their keys.
     fn attachments(&self, network: Option<&str>) -> Result<Vec<Entry>, Error>;
     fn put_attachment(&mut self, record: &Record, seq: u64) -> Result<(), Error>;
-    /// Removes the record and the store's entries that go with it; its addresses are not
+    /// Removes the record and the stores' entries that go with it; its addresses are not
     /// touched: they must be no longer held.
     fn remove_attachment(&mut self, id: &AttachmentId) -> Result<(), Error>;
+    /// Removes the stores' entries that go with the attachment.
+    fn remove_entries(&mut self, id: &AttachmentId) -> Result<(), Error>;
     /// Whether the network has an attachment in the domain.
     fn is_used(&self, domain: &str, network: &str) -> Result<bool, Error>;
     /// The highest sequence number given.
@@ -123,11 +125,15 @@ pub(crate) trait Book {
     /// Whether any identity of the domain remembers the address.
     fn is_kept(&self, domain: &str, point: Point) -> Result<bool, Error>;
 
-    fn entry(&self, network: &str, key: &str) -> Result<Option<Stored>, Error>;
+    fn entry(&self, owner: &Owner, key: &str) -> Result<Option<Stored>, Error>;
     /// Writes; none: removes.
-    fn put_entry(&mut self, network: &str, key: &str, to: Option<&Stored>) -> Result<(), Error>;
+    fn put_entry(&mut self, owner: &Owner, key: &str, to: Option<&Stored>) -> Result<(), Error>;
     /// At most `limit` keys and values in the order of the keys' bytes.
-    fn scan(&self, network: &str, scan: &Scan) -> Result<Vec<(String, String)>, Error>;
+    fn scan(&self, owner: &Owner, scan: &Scan) -> Result<Vec<(String, String)>, Error>;
+    /// How many keys begin with the prefix.
+    fn tally(&self, owner: &Owner, prefix: &str) -> Result<u64, Error>;
+    /// Bytes of all keys and values.
+    fn size(&self, owner: &Owner) -> Result<u64, Error>;
     /// Makes the changes last, before the transaction that makes them in the book ends.
     /// Conflict: what outlives a reboot was changed behind the book's back; the book was
     /// brought up to date.

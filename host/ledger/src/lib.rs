@@ -11,6 +11,7 @@
 
 mod book;
 mod mem;
+mod owner;
 mod point;
 mod rules;
 mod search;
@@ -19,6 +20,8 @@ mod sqlite;
 
 pub use book::Identity;
 pub use mem::MemLedger;
+pub use owner::Owner;
+pub use session::Kept;
 pub use sqlite::{Damaged, Fresh, Opened, Options, Rebuilt, SqliteLedger};
 
 use std::net::IpAddr;
@@ -179,6 +182,31 @@ pub trait Ledger {
     fn usage(&self, domain: &str, ranges: &[Range], now: u64) -> Result<Usage, Error>;
     /// Whether it can be written now: for STATUS.
     fn writable(&self) -> Result<(), Error>;
+    /// Puts a notice into the outbox: it is there past crash and reboot once this returns. Its
+    /// number. The same notice without a lease is there once, however often it is put there.
+    fn post(&self, notice: &Notice) -> Result<u64, Error>;
+    /// The lease of a notice of the outbox.
+    fn post_lease(&self, number: u64, lease: &serde_json::Value) -> Result<(), Error>;
+    /// Takes a notice out of the outbox: the plugin knows.
+    fn delivered(&self, number: u64) -> Result<(), Error>;
+    /// The notices of a network, the oldest first.
+    fn outbox(&self, network: &str) -> Result<Vec<(u64, Notice)>, Error>;
+}
+
+/// What a plugin that asks an outside system is to be told at the end of an attachment. Written
+/// down before it can know of the attachment; outlives crash and reboot.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Notice {
+    /// Whose end.
+    pub id: AttachmentId,
+    /// The plugin's name.
+    pub plugin: String,
+    /// The configuration that the plugin had, as JSON text.
+    pub config: String,
+    /// The attachment as the plugin knows it.
+    pub attachment: serde_json::Value,
+    /// What the plugin gave; none where the ADD did not come to it.
+    pub lease: Option<serde_json::Value>,
 }
 
 /// One call's view of the book: reads are noted, writes held back until the commit.
@@ -203,25 +231,36 @@ pub trait Session {
     fn remembered(&mut self, identity: &str) -> Result<Vec<IpAddr>, Error>;
     /// Remember the addresses of the committed record for `identity`.
     fn remember(&mut self, identity: &str);
-    /// A value of the plugin's store.
-    fn store_get(&mut self, key: &str) -> Result<Option<String>, Error>;
-    /// Writes a value of the plugin's store; with `attachment` it goes when the attachment goes.
-    fn store_put(&mut self, key: &str, value: &str, attachment: bool);
-    /// Removes a value of the plugin's store: true where it was there.
-    fn store_remove(&mut self, key: &str) -> Result<bool, Error>;
-    /// At most `limit` entries of the plugin's store, in the order of their keys' bytes.
+    /// A value of a plugin's store.
+    fn store_get(&mut self, owner: &Owner, key: &str) -> Result<Option<String>, Error>;
+    /// Writes a value of a plugin's store; with `attachment` it goes when the attachment goes.
+    fn store_put(&mut self, owner: &Owner, key: &str, value: &str, attachment: bool);
+    /// Removes a value of a plugin's store: true where it was there.
+    fn store_remove(&mut self, owner: &Owner, key: &str) -> Result<bool, Error>;
+    /// At most `limit` entries of a plugin's store, in the order of their keys' bytes.
     fn store_scan(
         &mut self,
+        owner: &Owner,
         prefix: &str,
         after: Option<&str>,
         limit: usize,
     ) -> Result<Vec<(String, String)>, Error>;
+    /// How many entries of a plugin's store have this prefix. Noted, as a scan is.
+    fn store_count(&mut self, owner: &Owner, prefix: &str) -> Result<u64, Error>;
+    /// Bytes of all keys and values of a plugin's store, as this session would leave it. Not
+    /// noted: it may be otherwise when the session commits.
+    fn store_size(&self, owner: &Owner) -> Result<u64, Error>;
+    /// What the session has written to stores so far, to come back to.
+    fn kept(&self) -> Kept;
+    /// Forgets what was written to stores since then. What was read stays noted.
+    fn restore(&mut self, kept: Kept);
     /// How full these ranges are, without what this session took. Not noted: it may be otherwise
     /// when the session commits.
     fn usage(&self, ranges: &[Range]) -> Result<Usage, Error>;
     /// Writes the record and what the session took, all or nothing. `record.addresses` are those
     /// that stay taken; each must have been taken in this session. What the attachment held
-    /// before and does not hold now is free at once.
+    /// before and does not hold now is free at once, and entries of stores that were to go with
+    /// it and that this session did not write are gone.
     fn commit(self: Box<Self>, record: &Record) -> Result<Commit, Error>;
 }
 

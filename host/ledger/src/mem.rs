@@ -12,7 +12,7 @@ use crate::book::{Accept, Address, Book, Halt, Identity, Lasting, Place, Scan, S
 use crate::point::{Point, Span};
 use crate::rules;
 use crate::session::{Sitting, done};
-use crate::{Entry, Error, Ledger, Range, Record, Release, Scope, Session, Usage};
+use crate::{Entry, Error, Ledger, Notice, Owner, Range, Record, Release, Scope, Session, Usage};
 
 /// A book in memory. Shared between threads by reference; sessions of several threads commit
 /// one after the other, and conflict as those of several processes do on disk.
@@ -39,10 +39,14 @@ impl MemLedger {
         Ok((Self { rows: Mutex::new(rows) }, doubled))
     }
 
-    /// What is left of the book after a reboot: identities and permanent entries of stores.
+    /// What is left of the book after a reboot: identities, permanent entries of stores, the
+    /// outbox.
     pub fn rebooted(&self, now: u64) -> Result<Self, Error> {
         let mut rows = Rows { seq: crate::first_seq(now), ..Rows::default() };
-        let lasting = self.rows().lasting();
+        let before = self.rows();
+        let lasting = before.lasting();
+        (rows.outbox, rows.posted) = (before.outbox.clone(), before.posted);
+        drop(before);
         rules::seed(&mut rows, &lasting)?;
         Ok(Self { rows: Mutex::new(rows) })
     }
@@ -126,6 +130,36 @@ impl Ledger for MemLedger {
     fn writable(&self) -> Result<(), Error> {
         Ok(())
     }
+
+    fn post(&self, notice: &Notice) -> Result<u64, Error> {
+        let mut rows = self.rows();
+        let same = rows.outbox.iter().find(|(_, posted)| *posted == notice);
+        if let Some((number, _)) = same.filter(|(_, posted)| posted.lease.is_none()) {
+            return Ok(*number);
+        }
+        rows.posted = rows.posted.saturating_add(1);
+        let number = rows.posted;
+        rows.outbox.insert(number, notice.clone());
+        Ok(number)
+    }
+
+    fn post_lease(&self, number: u64, lease: &serde_json::Value) -> Result<(), Error> {
+        if let Some(notice) = self.rows().outbox.get_mut(&number) {
+            notice.lease = Some(lease.clone());
+        }
+        Ok(())
+    }
+
+    fn delivered(&self, number: u64) -> Result<(), Error> {
+        self.rows().outbox.remove(&number);
+        Ok(())
+    }
+
+    fn outbox(&self, network: &str) -> Result<Vec<(u64, Notice)>, Error> {
+        let rows = self.rows();
+        let here = rows.outbox.iter().filter(|(_, notice)| notice.id.network == network);
+        Ok(here.map(|(number, notice)| (*number, notice.clone())).collect())
+    }
 }
 
 /// Domain or network, and another name.
@@ -139,7 +173,10 @@ pub(crate) struct Rows {
     pools: BTreeMap<Pair, Vec<Span>>,
     cursors: BTreeMap<(Pair, Vec<Span>), Point>,
     identities: BTreeMap<(Pair, String), Vec<Point>>,
-    store: BTreeMap<Pair, Stored>,
+    store: BTreeMap<(Owner, String), Stored>,
+    outbox: BTreeMap<u64, Notice>,
+    /// The highest number given to a notice.
+    posted: u64,
 }
 
 fn pair(left: &str, right: &str) -> Pair {
@@ -150,8 +187,8 @@ impl Rows {
     fn lasting(&self) -> Vec<Lasting> {
         let identities = self.remembered().map(Lasting::Identity);
         let permanent = self.store.iter().filter(|(_, stored)| stored.holder.is_none());
-        let entries = permanent.map(|((network, key), stored)| Lasting::Entry {
-            network: network.clone(),
+        let entries = permanent.map(|((owner, key), stored)| Lasting::Entry {
+            owner: owner.clone(),
             key: key.clone(),
             value: Some(stored.value.clone()),
         });
@@ -212,6 +249,10 @@ impl Book for Rows {
 
     fn remove_attachment(&mut self, id: &AttachmentId) -> Result<(), Error> {
         self.attachments.remove(id);
+        self.remove_entries(id)
+    }
+
+    fn remove_entries(&mut self, id: &AttachmentId) -> Result<(), Error> {
         self.store.retain(|_, stored| stored.holder.as_ref() != Some(id));
         Ok(())
     }
@@ -349,20 +390,31 @@ impl Book for Rows {
         Ok(here.any(|(_, points)| points.contains(&point)))
     }
 
-    fn entry(&self, network: &str, key: &str) -> Result<Option<Stored>, Error> {
-        Ok(self.store.get(&pair(network, key)).cloned())
+    fn entry(&self, owner: &Owner, key: &str) -> Result<Option<Stored>, Error> {
+        Ok(self.store.get(&(owner.clone(), key.to_owned())).cloned())
     }
 
-    fn put_entry(&mut self, network: &str, key: &str, to: Option<&Stored>) -> Result<(), Error> {
+    fn put_entry(&mut self, owner: &Owner, key: &str, to: Option<&Stored>) -> Result<(), Error> {
+        let place = (owner.clone(), key.to_owned());
         match to {
-            Some(stored) => self.store.insert(pair(network, key), stored.clone()),
-            None => self.store.remove(&pair(network, key)),
+            Some(stored) => self.store.insert(place, stored.clone()),
+            None => self.store.remove(&place),
         };
         Ok(())
     }
 
-    fn scan(&self, network: &str, scan: &Scan) -> Result<Vec<(String, String)>, Error> {
-        let here = self.store.iter().filter(|((of, key), _)| of == network && scan.wants(key));
+    fn tally(&self, owner: &Owner, prefix: &str) -> Result<u64, Error> {
+        let here = self.store.keys().filter(|(of, key)| of == owner && key.starts_with(prefix));
+        Ok(here.count() as u64)
+    }
+
+    fn size(&self, owner: &Owner) -> Result<u64, Error> {
+        let here = self.store.iter().filter(|((of, _), _)| of == owner);
+        Ok(here.map(|((_, key), stored)| (key.len() + stored.value.len()) as u64).sum())
+    }
+
+    fn scan(&self, owner: &Owner, scan: &Scan) -> Result<Vec<(String, String)>, Error> {
+        let here = self.store.iter().filter(|((of, key), _)| of == owner && scan.wants(key));
         let pairs = here.map(|((_, key), stored)| (key.clone(), stored.value.clone()));
         Ok(pairs.take(scan.limit).collect())
     }

@@ -11,7 +11,7 @@ use wharfinger_cni::AttachmentId;
 use crate::book::{Address, Book, Halt, Lasting, Place, Rest, Scan, Stored};
 use crate::point::{Point, Span, merged};
 use crate::search::{Ask, Seeker, Tier, find};
-use crate::{Error, Range, Record, Refusal, Release, Scope, State, Usage};
+use crate::{Error, Owner, Range, Record, Refusal, Release, Scope, State, Usage};
 
 /// How many addresses whose rest is over are freed in one go: an ADD never pays for more. What
 /// is beyond goes on resting, and is given before a range counts as full.
@@ -28,10 +28,12 @@ pub(crate) enum Note {
     Found(Search),
     /// What an identity's addresses were.
     Remembered(String, Vec<Point>),
-    /// An entry of the store.
-    Entry(String, Option<Stored>),
-    /// Entries of the store.
-    Scanned(Scan, Vec<(String, String)>),
+    /// An entry of a store.
+    Entry(Owner, String, Option<Stored>),
+    /// Entries of a store.
+    Scanned(Owner, Scan, Vec<(String, String)>),
+    /// How many entries of a store had a prefix.
+    Counted(Owner, String, u64),
     /// The network's ranges overlapped with nobody's.
     Pools(Vec<Span>),
 }
@@ -46,6 +48,12 @@ pub(crate) struct Search {
     /// What it had taken last from these ranges.
     pub(crate) last: Option<Point>,
 }
+
+/// A new value of a store, and whether it goes with the attachment; none: removed.
+pub(crate) type Written = Option<(String, bool)>;
+
+/// New values of stores.
+pub(crate) type Store = BTreeMap<(Owner, String), Written>;
 
 /// What a session read, and what it wants written.
 #[derive(Debug)]
@@ -62,8 +70,8 @@ pub(crate) struct Draft {
     /// What was taken last from these ranges.
     pub(crate) cursors: BTreeMap<Vec<Span>, Point>,
     pub(crate) identities: Vec<String>,
-    /// The store's new values and whether they go with the attachment; none: removed.
-    pub(crate) store: BTreeMap<String, Option<(String, bool)>>,
+    /// The stores' new values.
+    pub(crate) store: Store,
 }
 
 impl Draft {
@@ -128,6 +136,7 @@ pub(crate) fn commit<B: Book>(book: &mut B, draft: &Draft, record: &Record) -> R
     book.put_attachment(record, seq)?;
     if let Some(before) = before {
         give_up(book, &before, record)?;
+        book.remove_entries(&record.id)?;
     }
     for address in &record.addresses {
         occupy(book, record, Point::from(*address))?;
@@ -167,7 +176,6 @@ fn recheck<B: Book>(book: &B, draft: &Draft) -> Result<(), Halt> {
 }
 
 fn note_stands<B: Book>(book: &B, draft: &Draft, note: &Note) -> Result<bool, Error> {
-    let network = draft.place().network;
     Ok(match note {
         Note::Granted(point) => grant(book, &draft.scope, *point)?.is_ok(),
         Note::Refused(point, holder) => {
@@ -175,8 +183,9 @@ fn note_stands<B: Book>(book: &B, draft: &Draft, note: &Note) -> Result<bool, Er
         }
         Note::Found(search) => search_stands(book, draft, search)?,
         Note::Remembered(identity, points) => book.identity(draft.place(), identity)? == *points,
-        Note::Entry(key, stored) => book.entry(network, key)? == *stored,
-        Note::Scanned(scan, found) => book.scan(network, scan)? == *found,
+        Note::Entry(owner, key, stored) => book.entry(owner, key)? == *stored,
+        Note::Scanned(owner, scan, found) => book.scan(owner, scan)? == *found,
+        Note::Counted(owner, prefix, found) => book.tally(owner, prefix)? == *found,
         Note::Pools(spans) => match check_pools(book, draft.place(), spans) {
             Err(Error::Overlap { .. }) => false,
             other => other.map(|()| true)?,
@@ -313,9 +322,8 @@ fn write_store<B: Book>(
     draft: &Draft,
     lasting: &mut Vec<Lasting>,
 ) -> Result<(), Error> {
-    let network = draft.place().network;
-    for (key, to) in &draft.store {
-        let before = book.entry(network, key)?;
+    for ((owner, key), to) in &draft.store {
+        let before = book.entry(owner, key)?;
         let to = to.as_ref().map(|(value, attachment)| Stored {
             value: value.clone(),
             holder: attachment.then(|| draft.scope.id.clone()),
@@ -323,11 +331,11 @@ fn write_store<B: Book>(
         if before == to {
             continue;
         }
-        book.put_entry(network, key, to.as_ref())?;
+        book.put_entry(owner, key, to.as_ref())?;
         let permanent = |stored: &Stored| stored.holder.is_none();
         if before.is_some_and(|stored| permanent(&stored)) || to.as_ref().is_some_and(permanent) {
             let value = to.filter(permanent).map(|stored| stored.value);
-            lasting.push(Lasting::Entry { network: network.to_owned(), key: key.clone(), value });
+            lasting.push(Lasting::Entry { owner: owner.clone(), key: key.clone(), value });
         }
     }
     Ok(())
@@ -342,9 +350,9 @@ pub(crate) fn seed<B: Book>(book: &mut B, lasting: &[Lasting]) -> Result<(), Err
     for one in lasting {
         match one {
             Lasting::Identity(identity) => remember(book, identity, order)?,
-            Lasting::Entry { network, key, value } => {
+            Lasting::Entry { owner, key, value } => {
                 let to = value.clone().map(|value| Stored { value, holder: None });
-                book.put_entry(network, key, to.as_ref())?;
+                book.put_entry(owner, key, to.as_ref())?;
             }
         }
     }

@@ -6,9 +6,13 @@ use std::net::IpAddr;
 
 use crate::book::{Book, Halt, Scan, Shelf};
 use crate::point::{Point, spans};
-use crate::rules::{self, Draft, Note, Search};
+use crate::rules::{self, Draft, Note, Search, Store, Written};
 use crate::search::{Ask, Tier, find};
-use crate::{Commit, Error, Range, Record, Refusal, Scope, Session, Usage};
+use crate::{Commit, Error, Owner, Range, Record, Refusal, Scope, Session, Usage};
+
+/// What a session had written to stores at some time: see [`Session::kept`].
+#[derive(Debug, Clone)]
+pub struct Kept(Store);
 
 /// One call's view of the book on this shelf.
 pub(crate) struct Sitting<'a, S> {
@@ -59,12 +63,17 @@ impl<'a, S: Shelf> Sitting<'a, S> {
     }
 
     /// What the book has under the key, noted.
-    fn entry(&mut self, key: &str) -> Result<Option<String>, Error> {
-        let network = self.draft.scope.id.network.as_str();
-        let stored = self.shelf.read(|book| book.entry(network, key))?;
+    fn entry(&mut self, owner: &Owner, key: &str) -> Result<Option<String>, Error> {
+        let stored = self.shelf.read(|book| book.entry(owner, key))?;
         let value = stored.as_ref().map(|stored| stored.value.clone());
-        self.draft.notes.push(Note::Entry(key.to_owned(), stored));
+        self.draft.notes.push(Note::Entry(owner.clone(), key.to_owned(), stored));
         Ok(value)
+    }
+
+    /// What the session has written to the store.
+    fn own<'d>(&'d self, owner: &'d Owner) -> impl Iterator<Item = (&'d String, &'d Written)> {
+        let all = self.draft.store.iter().filter(move |((of, _), _)| of == owner);
+        all.map(|((_, key), to)| (key, to))
     }
 }
 
@@ -136,44 +145,82 @@ impl<S: Shelf> Session for Sitting<'_, S> {
         }
     }
 
-    fn store_get(&mut self, key: &str) -> Result<Option<String>, Error> {
-        match self.draft.store.get(key) {
+    fn store_get(&mut self, owner: &Owner, key: &str) -> Result<Option<String>, Error> {
+        match self.draft.store.get(&(owner.clone(), key.to_owned())) {
             Some(own) => Ok(own.as_ref().map(|(value, _)| value.clone())),
-            None => self.entry(key),
+            None => self.entry(owner, key),
         }
     }
 
-    fn store_put(&mut self, key: &str, value: &str, attachment: bool) {
-        self.draft.store.insert(key.to_owned(), Some((value.to_owned(), attachment)));
+    fn store_put(&mut self, owner: &Owner, key: &str, value: &str, attachment: bool) {
+        let to = Some((value.to_owned(), attachment));
+        self.draft.store.insert((owner.clone(), key.to_owned()), to);
     }
 
-    fn store_remove(&mut self, key: &str) -> Result<bool, Error> {
-        let there = self.store_get(key)?.is_some();
-        self.draft.store.insert(key.to_owned(), None);
+    fn store_remove(&mut self, owner: &Owner, key: &str) -> Result<bool, Error> {
+        let there = self.store_get(owner, key)?.is_some();
+        self.draft.store.insert((owner.clone(), key.to_owned()), None);
         Ok(there)
     }
 
     fn store_scan(
         &mut self,
+        owner: &Owner,
         prefix: &str,
         after: Option<&str>,
         limit: usize,
     ) -> Result<Vec<(String, String)>, Error> {
         // As many more as the session may have removed.
-        let most = limit.saturating_add(self.draft.store.len());
+        let most = limit.saturating_add(self.own(owner).count());
         let after = after.map(str::to_owned);
         let scan = Scan { prefix: prefix.to_owned(), after, limit: most };
-        let network = self.draft.scope.id.network.as_str();
-        let found = self.shelf.read(|book| book.scan(network, &scan))?;
+        let found = self.shelf.read(|book| book.scan(owner, &scan))?;
         let mut entries: BTreeMap<String, String> = found.iter().cloned().collect();
-        for (key, own) in self.draft.store.iter().filter(|(key, _)| scan.wants(key)) {
+        for (key, own) in self.own(owner).filter(|(key, _)| scan.wants(key)) {
             match own {
                 Some((value, _)) => entries.insert(key.clone(), value.clone()),
                 None => entries.remove(key),
             };
         }
-        self.draft.notes.push(Note::Scanned(scan, found));
+        self.draft.notes.push(Note::Scanned(owner.clone(), scan, found));
         Ok(entries.into_iter().take(limit).collect())
+    }
+
+    fn store_count(&mut self, owner: &Owner, prefix: &str) -> Result<u64, Error> {
+        let found = self.shelf.read(|book| book.tally(owner, prefix))?;
+        self.draft.notes.push(Note::Counted(owner.clone(), prefix.to_owned(), found));
+        let own = self.own(owner).filter(|(key, _)| key.starts_with(prefix));
+        let own: Vec<(String, bool)> = own.map(|(key, to)| (key.clone(), to.is_some())).collect();
+        let mut count = found;
+        for (key, stays) in own {
+            match (self.entry(owner, &key)?.is_some(), stays) {
+                (false, true) => count = count.saturating_add(1),
+                (true, false) => count = count.saturating_sub(1),
+                _ => {}
+            }
+        }
+        Ok(count)
+    }
+
+    fn store_size(&self, owner: &Owner) -> Result<u64, Error> {
+        let bytes = |key: &str, value: &str| (key.len() as u64).saturating_add(value.len() as u64);
+        self.shelf.read(|book| {
+            let mut size = book.size(owner)?;
+            for (key, to) in self.own(owner) {
+                let before = book.entry(owner, key)?.map_or(0, |stored| bytes(key, &stored.value));
+                let after = to.as_ref().map_or(0, |(value, _)| bytes(key, value));
+                size = size.saturating_sub(before).saturating_add(after);
+            }
+            Ok(size)
+        })
+    }
+
+    fn kept(&self) -> Kept {
+        Kept(self.draft.store.clone())
+    }
+
+    fn restore(&mut self, kept: Kept) {
+        self.draft.store = kept.0;
     }
 
     fn usage(&self, ranges: &[Range]) -> Result<Usage, Error> {

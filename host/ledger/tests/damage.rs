@@ -170,7 +170,7 @@ fn what_is_no_book_of_ours_is_named_and_set_aside() {
         drop(open(dir.path()));
     };
     says("PRAGMA application_id = 7", "of application 0x7");
-    says("PRAGMA user_version = 9", "its format is 9, this version knows 1");
+    says("PRAGMA user_version = 9", "its format is 9, this version knows 2");
     says("PRAGMA user_version = 0", "its format is 0");
     says("DROP TABLE run", "7 tables of 8");
     fs::write(&options.path, "").unwrap();
@@ -328,7 +328,7 @@ fn files_are_their_owners_alone() {
     let dir = tempfile::tempdir().unwrap();
     let book = open(dir.path());
     let mut writer = session(&book, &id("a"), NOW);
-    writer.store_put("k", "v", false);
+    writer.store_put(&own(), "k", "v", false);
     seq_of(writer.commit(&record(&id("a"), &[])));
     let mode =
         |path: &str| fs::metadata(dir.path().join(path)).unwrap().permissions().mode() & 0o777;
@@ -379,7 +379,7 @@ fn remember(book: &SqliteLedger, name: &str, address: &str) -> Result<Commit, Er
     let mut session = session(book, &id(name), NOW);
     session.take(ip(address)).unwrap().unwrap();
     session.remember(name);
-    session.store_put(name, address, false);
+    session.store_put(&own(), name, address, false);
     session.commit(&record(&id(name), &[ip(address)]))
 }
 
@@ -390,8 +390,8 @@ fn the_lasting_half_is_opened_only_where_it_is_needed() {
     add_from(&book, &id("a"), &pool(), NOW).unwrap();
     let mut reader = session(&book, &id("b"), NOW);
     assert!(reader.remembered("x").unwrap().is_empty());
-    assert!(!reader.store_remove("k").unwrap());
-    reader.store_put("k", "v", true);
+    assert!(!reader.store_remove(&own(), "k").unwrap());
+    reader.store_put(&own(), "k", "v", true);
     seq_of(reader.commit(&record(&id("b"), &[])));
     assert!(!dir.path().join("lib").exists());
 }
@@ -416,7 +416,7 @@ fn a_lasting_half_that_is_lost_is_written_anew_or_told_of() {
         book.identities().unwrap().into_iter().map(|known| known.identity).collect()
     };
     assert_eq!(names(&book), ["a", "b", "c"]);
-    assert_eq!(session(&book, &id("x"), NOW).store_scan("", None, 9).unwrap().len(), 3);
+    assert_eq!(session(&book, &id("x"), NOW).store_scan(&own(), "", None, 9).unwrap().len(), 3);
     drop(book);
     fs::remove_dir_all(dir.path().join("run")).unwrap();
     fs::write(&lasting, "garbage").unwrap();

@@ -45,6 +45,6 @@ fn pain_e4_a_book_of_format_1_is_read_and_released() {
     std::fs::remove_dir_all(dir.path().join("run")).unwrap();
     let book = open(dir.path());
     assert_eq!(book.identities().unwrap().len(), 1);
-    let kept = session(&book, &id("x"), NOW).store_get("all").unwrap();
+    let kept = session(&book, &id("x"), NOW).store_get(&own(), "all").unwrap();
     assert_eq!(kept.as_deref(), Some("d"));
 }

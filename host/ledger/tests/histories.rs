@@ -361,17 +361,18 @@ fn sit(step: &Step, naive: &mut Naive, pairs: &mut [Pair<'_>]) {
         Step::Store { slot, key, change } => {
             let key = format!("k/{key}");
             pairs[slot].both(|s| match change {
-                0 => said(s.store_get(&key)).unwrap(),
-                1 => Some(said(s.store_remove(&key)).unwrap().to_string()),
+                0 => said(s.store_get(&own(), &key)).unwrap(),
+                1 => Some(said(s.store_remove(&own(), &key)).unwrap().to_string()),
                 _ => {
-                    s.store_put(&key, &naive.order.to_string(), change == 2);
+                    s.store_put(&own(), &key, &naive.order.to_string(), change == 2);
                     None
                 }
             });
         }
         Step::Scan { slot, after, limit } => {
             let after = after.map(|after| format!("k/{after}"));
-            pairs[slot].both(|s| said(s.store_scan("k/", after.as_deref(), limit)).unwrap());
+            pairs[slot]
+                .both(|s| said(s.store_scan(&own(), "k/", after.as_deref(), limit)).unwrap());
         }
         Step::Commit { slot, keep } => commit(slot, keep, naive, pairs),
         _ => {}

@@ -104,7 +104,7 @@ fn until_killed(dir: &Path, name: &str) {
         loop {
             let mut session = session(&book, &this, round);
             let address = session.take_free(&all, &[], None).unwrap().unwrap();
-            session.store_put(&who, "x", true);
+            session.store_put(&own(), &who, "x", true);
             if round % 50 == 0 {
                 session.remember(&who);
             }
@@ -147,7 +147,7 @@ fn check(dir: &Path, known: &BTreeMap<String, Known>) {
         match known {
             Known::Holds(address) => {
                 assert_eq!(entry.unwrap().record.addresses, [*address], "{who} lost its address");
-                let stored = session(&book, &id(who), 0).store_get(who).unwrap();
+                let stored = session(&book, &id(who), 0).store_get(&own(), who).unwrap();
                 assert_eq!(stored.as_deref(), Some("x"));
             }
             Known::Gone => assert!(entry.is_none(), "{who} is back"),
@@ -190,7 +190,7 @@ fn idle(dir: &Path, name: &str) {
         let this = id(&format!("{name}-{n}"));
         let mut session = session(&book, &this, 0);
         let address = session.take_free(&[range("10.0.0.0-10.0.0.9")], &[], None).unwrap();
-        session.store_put(&this.container, "x", true);
+        session.store_put(&own(), &this.container, "x", true);
         seq_of(session.commit(&record(&this, &[address.unwrap()])));
         println!("! added {} {}", this.container, address.unwrap());
     }

@@ -94,7 +94,7 @@ fn pain_a4_what_is_taken_and_not_committed_stays_free<K>() {
     for _ in 0..10 {
         let mut given_up = session(book, &id("a"), NOW);
         assert_eq!(given_up.take_free(&ranges, &[], None).unwrap(), Some(ip("10.0.0.1")));
-        given_up.store_put("k", "v", true);
+        given_up.store_put(&own(), "k", "v", true);
         given_up.remember("pod");
         given_up.pools(&ranges).unwrap();
     }

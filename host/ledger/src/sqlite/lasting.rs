@@ -15,10 +15,10 @@ use super::file::{Guard, Hold};
 use super::rows::{int, point};
 use super::schema::{Found, LASTING};
 use super::{fail, file};
-use crate::Error;
 use crate::book::{Book, Halt, Identity, Lasting, Place};
 use crate::point::Point;
 use crate::rules;
+use crate::{Error, Owner};
 
 /// What the file holds.
 #[derive(Debug, Default)]
@@ -68,7 +68,7 @@ fn set_aside(options: &Options) -> Result<(), Error> {
 
 fn content(conn: &Connection) -> rusqlite::Result<Content> {
     let mut entries: Vec<_> = identities(conn)?.into_iter().map(Lasting::Identity).collect();
-    let mut sql = conn.prepare("SELECT network, key, value FROM permanent ORDER BY 1, 2")?;
+    let mut sql = conn.prepare("SELECT owner, key, value FROM permanent ORDER BY 1, 2")?;
     for entry in sql.query_map([], entry)? {
         entries.push(entry?);
     }
@@ -76,12 +76,16 @@ fn content(conn: &Connection) -> rusqlite::Result<Content> {
 }
 
 fn entry(row: &Row<'_>) -> rusqlite::Result<Lasting> {
-    Ok(Lasting::Entry { network: row.get(0)?, key: row.get(1)?, value: Some(row.get(2)?) })
+    Ok(Lasting::Entry {
+        owner: Owner::written(row.get(0)?),
+        key: row.get(1)?,
+        value: Some(row.get(2)?),
+    })
 }
 
 /// Opens it, begun where it is missing or empty. Each commit reaches the disk before it is
 /// answered.
-fn open(options: &Options) -> Result<Connection, Error> {
+pub(super) fn open(options: &Options) -> Result<Connection, Error> {
     let path = options.lasting.as_path();
     let fail = |error: rusqlite::Error| fail::sqlite(path, "open", &error);
     if file::FileId::at(path)?.is_none() {
@@ -98,6 +102,17 @@ fn open(options: &Options) -> Result<Connection, Error> {
         Found::Empty | Found::Earlier(_) => advance(&conn).map_err(fail)?,
     }
     Ok(conn)
+}
+
+/// As [`open`]; one that cannot be read is set aside.
+pub(super) fn open_anew(options: &Options) -> Result<Connection, Error> {
+    match open(options) {
+        Err(Error::Damaged { .. }) => {
+            set_aside(options)?;
+            open(options)
+        }
+        other => other,
+    }
 }
 
 /// Puts an empty file there. Made elsewhere and renamed: to close a file of our own on that path
@@ -134,14 +149,8 @@ fn version(conn: &Connection) -> rusqlite::Result<i64> {
 pub(super) fn persist(db: &mut Db, changes: &[Lasting]) -> Result<(), Halt> {
     let path = db.options.lasting.clone();
     let fail = |error| Halt::Error(fail::sqlite(&path, "write what lasts", &error));
-    // One that cannot be read is written anew, from the mirror: nothing is lost.
-    let conn = match open(&db.options) {
-        Err(Error::Damaged { .. }) => {
-            set_aside(&db.options)?;
-            open(&db.options)?
-        }
-        other => other?,
-    };
+    // One that cannot be read is written anew, from the mirror: nothing of it is lost.
+    let conn = open_anew(&db.options)?;
     conn.execute_batch("BEGIN IMMEDIATE").map_err(fail)?;
     let (there, here) = (version(&conn).map_err(fail)?, mirrored(db)?);
     let next = match there.cmp(&here) {
@@ -171,14 +180,14 @@ fn apply(conn: &Connection, changes: &[Lasting]) -> rusqlite::Result<()> {
                 let place = Place { domain: &to.domain, network: &to.network };
                 put_identity(conn, place, &to.identity, &points)?;
             }
-            Lasting::Entry { network, key, value: Some(value) } => {
-                let sql = "INSERT OR REPLACE INTO permanent (network, key, value)
+            Lasting::Entry { owner, key, value: Some(value) } => {
+                let sql = "INSERT OR REPLACE INTO permanent (owner, key, value)
                     VALUES (?1, ?2, ?3)";
-                conn.execute(sql, [network, key, value])?;
+                conn.execute(sql, [owner.as_str(), key, value])?;
             }
-            Lasting::Entry { network, key, value: None } => {
-                let sql = "DELETE FROM permanent WHERE network = ?1 AND key = ?2";
-                conn.execute(sql, [network, key])?;
+            Lasting::Entry { owner, key, value: None } => {
+                let sql = "DELETE FROM permanent WHERE owner = ?1 AND key = ?2";
+                conn.execute(sql, [owner.as_str(), key])?;
             }
         }
     }
@@ -187,7 +196,7 @@ fn apply(conn: &Connection, changes: &[Lasting]) -> rusqlite::Result<()> {
 
 /// Writes all of the mirror, the transaction's own changes among it.
 fn rewrite(db: &Db, conn: &Connection) -> rusqlite::Result<()> {
-    let sql = "SELECT network, key, value FROM store WHERE holder IS NULL";
+    let sql = "SELECT owner, key, value FROM store WHERE holder IS NULL";
     let mut sql = db.conn.prepare(sql)?;
     let entries = sql.query_map([], entry)?.collect::<rusqlite::Result<Vec<_>>>()?;
     conn.execute_batch("DELETE FROM identity; DELETE FROM permanent;")?;

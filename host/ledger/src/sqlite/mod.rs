@@ -9,6 +9,7 @@ mod db;
 mod fail;
 mod file;
 mod lasting;
+mod outbox;
 mod rows;
 mod runs;
 mod schema;
@@ -22,7 +23,9 @@ use wharfinger_cni::AttachmentId;
 
 use crate::book::{Book, Halt, Shelf};
 use crate::session::{Sitting, done};
-use crate::{Entry, Error, Identity, Ledger, Range, Record, Release, Scope, Session, Usage};
+use crate::{
+    Entry, Error, Identity, Ledger, Notice, Range, Record, Release, Scope, Session, Usage,
+};
 use crate::{first_seq, rules};
 use db::Db;
 use file::{FileId, Guard, Hold};
@@ -215,6 +218,10 @@ impl SqliteLedger {
         }
     }
 
+    fn options(&self) -> Options {
+        self.db.lock().unwrap_or_else(PoisonError::into_inner).options.clone()
+    }
+
     /// The connection, to the file that is at the path now.
     fn db(&self) -> Result<MutexGuard<'_, Db>, Error> {
         // A panic of another thread left the connection as it was, less its transaction.
@@ -298,6 +305,22 @@ impl Ledger for SqliteLedger {
         // nothing.
         let sql = "UPDATE meta SET value = value WHERE name = 'seq'";
         done(self.write(|book| Ok(book.execute("try to write", sql, []).map(drop)?))).map(drop)
+    }
+
+    fn post(&self, notice: &Notice) -> Result<u64, Error> {
+        outbox::post(&self.options(), notice)
+    }
+
+    fn post_lease(&self, number: u64, lease: &serde_json::Value) -> Result<(), Error> {
+        outbox::lease(&self.options(), number, lease)
+    }
+
+    fn delivered(&self, number: u64) -> Result<(), Error> {
+        outbox::remove(&self.options(), number)
+    }
+
+    fn outbox(&self, network: &str) -> Result<Vec<(u64, Notice)>, Error> {
+        outbox::of(&self.options(), network)
     }
 }
 

@@ -8,7 +8,7 @@ use super::db::Db;
 use super::{lasting, runs};
 use crate::book::{Accept, Address, Book, Halt, Identity, Lasting, Place, Rest, Scan, Stored};
 use crate::point::{Point, Span};
-use crate::{Entry, Error, Record, Usage};
+use crate::{Entry, Error, Owner, Record, Usage};
 
 /// As SQLite has integers. A time or number beyond 2^63 is as good as never.
 pub(super) fn int(number: u64) -> i64 {
@@ -111,14 +111,19 @@ impl Book for Db {
     }
 
     fn remove_attachment(&mut self, id: &AttachmentId) -> Result<(), Error> {
+        self.remove_entries(id)?;
         let key = params![id.network, id.container, id.ifname];
-        let store = "DELETE FROM store WHERE holder = (SELECT id FROM attachment
-            WHERE network = ?1 AND container = ?2 AND ifname = ?3)";
-        self.execute("remove the attachment's entries", store, key)?;
         let record = "DELETE FROM attachment
             WHERE network = ?1 AND container = ?2 AND ifname = ?3";
         self.written = None;
         self.execute("remove the record", record, key).map(drop)
+    }
+
+    fn remove_entries(&mut self, id: &AttachmentId) -> Result<(), Error> {
+        let sql = "DELETE FROM store WHERE holder = (SELECT id FROM attachment
+            WHERE network = ?1 AND container = ?2 AND ifname = ?3)";
+        let key = params![id.network, id.container, id.ifname];
+        self.execute("remove the attachment's entries", sql, key).map(drop)
     }
 
     fn is_used(&self, domain: &str, network: &str) -> Result<bool, Error> {
@@ -291,32 +296,32 @@ impl Book for Db {
         Ok(self.one("look who remembers", sql, key, |_| Ok(()))?.is_some())
     }
 
-    fn entry(&self, network: &str, key: &str) -> Result<Option<Stored>, Error> {
+    fn entry(&self, owner: &Owner, key: &str) -> Result<Option<Stored>, Error> {
         let sql = "SELECT s.holder, t.network, t.container, t.ifname, s.value
             FROM store s LEFT JOIN attachment t ON t.id = s.holder
-            WHERE s.network = ?1 AND s.key = ?2";
+            WHERE s.owner = ?1 AND s.key = ?2";
         let row = |row: &Row<'_>| Ok(Stored { value: row.get(4)?, holder: holder(row, 0)? });
-        self.one("read the store", sql, [network, key], row)
+        self.one("read the store", sql, [owner.as_str(), key], row)
     }
 
-    fn put_entry(&mut self, network: &str, key: &str, to: Option<&Stored>) -> Result<(), Error> {
+    fn put_entry(&mut self, owner: &Owner, key: &str, to: Option<&Stored>) -> Result<(), Error> {
         let Some(stored) = to else {
-            let sql = "DELETE FROM store WHERE network = ?1 AND key = ?2";
-            return self.execute("remove from the store", sql, [network, key]).map(drop);
+            let sql = "DELETE FROM store WHERE owner = ?1 AND key = ?2";
+            return self.execute("remove from the store", sql, [owner.as_str(), key]).map(drop);
         };
         let holder = stored.holder.as_ref().map(|id| self.row_of(id)).transpose()?;
-        let sql = "INSERT OR REPLACE INTO store (network, key, value, holder)
+        let sql = "INSERT OR REPLACE INTO store (owner, key, value, holder)
             VALUES (?1, ?2, ?3, ?4)";
-        let row = params![network, key, stored.value, holder];
+        let row = params![owner.as_str(), key, stored.value, holder];
         self.execute("write to the store", sql, row).map(drop)
     }
 
-    fn scan(&self, network: &str, scan: &Scan) -> Result<Vec<(String, String)>, Error> {
+    fn scan(&self, owner: &Owner, scan: &Scan) -> Result<Vec<(String, String)>, Error> {
         let mut found = Vec::new();
         if scan.limit == 0 {
             return Ok(found);
         }
-        let sql = "SELECT key, value FROM store WHERE network = ?1 AND key >= ?2 ORDER BY key";
+        let sql = "SELECT key, value FROM store WHERE owner = ?1 AND key >= ?2 ORDER BY key";
         let row = |row: &Row<'_>| {
             let key: String = row.get(0)?;
             let past = !key.starts_with(&scan.prefix);
@@ -325,8 +330,29 @@ impl Book for Db {
             }
             Ok((past || found.len() >= scan.limit).then_some(()))
         };
-        self.first("scan the store", sql, [network, scan.from()], row)?;
+        self.first("scan the store", sql, [owner.as_str(), scan.from()], row)?;
         Ok(found)
+    }
+
+    fn tally(&self, owner: &Owner, prefix: &str) -> Result<u64, Error> {
+        let row = |row: &Row<'_>| number(row, 0);
+        let found = if let Some(above) = above(prefix) {
+            let sql = "SELECT count(*) FROM store WHERE owner = ?1 AND key >= ?2 AND key < ?3";
+            let key = [owner.as_str(), prefix, &above];
+            self.one("count entries", sql, key, row)
+        } else {
+            let sql = "SELECT count(*) FROM store WHERE owner = ?1 AND key >= ?2";
+            self.one("count entries", sql, [owner.as_str(), prefix], row)
+        };
+        Ok(found?.unwrap_or_default())
+    }
+
+    fn size(&self, owner: &Owner) -> Result<u64, Error> {
+        // Lengths are read without the values themselves.
+        let sql = "SELECT coalesce(sum(octet_length(key) + octet_length(value)), 0)
+            FROM store WHERE owner = ?1";
+        let size = self.one("measure the store", sql, [owner.as_str()], |row| number(row, 0));
+        Ok(size?.unwrap_or_default())
     }
 
     fn persist(&mut self, changes: &[Lasting]) -> Result<(), Halt> {
@@ -336,6 +362,19 @@ impl Book for Db {
     fn damaged(&self, what: String) -> Error {
         super::fail::damaged(self.path(), what)
     }
+}
+
+/// The first text above all that begin with `prefix`; none where there is no such text. Text
+/// is in the order of its UTF-8 bytes, which is that of its letters.
+fn above(prefix: &str) -> Option<String> {
+    let mut letters: Vec<char> = prefix.chars().collect();
+    while let Some(last) = letters.pop() {
+        if let Some(next) = (last..=char::MAX).nth(1) {
+            letters.push(next);
+            return Some(letters.into_iter().collect());
+        }
+    }
+    None
 }
 
 impl Db {

@@ -14,10 +14,11 @@ pub(super) struct Format {
 }
 
 /// The volatile half: attachments, addresses, and a mirror of the lasting half. "whBk".
-pub(super) const BOOK: Format = Format { id: 0x7768_426b, steps: &[BOOK_1], tables: 8 };
+pub(super) const BOOK: Format = Format { id: 0x7768_426b, steps: &[BOOK_1, BOOK_2], tables: 8 };
 
 /// The lasting half: identities and permanent entries of stores. "whLs".
-pub(super) const LASTING: Format = Format { id: 0x7768_4c73, steps: &[LASTING_1], tables: 3 };
+pub(super) const LASTING: Format =
+    Format { id: 0x7768_4c73, steps: &[LASTING_1, LASTING_2], tables: 4 };
 
 /// An address has one owner in its domain: that is the primary key of `address`. It has a row
 /// where it is held, rests or is remembered; `run` has the maximal intervals of such addresses.
@@ -70,6 +71,24 @@ CREATE TABLE identity (
 CREATE TABLE permanent (
     network TEXT NOT NULL, key TEXT NOT NULL, value TEXT NOT NULL,
     PRIMARY KEY (network, key)) WITHOUT ROWID;
+";
+
+/// Stores are a plugin's. The only plugin that could have written to those of format 1.
+const BOOK_2: &str = "
+ALTER TABLE store RENAME COLUMN network TO owner;
+UPDATE store SET owner = owner || '/host-local';
+";
+
+/// Likewise; and what plugins are still to be told.
+const LASTING_2: &str = "
+ALTER TABLE permanent RENAME COLUMN network TO owner;
+UPDATE permanent SET owner = owner || '/host-local';
+INSERT INTO meta VALUES ('notice', 0);
+CREATE TABLE notice (
+    id INTEGER PRIMARY KEY,
+    network TEXT NOT NULL, container TEXT NOT NULL, ifname TEXT NOT NULL,
+    plugin TEXT NOT NULL, config TEXT NOT NULL, attachment TEXT NOT NULL, lease TEXT);
+CREATE INDEX notice_network ON notice (network, container, ifname);
 ";
 
 /// What a file turned out to be.

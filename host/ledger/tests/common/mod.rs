@@ -9,8 +9,8 @@ use std::time::Duration;
 use serde_json::json;
 use wharfinger_cni::AttachmentId;
 use wharfinger_ledger::{
-    Commit, Entry, Error, Identity, Ledger, MemLedger, Opened, Options, Range, Record, Release,
-    Scope, Session, SqliteLedger, State,
+    Commit, Entry, Error, Identity, Ledger, MemLedger, Opened, Options, Owner, Range, Record,
+    Release, Scope, Session, SqliteLedger, State,
 };
 use wharfinger_plan::Plan;
 
@@ -34,6 +34,11 @@ pub(crate) fn id(container: &str) -> AttachmentId {
 
 pub(crate) fn id_of(network: &str, container: &str) -> AttachmentId {
     AttachmentId { network: network.into(), container: container.into(), ifname: "eth0".into() }
+}
+
+/// The store of a plugin of network `pods`.
+pub(crate) fn own() -> Owner {
+    Owner::of_network("pods", "host-local")
 }
 
 pub(crate) fn scope(id: &AttachmentId, now: u64) -> Scope {
