@@ -6,15 +6,16 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use serde_json::Value;
-use wharfinger_cni::{Attach, Success};
-use wharfinger_drivers::Facts;
+use wharfinger_cni::{Attach, AttachmentId, Success};
 use wharfinger_kernel::{AtPath, Netns};
 use wharfinger_ledger::{Commit, Record, Release, Scope, Session, State};
 use wharfinger_plan::{LinkRef, Plan};
 
-use crate::ipam::Allocator;
+use crate::conf::Place;
+use crate::hearing::{Hearing, Settled, View};
 use crate::network::{Decided, Network};
-use crate::{Error, Hold, Host, del, deputy, error, recover};
+use crate::policy::Amended;
+use crate::{Error, Hold, Host, chain, del, deputy, error, outbox, recover};
 
 /// How often a call is run again because others changed what it had read. Each time somebody
 /// else came through: the bound is for a book gone mad, not for a crowd.
@@ -24,6 +25,7 @@ const ATTEMPTS: u32 = 1000;
 pub struct Added {
     /// What the runtime is to be told.
     pub success: Success,
+    id: AttachmentId,
     seq: u64,
     _hold: Hold,
 }
@@ -31,15 +33,21 @@ pub struct Added {
 /// Attaches. The attachment's lock is held until [`finish`] has its answer.
 pub fn add(host: &Host, call: &Attach) -> Result<Added, Error> {
     let network = Network::read(host, call)?;
-    let hold = del::lock(host, &call.id)?;
+    let chained = network.place == Place::Chained;
+    if chained && call.prev_result.is_none() {
+        return Err(Error::NoPrevResult);
+    }
+    let id = if chained { chain::key(&call.id) } else { call.id.clone() };
+    let hold = del::lock(host, &id)?;
     let netns = open(host, call)?;
-    clear(host, call, &network, &netns)?;
+    clear(host, call, &id, &network, &netns)?;
     let facts = network.observe(host, call, Some(&netns))?;
     network.check_facts(call, &facts)?;
-    let adding = Adding { host, call, network: &network, netns: &netns, facts };
+    let hearing = Hearing::new(host, call, &network, &facts, Some(&netns))?;
+    let adding = Adding { host, call, network: &network, netns: &netns, hearing, id: &id };
     let (seq, decided) = adding.decide()?;
     let success = adding.apply(seq, decided)?;
-    Ok(Added { success, seq, _hold: hold })
+    Ok(Added { success, id, seq, _hold: hold })
 }
 
 /// The reply was written (`delivered`), and the ADD is finished; or it could not be, and since
@@ -47,13 +55,13 @@ pub fn add(host: &Host, call: &Attach) -> Result<Added, Error> {
 pub fn finish(host: &Host, call: &Attach, added: &Added, delivered: bool) -> Result<(), Error> {
     if delivered {
         let result = added.success.render(call.conf.version).unwrap_or(Value::Null);
-        return match host.ledger.attached(&call.id, added.seq, &result)? {
+        return match host.ledger.attached(&added.id, added.seq, &result)? {
             Release::Done => Ok(()),
             // The reply is out. The kernel still names the attachment: GC and DEL find it.
-            Release::Absent | Release::Stale => Err(Error::NotAttached(call.id.clone())),
+            Release::Absent | Release::Stale => Err(Error::NotAttached(added.id.clone())),
         };
     }
-    match host.ledger.get(&call.id)? {
+    match host.ledger.get(&added.id)? {
         Some(entry) => del::undo_recorded(host, &entry, Some(call)),
         None => Ok(()),
     }
@@ -70,23 +78,51 @@ pub(crate) fn open(host: &Host, call: &Attach) -> Result<Netns, Error> {
 
 /// Nothing of an earlier ADD may stand. One that was never finished, or whose interface is gone,
 /// is undone here; its addresses stay with it, and are given again.
-fn clear(host: &Host, call: &Attach, network: &Network, netns: &Netns) -> Result<(), Error> {
-    let Some(entry) = recover::recorded(host, &call.id)? else { return Ok(()) };
+fn clear(
+    host: &Host,
+    call: &Attach,
+    id: &AttachmentId,
+    network: &Network,
+    netns: &Netns,
+) -> Result<(), Error> {
+    let Some(entry) = recover::recorded(host, id)? else { return Ok(()) };
     let record = &entry.record;
     // A record that was rebuilt from the kernel does not know its namespace: the interface tells.
     let here = record.cookie.is_none_or(|cookie| cookie == netns.cookie);
-    let finished = record.state == State::Attached && here;
+    let chained = network.place == Place::Chained;
+    let finished = record.state == State::Attached && here && !chained;
     if finished && stands(host, call, network, record, netns)? {
         return Err(Error::Exists { id: call.id.clone(), since: record.created });
     }
-    if record.id != call.id {
+    // Of one that holds nothing, all that is left is what policies wrote: it goes whole.
+    if record.id != *id || chained {
         return del::undo_for(host, &entry, Some(call), Duration::ZERO);
     }
     let errors = host.kernel.undo(&record.plan, here.then_some(netns));
     let mut errors: Vec<Error> = errors.into_iter().map(Error::from).collect();
     // An executable that decided refuses to decide twice.
     errors.extend(deputy::release(host, record, Some(call)).err());
-    del::several(errors)
+    del::several(errors)?;
+    forget_entries(host, record)
+}
+
+/// What policies wrote for an ADD that was never finished does not count beside what they write
+/// for this one. The addresses stay the record's.
+fn forget_entries(host: &Host, record: &Record) -> Result<(), Error> {
+    let mut session = host.ledger.session(scope(host, &record.id, &record.domain))?;
+    for address in &record.addresses {
+        if session.take(*address)?.is_err() {
+            return Ok(());
+        }
+    }
+    // The lock is ours: nobody else writes this record.
+    session.commit(record)?;
+    Ok(())
+}
+
+/// For whom and when a session is.
+pub(crate) fn scope(host: &Host, id: &AttachmentId, domain: &str) -> Scope {
+    Scope { id: id.clone(), domain: domain.to_owned(), now: host.node.now() }
 }
 
 /// Whether the attachment's interface is there. One that another plugin makes is there before we
@@ -113,7 +149,9 @@ struct Adding<'a> {
     call: &'a Attach,
     network: &'a Network,
     netns: &'a Netns,
-    facts: Facts,
+    hearing: Hearing<'a>,
+    /// Under what the book has it.
+    id: &'a AttachmentId,
 }
 
 impl Adding<'_> {
@@ -122,20 +160,25 @@ impl Adding<'_> {
         if let Some(name) = self.network.executable() {
             return self.delegate(name);
         }
-        let allocator = self.network.allocator(self.host, self.call)?;
-        let Some(allocator) = allocator else { return self.settle(None) };
-        self.allocate(&allocator)
-            .map_err(|error| allocator.explain(self.host, &self.network.domain, error))
+        let settled = self.allocate();
+        if settled.is_err() && self.hearing.posted.get() {
+            // Somebody outside may have heard of an attachment that is none. One that an earlier
+            // ADD left is still in the book: its DEL tells.
+            if matches!(self.host.ledger.get(self.id), Ok(None)) {
+                outbox::tell(self.host, self.id);
+            }
+        }
+        settled
     }
 
     /// Asks the component; where it finds nothing free, what belongs to the dead is freed, and
     /// it is asked once more.
-    fn allocate(&self, allocator: &Allocator) -> Result<(u64, Decided), Error> {
-        match self.settle(Some(allocator)) {
+    fn allocate(&self) -> Result<(u64, Decided), Error> {
+        match self.settle() {
             Err(error) if error::for_want_of_addresses(&error) => {
                 match recover::reclaim(self.host, &self.network.domain, &self.call.id)? {
                     0 => Err(error),
-                    _ => self.settle(Some(allocator)),
+                    _ => self.settle(),
                 }
             }
             other => other,
@@ -143,11 +186,19 @@ impl Adding<'_> {
     }
 
     /// One decision, written down.
-    fn settle(&self, allocator: Option<&Allocator>) -> Result<(u64, Decided), Error> {
-        self.commit(|session| {
-            let decided = self.network.decide(self.call, allocator, &self.facts, session)?;
-            Ok((self.record(&decided), decided))
-        })
+    fn settle(&self) -> Result<(u64, Decided), Error> {
+        let (seq, settled) = self.commit(|session| {
+            let settled = self.hearing.settle(session)?;
+            let call = settled.amended.as_ref().map_or(self.call, |amended| &amended.call);
+            Ok((self.record(call, &settled.decided), settled))
+        })?;
+        let Settled { decided, notice, .. } = settled;
+        let lease = decided.remote.as_ref().map(serde_json::to_value);
+        if let (Some(number), Some(Ok(lease))) = (notice, lease) {
+            let posted = self.host.ledger.post_lease(number, &lease);
+            posted.map_err(|error| self.abandon(seq, error.into()))?;
+        }
+        Ok((seq, decided))
     }
 
     /// Runs `decide` until what it read is still so when its record is written down.
@@ -164,6 +215,7 @@ impl Adding<'_> {
             if self.host.node.remaining().is_zero() {
                 break;
             }
+            self.host.notes.again();
         }
         Err(Error::Contended { attempts: ATTEMPTS })
     }
@@ -171,31 +223,51 @@ impl Adding<'_> {
     /// Lets an executable decide. It is journalled before it runs, so that what it allocates is
     /// found and given back whatever happens.
     fn delegate(&self, name: &str) -> Result<(u64, Decided), Error> {
-        let nothing = Decided { lease: Success::default(), draft: None, plugin: Some(name.into()) };
-        let journal = self.record(&nothing);
-        let seq = self.write(&journal)?;
-        let decided = deputy::add(self.host, self.call, name)
-            .and_then(|lease| self.network.draft(self.call, lease, &self.facts));
-        match decided {
-            Ok(decided) => {
-                let decided = Decided { plugin: Some(name.into()), ..decided };
-                match self.write(&self.record(&decided)) {
-                    Ok(seq) => Ok((seq, decided)),
-                    Err(error) => Err(self.abandon(seq, error)),
-                }
+        let admitted = self.admitted()?;
+        let view = self.hearing.view(admitted.as_ref())?;
+        let nothing = Decided { plugin: Some(name.into()), ..Decided::default() };
+        let seq = self.write(&self.record(view.call, &nothing))?;
+        match deputy::add(self.host, view.call, name) {
+            Ok(lease) => {
+                self.confirm(&view, name, &lease).map_err(|error| self.abandon(seq, error))
             }
             // It never ran: there is nothing to give back, and nobody to give it to.
             Err(error) if deputy::not_there(&error) => {
-                self.host.ledger.release(
-                    &self.call.id,
-                    seq,
-                    self.host.node.now(),
-                    Duration::ZERO,
-                )?;
+                let now = self.host.node.now();
+                self.host.ledger.release(self.id, seq, now, Duration::ZERO)?;
                 Err(error)
             }
             Err(error) => Err(self.abandon(seq, error)),
         }
+    }
+
+    /// What the policies make of the call before an executable runs. What they write is written
+    /// when they are asked again, with its answer in hand.
+    fn admitted(&self) -> Result<Option<Amended>, Error> {
+        if self.hearing.policies.is_empty() {
+            return Ok(None);
+        }
+        let mut session = self.host.ledger.session(self.scope())?;
+        self.hearing.admit(&mut *session)
+    }
+
+    /// Writes down what an executable answered, if the policies stand by what it was run with.
+    fn confirm(
+        &self,
+        view: &View<'_>,
+        name: &str,
+        lease: &Success,
+    ) -> Result<(u64, Decided), Error> {
+        self.commit(|session| {
+            let admitted = self.hearing.admit(session)?;
+            let now = admitted.as_ref().map_or(self.call, |amended| &amended.call);
+            if now.conf.raw != view.call.conf.raw {
+                return Err(Error::Contended { attempts: 1 });
+            }
+            let decided = self.hearing.conclude(view, lease.clone(), session)?;
+            let decided = Decided { plugin: Some(name.into()), ..decided };
+            Ok((self.record(view.call, &decided), decided))
+        })
     }
 
     /// Writes a record that takes nothing.
@@ -204,27 +276,23 @@ impl Adding<'_> {
     }
 
     fn scope(&self) -> Scope {
-        Scope {
-            id: self.call.id.clone(),
-            domain: self.network.domain.clone(),
-            now: self.host.node.now(),
-        }
+        scope(self.host, self.id, &self.network.domain)
     }
 
-    fn record(&self, decided: &Decided) -> Record {
-        let own = self.network.executable().is_none();
+    fn record(&self, call: &Attach, decided: &Decided) -> Record {
+        // What an executable or another plugin gave is in its book, not in ours.
+        let own = self.network.executable().is_none() && self.network.place != Place::Chained;
         let ips = decided.lease.ips.iter().map(|ip| ip.address.addr());
-        // What an executable gave is in that executable's book, not in ours.
         let addresses: Vec<IpAddr> = if own { ips.collect() } else { Vec::new() };
         Record {
-            id: self.call.id.clone(),
+            id: self.id.clone(),
             state: State::Pending,
             created: self.host.node.now(),
             netns: self.call.netns.as_ref().map(|path| path.display().to_string()),
             cookie: Some(self.netns.cookie),
             domain: self.network.domain.clone(),
             addresses,
-            conf: deputy::kept(self.call),
+            conf: deputy::kept(call, decided.remote.is_some()),
             plugin: decided.plugin.clone(),
             plan: decided.draft.as_ref().map(|draft| draft.plan.clone()).unwrap_or_default(),
             result: None,
@@ -240,9 +308,9 @@ impl Adding<'_> {
             Err(error) => return Err(self.abandon(seq, error.into())),
         };
         // A book that was replaced meanwhile may have given our address to another.
-        match self.host.ledger.get(&self.call.id) {
+        match self.host.ledger.get(self.id) {
             Ok(Some(entry)) if entry.seq == seq => Ok(decided.success(&links, self.call)),
-            Ok(_) => Err(self.withdraw(plan, Error::Lost(self.call.id.clone()))),
+            Ok(_) => Err(self.withdraw(plan, Error::Lost(self.id.clone()))),
             Err(error) => Err(self.withdraw(plan, error.into())),
         }
     }
@@ -259,7 +327,7 @@ impl Adding<'_> {
     /// Undoes what is in the book, and what is in the kernel, for an ADD that came to nothing.
     /// What cannot be undone now stays in the book for the next DEL, ADD or GC.
     fn abandon(&self, seq: u64, error: Error) -> Error {
-        let undone = match self.host.ledger.get(&self.call.id) {
+        let undone = match self.host.ledger.get(self.id) {
             Ok(Some(entry)) if entry.seq == seq => {
                 del::undo_for(self.host, &entry, Some(self.call), Duration::ZERO)
             }

@@ -2,18 +2,28 @@
 
 use std::net::IpAddr;
 
-use wharfinger_ledger::{Range, Session};
-use wharfinger_wasm::{AddressRange, Book, BookError, Refusal, Usage};
+use wharfinger_ledger::{Owner, Range, Session};
+use wharfinger_wasm::{AddressRange, Book, BookError, Level, Refusal, Usage};
+
+use crate::Notes;
 
 /// Answers a component's `ledger` and `store` from a session.
 pub struct SessionBook<'a, 'l> {
     session: &'a mut (dyn Session + 'l),
+    owner: Owner,
+    notes: Option<(&'a dyn Notes, &'a str)>,
 }
 
 impl<'a, 'l> SessionBook<'a, 'l> {
-    /// Of this session.
-    pub fn new(session: &'a mut (dyn Session + 'l)) -> Self {
-        Self { session }
+    /// Of this session; `owner` is whose store it is. What the component logs is dropped.
+    pub fn new(session: &'a mut (dyn Session + 'l), owner: Owner) -> Self {
+        Self { session, owner, notes: None }
+    }
+
+    /// What the component of this identity logs goes to `notes`.
+    #[must_use]
+    pub fn noting(self, notes: &'a dyn Notes, plugin: &'a str) -> Self {
+        Self { notes: Some((notes, plugin)), ..self }
     }
 }
 
@@ -49,16 +59,16 @@ impl Book for SessionBook<'_, '_> {
     }
 
     fn store_get(&mut self, key: &str) -> Result<Option<String>, BookError> {
-        Ok(self.session.store_get(key)?)
+        Ok(self.session.store_get(&self.owner, key)?)
     }
 
     fn store_put(&mut self, key: &str, value: &str, attachment: bool) -> Result<(), BookError> {
-        self.session.store_put(key, value, attachment);
+        self.session.store_put(&self.owner, key, value, attachment);
         Ok(())
     }
 
     fn store_remove(&mut self, key: &str) -> Result<bool, BookError> {
-        Ok(self.session.store_remove(key)?)
+        Ok(self.session.store_remove(&self.owner, key)?)
     }
 
     fn store_scan(
@@ -68,16 +78,21 @@ impl Book for SessionBook<'_, '_> {
         limit: u32,
     ) -> Result<Vec<(String, String)>, BookError> {
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-        Ok(self.session.store_scan(prefix, after, limit)?)
+        Ok(self.session.store_scan(&self.owner, prefix, after, limit)?)
     }
 
     fn store_count(&mut self, prefix: &str) -> Result<u64, BookError> {
-        Ok(self.session.store_scan(prefix, None, usize::MAX)?.len() as u64)
+        Ok(self.session.store_count(&self.owner, prefix)?)
     }
 
     fn store_size(&mut self) -> Result<u64, BookError> {
-        let all = self.session.store_scan("", None, usize::MAX)?;
-        Ok(all.iter().map(|(key, value)| (key.len() + value.len()) as u64).sum())
+        Ok(self.session.store_size(&self.owner)?)
+    }
+
+    fn log(&mut self, level: Level, message: &str) {
+        if let Some((notes, plugin)) = self.notes {
+            notes.said(plugin, level, message);
+        }
     }
 
     fn usage(&mut self, within: &[AddressRange]) -> Result<Usage, BookError> {

@@ -4,11 +4,15 @@ use wharfinger_cni::{Attach, Success};
 use wharfinger_ledger::Record;
 use wharfinger_plan::{Action, Owner, Plan};
 
-use crate::{Error, Host, add, del, deputy, recover};
+use crate::{Error, Host, add, chain, del, deputy, recover};
 
 /// Names every drift of the attachment. Where `prevResult` differs from the plan, it counts:
 /// later plugins of the chain may have changed MAC, MTU, addresses or routes.
 pub fn check(host: &Host, call: &Attach) -> Result<(), Error> {
+    // What others made is theirs to check, and policies are asked once.
+    if chain::is_chained(&call.conf) {
+        return Ok(());
+    }
     let _hold = del::lock(host, &call.id)?;
     let Some(entry) = recover::recorded(host, &call.id)? else {
         return Err(Error::NotAttached(call.id.clone()));

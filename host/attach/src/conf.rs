@@ -14,6 +14,9 @@ pub const OUR_TYPE: &str = "wharfinger";
 /// How long a released address rests where `coolDown` says nothing.
 pub const COOL_DOWN: Duration = Duration::from_mins(1);
 
+/// The address space of attachments that hold no address of ours.
+pub(crate) const CHAINED: &str = "chained";
+
 /// Where in a configuration the executable stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Place {
@@ -24,6 +27,8 @@ pub enum Place {
     },
     /// Another plugin makes the interface, and asks us for addresses.
     Ipam,
+    /// Behind other plugins of a list: policies on what those made.
+    Chained,
 }
 
 /// The `ipam` object, as far as the host itself reads it.
@@ -56,7 +61,7 @@ pub fn place(conf: &NetConf) -> Result<Place, Error> {
     if conf.plugin_type == OUR_TYPE {
         return match fields.str("driver")? {
             Some(driver) => Ok(Place::Main { driver: driver.to_owned() }),
-            None => Err(fields.error("driver", "one of bridge, ptp, loopback").into()),
+            None => chained(&fields),
         };
     }
     let ipam_type = fields.object("ipam")?.and_then(|ipam| ipam.str("type").ok().flatten());
@@ -66,6 +71,21 @@ pub fn place(conf: &NetConf) -> Result<Place, Error> {
     Err(fields
         .error("type", "wharfinger, or another plugin with wharfinger as its ipam.type")
         .into())
+}
+
+/// Without a driver we stand behind other plugins. What would be asked of us there and is not
+/// served yet is refused: to ignore it would be to leave open what was meant to be closed.
+fn chained(fields: &Fields<'_>) -> Result<Place, Error> {
+    for key in ["delegate", "features"] {
+        if fields.get(key).is_some() {
+            return Err(fields.error(key, "nothing: not served without a driver yet").into());
+        }
+    }
+    let addresses = fields.object("ipam")?.and_then(|ipam| ipam.get("type"));
+    match addresses {
+        Some(name) => Err(name.error("nothing: without a driver there are no addresses").into()),
+        None => Ok(Place::Chained),
+    }
 }
 
 /// Reads the `ipam` object; `None` where there is none, or it has no `type`: no addresses.
@@ -82,18 +102,33 @@ pub fn ipam(conf: &NetConf, engine: &dyn Engine) -> Result<Option<IpamConf>, Err
     }))
 }
 
+impl IpamConf {
+    /// Where it is said who decides.
+    pub(crate) fn pointer(&self) -> &'static str {
+        let name = Fields::new(&self.object, "/ipam").str("type").ok().flatten();
+        if name == Some(OUR_TYPE) { "/ipam/plugin" } else { "/ipam/type" }
+    }
+}
+
 fn source(ipam: &Fields<'_>, name: &str, engine: &dyn Engine) -> Result<Source, ConfError> {
+    let component = |name: &str| is_file(name) || engine.knows(name);
     if name == OUR_TYPE {
         return match ipam.str("plugin")? {
-            Some(plugin) if engine.knows(plugin) => Ok(Source::Component(plugin.to_owned())),
+            Some(plugin) if component(plugin) => Ok(Source::Component(plugin.to_owned())),
             _ => Err(ipam.error("plugin", "the name of a component: host-local")),
         };
     }
-    Ok(if engine.knows(name) {
+    Ok(if component(name) {
         Source::Component(name.to_owned())
     } else {
         Source::Executable(name.to_owned())
     })
+}
+
+/// A component may be named by its path; an executable of CNI_PATH never is.
+fn is_file(name: &str) -> bool {
+    let path = std::path::Path::new(name);
+    path.is_absolute() && path.extension().is_some_and(|extension| extension == "wasm")
 }
 
 fn cool_down(ipam: &Fields<'_>) -> Result<Duration, ConfError> {
@@ -150,5 +185,6 @@ pub fn domain_of(conf: &NetConf) -> Result<String, Error> {
             Ok(wharfinger_drivers::Conf::parse(&driver, &call)?.domain())
         }
         (None, Place::Ipam) => Ok(foreign_domain(conf)?),
+        (None, Place::Chained) => Ok(CHAINED.to_owned()),
     }
 }

@@ -8,11 +8,14 @@ use wharfinger_kernel::{AtPath, Netns};
 use wharfinger_ledger::{Entry, Release};
 
 use crate::recover::{self, Found};
-use crate::{Error, Hold, Host, deputy};
+use crate::{Error, Hold, Host, chain, deputy, outbox};
 
 /// Detaches. Needs no namespace, no previous result and no configuration but the name; repeated,
 /// or before any ADD, it succeeds.
 pub fn del(host: &Host, call: &Attach) -> Result<(), Error> {
+    if chain::is_chained(&call.conf) && chain::del(host, call)? {
+        return Ok(());
+    }
     let _hold = lock(host, &call.id)?;
     let Some(entry) = recover::recorded(host, &call.id)? else {
         return undo_unrecorded(host, call);
@@ -62,7 +65,12 @@ pub(crate) fn undo_for(
     errors.extend(deputy::release(host, record, call).err());
     several(errors)?;
     match host.ledger.release(&record.id, entry.seq, host.node.now(), cool)? {
-        Release::Done | Release::Absent => Ok(()),
+        Release::Done | Release::Absent => {
+            if outbox::concerns(record) {
+                outbox::tell(host, &record.id);
+            }
+            Ok(())
+        }
         // Only a process without the lock can have written it: not ours to free any more.
         Release::Stale => Err(Error::Locked { id: record.id.clone() }),
     }
@@ -86,6 +94,8 @@ fn undo_unrecorded(host: &Host, call: &Attach) -> Result<(), Error> {
     let mut errors: Vec<Error> =
         host.kernel.undo(&plan, None).into_iter().map(Error::from).collect();
     errors.extend(deputy::release_unrecorded(host, call).err());
+    // The record may have gone in a reboot that the notice outlived.
+    outbox::tell(host, &call.id);
     several(errors)
 }
 

@@ -10,8 +10,8 @@ use wharfinger_cni::{Attach, AttachmentId, NetConf, Node, Success, Version};
 use wharfinger_delegate::{DelegateCall, Verb};
 use wharfinger_ledger::Record;
 
-use crate::conf::{self, Source};
-use crate::{Error, Host};
+use crate::conf::{self, Place, Source};
+use crate::{Error, Host, allow};
 
 /// All that a call of an executable needs.
 struct Call<'a> {
@@ -111,9 +111,18 @@ fn node_verb(host: &Host, conf: &NetConf, path: &[PathBuf], verb: Verb) -> Resul
     deputy.run(host, verb).map(drop)
 }
 
-/// The executable that a configuration names; none also where it cannot be read, as with a DEL
+/// The executable that a configuration names and the node allows; none also where it cannot be read, as with a DEL
 /// that has no more than the network's name.
 fn executable(host: &Host, conf: &NetConf) -> Option<String> {
+    named(host, conf).filter(|name| allow::delegate(host, name))
+}
+
+/// As [`executable`], allowed or not: what was run while it was allowed must give back.
+fn named(host: &Host, conf: &NetConf) -> Option<String> {
+    // Without a driver we ask nobody for addresses.
+    if conf::place(conf).is_ok_and(|place| place == Place::Chained) {
+        return None;
+    }
     match conf::ipam(conf, host.engine).ok()??.source {
         Source::Executable(name) => Some(name),
         Source::Component(_) => None,
@@ -122,8 +131,10 @@ fn executable(host: &Host, conf: &NetConf) -> Option<String> {
 
 /// What a record keeps of the ADD's call: all that a later DEL needs, should the runtime's own
 /// memory of it be gone.
-pub(crate) fn kept(call: &Attach) -> Value {
-    json!({ "network": call.conf.raw, "args": joined(&call.args), "path": call.path })
+/// `remote` tells that somebody else is to hear of the attachment's end.
+pub(crate) fn kept(call: &Attach, remote: bool) -> Value {
+    let args = joined(&call.args);
+    json!({ "network": call.conf.raw, "args": args, "path": call.path, "remote": remote })
 }
 
 /// Has the executable that decided at ADD give back what it gave. What the record does not tell,
@@ -136,7 +147,7 @@ pub(crate) fn release(host: &Host, record: &Record, call: Option<&Attach>) -> Re
     else {
         return Ok(());
     };
-    let Some(name) = executable(host, &conf) else { return Ok(()) };
+    let Some(name) = named(host, &conf) else { return Ok(()) };
     let text = |key: &str| record.conf.get(key).and_then(Value::as_str).unwrap_or_default();
     let deputy = Call {
         name: &name,

@@ -4,11 +4,12 @@ use std::path::Path;
 
 use wharfinger_cni::{Attach, NetConf, Success};
 use wharfinger_kernel::AtPath;
-use wharfinger_ledger::Scope;
 use wharfinger_plan::{Owner, Plan};
 
+use crate::hearing::Hearing;
 use crate::network::{Network, pretended};
-use crate::{Error, Host, deputy, error, ipam, recover};
+use crate::policy::Policies;
+use crate::{Error, Host, add, deputy, error, ipam, recover};
 
 /// What an ADD would come to now.
 pub struct Dry {
@@ -30,10 +31,19 @@ pub fn dry(host: &Host, conf: &NetConf, container: &str, ifname: &str) -> Result
 
 fn decide(host: &Host, call: &Attach, network: &Network) -> Result<Dry, Error> {
     let facts = network.observe(host, call, None)?;
+    let hearing = Hearing::new(host, call, network, &facts, None)?;
+    let mut session = host.ledger.session(add::scope(host, &call.id, &network.domain))?;
+    let decided = hearing.settle(&mut *session)?.decided;
+    let plan = decided.draft.map(|draft| draft.plan).unwrap_or_default();
+    Ok(Dry { plan, lease: decided.lease })
+}
+
+/// As [`decide`], for nobody: policies are not asked, since what they say of nobody says nothing.
+fn decide_for_nobody(host: &Host, call: &Attach, network: &Network) -> Result<Dry, Error> {
+    let facts = network.observe(host, call, None)?;
     let allocator = network.allocator(host, call)?;
-    let scope = Scope { id: call.id.clone(), domain: network.domain.clone(), now: host.node.now() };
-    let mut session = host.ledger.session(scope)?;
-    let decided = network.decide(call, allocator.as_ref(), &facts, &mut *session);
+    let mut session = host.ledger.session(add::scope(host, &call.id, &network.domain))?;
+    let decided = network.decide(host, call, allocator.as_ref(), &facts, &mut *session);
     let decided = decided.map_err(|error| match &allocator {
         Some(allocator) => allocator.explain(host, &network.domain, error),
         None => error,
@@ -69,12 +79,16 @@ fn available(host: &Host, call: &Attach, network: &Network) -> Result<Plan, Erro
     if let Some(ipam) = &network.ipam {
         ipam::valid(host, ipam)?;
     }
+    let problems = Policies::load(host, &call.conf, &network.place)?.problems()?;
+    if !problems.is_empty() {
+        return Err(Error::Problems(problems));
+    }
     deputy::status(host, call)?;
     let plan = if network.executable().is_some() {
         // What it would answer, only an ADD tells.
         Plan::default()
     } else {
-        match decide(host, call, network) {
+        match decide_for_nobody(host, call, network) {
             Ok(dry) => dry.plan,
             Err(error) if fine_when_full(host, call, network, &error)? => Plan::default(),
             Err(error) => return Err(error),

@@ -28,6 +28,55 @@ pub enum Error {
     /// A component failed.
     #[error(transparent)]
     Plugin(#[from] wharfinger_wasm::Error),
+    /// A policy refused.
+    #[error("policy {policy}: {reason}")]
+    Denied {
+        /// Name and digest.
+        policy: String,
+        /// In its own words.
+        reason: String,
+    },
+    /// A policy changed what it may not.
+    #[error("policy {policy} may not change {pointer}: {why}")]
+    MayNot {
+        /// Name and digest.
+        policy: String,
+        /// What it changed.
+        pointer: String,
+        /// Why not.
+        why: String,
+        /// What the operator would write to grant it, where that can be granted.
+        grant: Option<String>,
+    },
+    /// What a policy made of the configuration does not fit.
+    #[error("policy {policy} changed {}: {source}", pointers.join(", "))]
+    Amended {
+        /// Name and digest.
+        policy: String,
+        /// What it changed.
+        pointers: Vec<String>,
+        /// What is wrong with it.
+        source: Box<Error>,
+    },
+    /// The protocol's own reader refused a configuration.
+    #[error(transparent)]
+    Misread(CniError),
+    /// The node's lists do not have what the configuration names.
+    #[error("{name:?} at {pointer} is not allowed on this node: its setting allow.{setting} has {}",
+        if allowed.is_empty() { "nothing" } else { allowed })]
+    NotAllowed {
+        /// The list.
+        setting: &'static str,
+        /// Where the configuration names it.
+        pointer: String,
+        /// What it names.
+        name: String,
+        /// What the list has.
+        allowed: String,
+    },
+    /// Behind other plugins of a list, without their result.
+    #[error("a plugin without \"driver\" stands behind others, and the call has no prevResult")]
+    NoPrevResult,
     /// No address is left.
     #[error("{source} ({})", counts(usage))]
     Exhausted {
@@ -116,6 +165,9 @@ pub enum Error {
         /// How many.
         left: usize,
     },
+    /// A notice that cannot be read any more.
+    #[error("a notice of the outbox cannot be read: {0}")]
+    Outbox(String),
     /// `explain`: only running it would tell.
     #[error("addresses come from the executable {0}, which only an ADD runs")]
     Undecided(String),
@@ -191,15 +243,20 @@ impl Error {
     fn code(&self) -> u32 {
         match self {
             Self::Conf(_)
+            | Self::NoPrevResult
             | Self::Problems(_)
             | Self::File { .. }
             | Self::Delegate(DelegateError::BadName(_)) => code::INVALID_CONFIG,
             Self::Driver(error) => CniError::from(error.clone()).code,
             Self::Plan(error) => CniError::from(error.clone()).code,
             Self::Plugin(error) => plugin_code(error),
+            Self::Denied { .. } | Self::MayNot { .. } | Self::NotAllowed { .. } => code::DENIED,
+            Self::Amended { source, .. } => source.code(),
+            Self::Misread(error) => error.code,
             Self::Exhausted { .. } => code::EXHAUSTED,
             Self::Taken { .. } => code::CONFLICT,
             Self::Ledger(error) => ledger_code(error),
+            Self::Outbox(_) => code::LEDGER,
             Self::Contended { .. }
             | Self::Locked { .. }
             | Self::Lost(_)
@@ -261,6 +318,12 @@ impl Error {
                 "widen the ranges, or free attachments: `wharfinger ls` lists them".into()
             }
             Self::Taken { holder: Some(holder), .. } => holder.remedy(),
+            Self::MayNot { grant: Some(grant), .. } => {
+                format!("to grant it, write into the node's settings: {grant}")
+            }
+            Self::NoPrevResult => {
+                "set \"driver\" (bridge, ptp, loopback), or put the plugin behind another".into()
+            }
             Self::Contended { .. }
             | Self::Locked { .. }
             | Self::Lost(_)
@@ -318,7 +381,8 @@ fn ledger_code(error: &wharfinger_ledger::Error) -> u32 {
 }
 
 /// A component's failure, unless the book below it failed: then that.
-pub(crate) fn plugin(error: wharfinger_wasm::Error) -> Error {
+/// Where its configuration is wrong, the pointer is made one of the whole by `place` before it.
+pub(crate) fn plugin(error: wharfinger_wasm::Error, place: &str) -> Error {
     match error {
         wharfinger_wasm::Error::Book(inner) => match inner.downcast::<wharfinger_ledger::Error>() {
             Ok(ledger) => Error::Ledger(*ledger),
@@ -335,7 +399,7 @@ pub(crate) fn plugin(error: wharfinger_wasm::Error) -> Error {
             plugin,
             call,
             reason: Reason::InvalidConfig,
-            message: format!("/ipam{message}"),
+            message: format!("{place}{message}"),
             detail,
         }),
         other => Error::Plugin(other),

@@ -7,7 +7,7 @@ use wharfinger_ledger::Entry;
 
 use crate::del::{self, undo_recorded};
 use crate::network::pretended;
-use crate::{Error, GcMode, Host, deputy, recover};
+use crate::{Error, GcMode, Host, chain, deputy, outbox, recover};
 
 /// Undoes every attachment of the network that is not in `valid`: links and rules first, then
 /// addresses. One that came after this began, or is being worked on, stays. Goes on after an
@@ -18,7 +18,8 @@ pub fn gc(host: &Host, call: &Node, valid: &[ValidAttachment]) -> Result<(), Err
     let horizon = host.ledger.horizon()?;
     let valid: BTreeSet<(&str, &str)> =
         valid.iter().map(|v| (v.container.as_str(), v.ifname.as_str())).collect();
-    let listed = |id: &AttachmentId| valid.contains(&(id.container.as_str(), id.ifname.as_str()));
+    let listed =
+        |id: &AttachmentId| valid.contains(&(id.container.as_str(), chain::interface(&id.ifname)));
     let (mut errors, mut left) = (Vec::new(), 0);
     for entry in host.ledger.list(Some(network))? {
         if entry.seq > horizon || listed(&entry.record.id) {
@@ -35,6 +36,7 @@ pub fn gc(host: &Host, call: &Node, valid: &[ValidAttachment]) -> Result<(), Err
     }
     errors.extend(strays(host, network, &listed));
     errors.extend(deputy::gc(host, call).err());
+    outbox::tell_network(host, network);
     del::several(errors)
 }
 

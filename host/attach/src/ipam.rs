@@ -6,11 +6,11 @@ use std::path::Path;
 use serde_json::{Value, json};
 use wharfinger_cni::conf::Fields;
 use wharfinger_cni::{Attach, Success};
-use wharfinger_ledger::{Range, Session};
+use wharfinger_ledger::{Owner, Range, Session};
 use wharfinger_wasm::{Ipam, Lease, Node, Reason, Request};
 
 use crate::conf::{IpamConf, Source};
-use crate::{Error, Host, book, error};
+use crate::{Answer, Error, Host, book, error};
 
 /// A component with all that a call of it needs but the session.
 pub(crate) struct Allocator {
@@ -18,6 +18,8 @@ pub(crate) struct Allocator {
     node: Node,
     request: Request,
     pools: Vec<Range>,
+    /// As the configuration names it.
+    name: String,
 }
 
 impl Allocator {
@@ -28,12 +30,25 @@ impl Allocator {
         conf: &IpamConf,
         name: &str,
     ) -> Result<Self, Error> {
-        let plugin = host.engine.ipam(name).map_err(error::plugin)?;
+        let plugin = host.engine.ipam(name).map_err(|error| error::plugin(error, "/ipam"))?;
         let node = Node { now: host.node.now(), ..host.settings.node.clone() };
         let config = config(host, conf)?;
         let pools = pools(plugin.as_ref(), &node, &config)?;
         let request = request(call, config)?;
-        Ok(Self { plugin, node, request, pools })
+        Ok(Self { plugin, node, request, pools, name: name.to_owned() })
+    }
+
+    /// Whether the component is to be told of the attachment's end.
+    pub(crate) fn remote(&self) -> bool {
+        self.plugin.remote()
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(crate) fn request(&self) -> &Request {
+        &self.request
     }
 
     pub(crate) fn identity(&self) -> &str {
@@ -41,11 +56,21 @@ impl Allocator {
     }
 
     /// One call of the component within `session`, whose writes wait for the commit.
-    pub(crate) fn allocate(&self, session: &mut dyn Session) -> Result<Success, Error> {
+    pub(crate) fn allocate(&self, host: &Host, session: &mut dyn Session) -> Result<Lease, Error> {
         session.pools(&self.pools)?;
-        let mut book = book::SessionBook::new(session);
+        let owner = Owner::of_network(&self.request.attachment.id.network, &self.name);
+        let book = book::SessionBook::new(session, owner);
+        let mut book = book.noting(host.notes, self.identity());
+        host.notes.asked(self.identity(), "allocate");
         let lease = self.plugin.allocate(&self.node, &self.request, &mut book);
-        lease.map(success).map_err(error::plugin)
+        match &lease {
+            Ok(_) => host.notes.answered(&Answer::Fine),
+            Err(error) => {
+                let error = error.to_string();
+                host.notes.answered(&Answer::Failed { error: &error, passed: false });
+            }
+        }
+        lease.map_err(|error| error::plugin(error, "/ipam"))
     }
 
     /// Says more about a failure to allocate: how full the ranges are, or who holds the address.
@@ -86,7 +111,7 @@ pub(crate) fn failed(error: &wharfinger_wasm::Error) -> Option<Reason> {
 
 /// The ranges that this configuration allocates from.
 pub(crate) fn pools(plugin: &dyn Ipam, node: &Node, config: &str) -> Result<Vec<Range>, Error> {
-    let pools = plugin.pools(node, config).map_err(error::plugin)?;
+    let pools = plugin.pools(node, config).map_err(|error| error::plugin(error, "/ipam"))?;
     Ok(pools.iter().flat_map(|pool| book::ranges(&pool.ranges)).collect())
 }
 
@@ -120,22 +145,28 @@ fn resolv_conf(text: &str) -> Value {
     json!({ "nameservers": nameservers, "domain": domain, "search": search, "options": options })
 }
 
-fn request(call: &Attach, config: String) -> Result<Request, Error> {
+/// Whose attachment it is, as components see it.
+pub(crate) fn attachment(call: &Attach) -> wharfinger_wasm::Attachment {
     let args = wharfinger_cni::args::arg_strings(call);
     let pod = wharfinger_cni::args::pod(&call.args).map(|pod| wharfinger_wasm::Pod {
         namespace: pod.namespace,
         name: pod.name,
         uid: pod.uid,
     });
+    wharfinger_wasm::Attachment { id: call.id.clone(), pod, args }
+}
+
+fn request(call: &Attach, config: String) -> Result<Request, Error> {
     Ok(Request {
-        attachment: wharfinger_wasm::Attachment { id: call.id.clone(), pod, args },
+        attachment: attachment(call),
         config,
         network_config: Value::Object(call.conf.raw.clone()).to_string(),
         wanted: wharfinger_cni::args::wanted_ips(call)?,
     })
 }
 
-fn success(lease: Lease) -> Success {
+/// A lease as the abbreviated result that it is.
+pub(crate) fn success(lease: Lease) -> Success {
     let ip = |leased: &wharfinger_wasm::LeasedAddress| wharfinger_cni::Ip {
         interface: None,
         address: leased.address,
@@ -152,9 +183,9 @@ fn success(lease: Lease) -> Success {
 /// Every problem in the configuration, found by the component itself.
 pub(crate) fn valid(host: &Host, conf: &IpamConf) -> Result<(), Error> {
     let Source::Component(name) = &conf.source else { return Ok(()) };
-    let plugin = host.engine.ipam(name).map_err(error::plugin)?;
+    let plugin = host.engine.ipam(name).map_err(|error| error::plugin(error, "/ipam"))?;
     let problems = plugin.validate(&host.settings.node, &config(host, conf)?);
-    let problems = problems.map_err(error::plugin)?;
+    let problems = problems.map_err(|error| error::plugin(error, "/ipam"))?;
     if problems.is_empty() {
         return Ok(());
     }

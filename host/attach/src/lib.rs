@@ -7,7 +7,9 @@
 #![forbid(unsafe_code)]
 
 pub mod add;
+pub mod allow;
 mod book;
+mod chain;
 pub mod check;
 pub mod conf;
 pub mod del;
@@ -15,10 +17,15 @@ mod deputy;
 pub mod dry;
 mod error;
 pub mod gc;
+mod hearing;
 mod ipam;
 mod network;
+mod notes;
+mod outbox;
+mod policy;
 pub mod recover;
 
+use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -29,8 +36,11 @@ use wharfinger_kernel::Kernel;
 use wharfinger_ledger::Ledger;
 use wharfinger_wasm::{Ipam, Policy};
 
+pub use allow::Allow;
 pub use book::SessionBook;
 pub use error::Error;
+pub use notes::{Answer, Notes, Silent};
+pub use policy::{PolicyConf, can_be_granted};
 
 /// All that the verbs work with.
 #[derive(Clone, Copy)]
@@ -47,6 +57,8 @@ pub struct Host<'a> {
     pub node: &'a dyn Node,
     /// What the operator set for all networks.
     pub settings: &'a Settings,
+    /// Hears what happens inside a verb.
+    pub notes: &'a dyn Notes,
 }
 
 /// Finds components by name.
@@ -73,6 +85,8 @@ pub trait Node {
     fn namespaces(&self) -> io::Result<Vec<PathBuf>>;
     /// A small text file that a configuration names (`resolvConf`).
     fn read(&self, path: &Path) -> io::Result<String>;
+    /// The path with its links followed, as far as it exists; the rest as it is.
+    fn real_path(&self, path: &Path) -> io::Result<PathBuf>;
 }
 
 /// A lock that is held until this is dropped.
@@ -92,6 +106,13 @@ pub struct Settings {
     pub gc: GcMode,
     /// What a component may know of the node; `now` is filled in by each verb.
     pub node: wharfinger_wasm::Node,
+    /// `[[policies]]`: asked first, for every attachment.
+    pub policies: Vec<PolicyConf>,
+    /// `[allow]`.
+    pub allow: Allow,
+    /// `amend` of `[plugins.NAME]` and `[plugins."sha256:..."]`: pointers that a policy may change
+    /// beside those that any may.
+    pub amend: BTreeMap<String, Vec<String>>,
 }
 
 /// `gc` of the node's TOML file.

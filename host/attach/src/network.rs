@@ -1,17 +1,19 @@
 //! A network's configuration, read: who makes the interface, who decides on addresses, and what
 //! follows from both for one attachment.
 
-use wharfinger_cni::{Attach, NetConf, Success};
+use wharfinger_cni::{Attach, Dns, NetConf, Success};
 use wharfinger_drivers::{Conf, Draft, Facts};
 use wharfinger_kernel::{LinkFacts, Netns};
 use wharfinger_ledger::Session;
 
 use crate::conf::{self, IpamConf, Place, Source};
-use crate::ipam::Allocator;
-use crate::{Error, Host};
+use crate::ipam::{self, Allocator};
+use crate::{Error, Host, allow};
 
 /// See the module.
 pub(crate) struct Network {
+    /// Where we stand.
+    pub(crate) place: Place,
     /// None where another plugin makes the interface.
     driver: Option<Conf>,
     /// None where there are no addresses.
@@ -21,6 +23,7 @@ pub(crate) struct Network {
 }
 
 /// What was decided for an attachment.
+#[derive(Default)]
 pub(crate) struct Decided {
     /// What IPAM answered.
     pub(crate) lease: Success,
@@ -28,15 +31,27 @@ pub(crate) struct Decided {
     pub(crate) draft: Option<Draft>,
     /// The component that decided.
     pub(crate) plugin: Option<String>,
+    /// Name servers, where a policy changed them.
+    pub(crate) dns: Option<Dns>,
+    /// The component's own answer, where it is to be told of the attachment's end.
+    pub(crate) remote: Option<wharfinger_wasm::Lease>,
 }
 
 impl Decided {
     /// What the runtime is told, once the links are made.
     pub(crate) fn success(self, links: &[LinkFacts], call: &Attach) -> Success {
-        let Some(draft) = self.draft else { return self.lease };
-        let facts = facts(links);
+        let mut success = self.foretold(&facts(links), call);
+        if let Some(dns) = self.dns {
+            success.dns = dns;
+        }
+        success
+    }
+
+    /// What the runtime will be told, as far as `facts` tell; a policy's own changes are not in it.
+    pub(crate) fn foretold(&self, facts: &Facts, call: &Attach) -> Success {
+        let Some(draft) = &self.draft else { return self.lease.clone() };
         let sandbox = call.netns.as_ref().map(|path| path.display().to_string());
-        draft.result(&facts, &sandbox.unwrap_or_default(), call.prev_result.as_ref())
+        draft.result(facts, &sandbox.unwrap_or_default(), call.prev_result.as_ref())
     }
 }
 
@@ -47,18 +62,21 @@ fn facts<'a>(links: impl IntoIterator<Item = &'a LinkFacts>) -> Facts {
 
 impl Network {
     pub(crate) fn read(host: &Host, call: &Attach) -> Result<Self, Error> {
+        let place = conf::place(&call.conf)?;
         let ipam = conf::ipam(&call.conf, host.engine)?;
-        let driver = match conf::place(&call.conf)? {
-            Place::Main { driver } => Some(Conf::parse(&driver, call)?),
-            Place::Ipam => None,
+        allow::check(host, &call.conf, &place, ipam.as_ref())?;
+        let driver = match &place {
+            Place::Main { driver } => Some(Conf::parse(driver, call)?),
+            Place::Ipam | Place::Chained => None,
         };
         let set = ipam.as_ref().and_then(|ipam| ipam.domain.clone());
         let domain = match (set, &driver) {
             (Some(domain), _) => domain,
             (None, Some(driver)) => driver.domain(),
+            (None, None) if place == Place::Chained => conf::CHAINED.to_owned(),
             (None, None) => conf::foreign_domain(&call.conf)?,
         };
-        Ok(Self { driver, ipam, domain })
+        Ok(Self { place, driver, ipam, domain })
     }
 
     /// The executable that decides on addresses, where one does.
@@ -100,6 +118,12 @@ impl Network {
         }
     }
 
+    /// Whether the other knows of the same links: then what was observed for one serves both.
+    pub(crate) fn observes_as(&self, other: &Self, call: &Attach) -> bool {
+        let links = |network: &Self| network.driver.as_ref().map(|d| d.observes(&call.id));
+        links(self) == links(other)
+    }
+
     /// Whether we make the interface.
     pub(crate) fn makes_interface(&self) -> bool {
         self.driver.is_some()
@@ -116,21 +140,27 @@ impl Network {
             Some(driver) => Some(driver.plan(&call.id, &self.domain, &lease, facts)?),
             None => None,
         };
-        Ok(Decided { lease, draft, plugin: None })
+        Ok(Decided { lease, draft, ..Decided::default() })
     }
 
     /// One decision, in one session: where a component decides, one call of it.
     pub(crate) fn decide(
         &self,
+        host: &Host,
         call: &Attach,
         allocator: Option<&Allocator>,
         facts: &Facts,
         session: &mut dyn Session,
     ) -> Result<Decided, Error> {
-        let Some(allocator) = allocator else { return self.draft(call, Success::default(), facts) };
-        let lease = allocator.allocate(session)?;
-        let decided = self.draft(call, lease, facts)?;
-        Ok(Decided { plugin: Some(allocator.identity().to_owned()), ..decided })
+        let Some(allocator) = allocator else {
+            // What others made is passed through.
+            let lease = call.prev_result.clone().filter(|_| self.place == Place::Chained);
+            return self.draft(call, lease.unwrap_or_default(), facts);
+        };
+        let lease = allocator.allocate(host, session)?;
+        let decided = self.draft(call, ipam::success(lease.clone()), facts)?;
+        let plugin = Some(allocator.identity().to_owned());
+        Ok(Decided { plugin, remote: allocator.remote().then_some(lease), ..decided })
     }
 }
 

@@ -10,7 +10,7 @@ use serde_json::json;
 use wharfinger_attach::{Error, Host, add, check, gc};
 use wharfinger_cni::{Attach, AttachmentId, Node, Success, code};
 use wharfinger_ledger::{
-    Entry, Error as LedgerError, Ledger, MemLedger, Range, Release, Scope, Session, Usage,
+    Entry, Error as LedgerError, Ledger, MemLedger, Notice, Range, Release, Scope, Session, Usage,
 };
 use world::{NETNS, World, bridge, call, call_of};
 
@@ -151,6 +151,18 @@ impl Ledger for Odd<'_> {
     }
     fn writable(&self) -> Result<(), LedgerError> {
         self.book.writable()
+    }
+    fn post(&self, notice: &Notice) -> Result<u64, LedgerError> {
+        self.book.post(notice)
+    }
+    fn post_lease(&self, number: u64, lease: &serde_json::Value) -> Result<(), LedgerError> {
+        self.book.post_lease(number, lease)
+    }
+    fn delivered(&self, number: u64) -> Result<(), LedgerError> {
+        self.book.delivered(number)
+    }
+    fn outbox(&self, network: &str) -> Result<Vec<(u64, Notice)>, LedgerError> {
+        self.book.outbox(network)
     }
 }
 

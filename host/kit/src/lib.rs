@@ -16,13 +16,18 @@ mod sim;
 use std::time::{Duration, Instant};
 
 use wharfinger_attach::SessionBook;
-use wharfinger_ledger::Session;
+use wharfinger_ledger::{Owner, Session};
 use wharfinger_wasm::record::{Answer, Call, Import, Recorder};
 use wharfinger_wasm::{Book, Ipam, Node, Policy};
 
+/// Whose store it is.
+fn owner() -> Owner {
+    Owner::of_network("kit", "plugin")
+}
+
 /// The ledger of a session, as plugins see it.
 fn book<'a, 'l>(session: &'a mut (dyn Session + 'l)) -> SessionBook<'a, 'l> {
-    SessionBook::new(session)
+    SessionBook::new(session, owner())
 }
 
 /// A plugin of either world.

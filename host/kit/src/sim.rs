@@ -202,7 +202,7 @@ impl Sim {
             ifname: "eth0".to_owned(),
         };
         let mut session = self.session(&id)?;
-        Ok(session.store_scan("", None, usize::MAX)?.len())
+        Ok(session.store_scan(&crate::owner(), "", None, usize::MAX)?.len())
     }
 
     /// Takes all that is free in these ranges, by attachments that no plugin was asked about.

@@ -130,6 +130,24 @@ impl Node for Machine {
         File::open(path)?.take(FILE_LIMIT).read_to_string(&mut text)?;
         Ok(text)
     }
+
+    fn real_path(&self, path: &Path) -> io::Result<PathBuf> {
+        let mut rest = Vec::new();
+        for there in path.ancestors() {
+            match std::fs::canonicalize(there) {
+                Ok(real) => return Ok(rest.iter().rev().fold(real, |path, part| path.join(part))),
+                // A link that leads nowhere is there: where it leads may come later.
+                Err(error)
+                    if error.kind() == io::ErrorKind::NotFound
+                        && std::fs::symlink_metadata(there).is_err() =>
+                {
+                    rest.extend(there.file_name());
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Err(io::ErrorKind::NotFound.into())
+    }
 }
 
 /// proc(5): ESRCH where a process ended between looking up its directory and what is in it.

@@ -13,6 +13,7 @@ use wharfinger_ledger::{Ledger, SqliteLedger};
 use crate::calls::Calls;
 use crate::components::Components;
 use crate::node::Machine;
+use crate::notes::Heard;
 use crate::settings::{Configured, Paths};
 use crate::store;
 
@@ -30,6 +31,8 @@ pub(crate) struct Program {
     /// Where calls of components are recorded.
     pub(crate) calls: Calls,
     ledger: RefCell<Option<SqliteLedger>>,
+    /// What happens inside a verb, for its event.
+    pub(crate) heard: Heard,
 }
 
 impl Program {
@@ -43,6 +46,7 @@ impl Program {
             calls,
             configured,
             ledger: RefCell::new(None),
+            heard: Heard::default(),
         }
     }
 
@@ -99,6 +103,7 @@ impl Program {
             delegate: &delegate,
             node: machine,
             settings: &self.configured.settings,
+            notes: &self.heard,
         })
     }
 

@@ -37,8 +37,15 @@ impl<'a> Served<'a> {
             Some(record) => with_record(error, &record),
             None => error,
         });
-        events::append(&self.program.paths.run, &event.ended(answer.as_ref().err()));
+        self.append(event, answer.as_ref().err());
         answer
+    }
+
+    /// Writes the verb's event, with what components had to say in it.
+    fn append(&self, event: &Event<'_>, error: Option<&CniError>) {
+        let mut line = event.ended(error);
+        self.program.heard.tell(&mut line);
+        events::append(&self.program.paths.run, &line);
     }
 }
 
@@ -65,7 +72,7 @@ impl Plugin for Served<'_> {
         if let Err(error) = self.program.verb(finish) {
             let event = Event::attachment("ADD, after its reply", &call.id);
             let error = error.to_cni(&call.id.network);
-            events::append(&self.program.paths.run, &event.ended(Some(&error)));
+            self.append(&event, Some(&error));
         }
     }
 
@@ -92,7 +99,7 @@ impl Plugin for Served<'_> {
         };
         // Runtimes ask every few seconds: that all is well would push out what matters.
         if let Err(error) = &answer {
-            events::append(&self.program.paths.run, &event.ended(Some(error)));
+            self.append(&event, Some(error));
         }
         answer
     }

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a helper that fails fails its test")]
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -11,15 +11,16 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
-use wharfinger_attach::{Engine, Hold, Host, Node, Settings};
+use wharfinger_attach::{Answer, Engine, Hold, Host, Node, Notes, Settings};
 use wharfinger_cni::{Attach, AttachmentId, NetConf, Success, Version};
 use wharfinger_delegate::{DelegateCall, DelegateError};
 use wharfinger_kernel::Kernel;
 use wharfinger_kernel::mem::MemKernel;
 use wharfinger_ledger::MemLedger;
+use wharfinger_plan::Plan;
 use wharfinger_wasm::{
-    Book, Error as PluginError, Ipam, Lease, LeasedAddress, Node as PluginNode, Policy, Pool,
-    Problem, Reason, Request,
+    Attachment, Book, Error as PluginError, Ipam, Lease, LeasedAddress, Level, Node as PluginNode,
+    Policy, PolicyRequest, Pool, Problem, Reason, Request, Verdict,
 };
 
 /// What a test holds.
@@ -32,6 +33,28 @@ pub struct World {
     pub delegated: RefCell<Vec<String>>,
     pub delegate_missing: Cell<bool>,
     pub delegate_answer: RefCell<Option<Value>>,
+    /// What executables were configured with.
+    pub delegate_config: RefCell<Option<Map<String, Value>>>,
+    pub heard: Heard,
+}
+
+/// What a verb's notes were: one line each.
+#[derive(Default)]
+pub struct Heard(pub RefCell<Vec<String>>);
+
+impl Notes for Heard {
+    fn asked(&self, plugin: &str, call: &'static str) {
+        self.0.borrow_mut().push(format!("{plugin} {call}"));
+    }
+    fn answered(&self, answer: &Answer<'_>) {
+        self.0.borrow_mut().push(format!("{answer:?}"));
+    }
+    fn said(&self, plugin: &str, level: Level, text: &str) {
+        self.0.borrow_mut().push(format!("{plugin} {level:?}: {text}"));
+    }
+    fn again(&self) {
+        self.0.borrow_mut().push("again".to_owned());
+    }
 }
 
 impl World {
@@ -50,6 +73,8 @@ impl World {
             delegated: RefCell::default(),
             delegate_missing: Cell::new(false),
             delegate_answer: RefCell::default(),
+            delegate_config: RefCell::default(),
+            heard: Heard::default(),
         }
     }
 
@@ -61,6 +86,7 @@ impl World {
                     let (name, folders) = (call.name.to_owned(), "/opt/cni/bin".to_owned());
                     return Err(DelegateError::NotFound { name, folders });
                 }
+                self.delegate_config.replace(Some(call.config.clone()));
                 self.delegated.borrow_mut().push(format!("{} {}", call.name, call.verb.as_str()));
                 Ok(self.delegate_answer.borrow().as_ref().and_then(Value::as_object).cloned())
             };
@@ -71,6 +97,7 @@ impl World {
             delegate: &delegate,
             node: &self.machine,
             settings: &self.settings,
+            notes: &self.heard,
         })
     }
 
@@ -152,6 +179,8 @@ pub struct Machine {
     pub namespaces: RefCell<Vec<PathBuf>>,
     /// The deadline has passed.
     pub late: Cell<bool>,
+    /// Symbolic links.
+    pub links: RefCell<Vec<(PathBuf, PathBuf)>>,
 }
 
 struct Guard(Rc<RefCell<BTreeSet<AttachmentId>>>, AttachmentId);
@@ -190,32 +219,147 @@ impl Node for Machine {
             _ => Err(io::ErrorKind::NotFound.into()),
         }
     }
+
+    fn real_path(&self, path: &Path) -> io::Result<PathBuf> {
+        let link = self.links.borrow().iter().find_map(|(from, to)| {
+            let rest = path.strip_prefix(from).ok()?;
+            Some(to.join(rest))
+        });
+        Ok(link.unwrap_or_else(|| path.to_owned()))
+    }
 }
 
 /// One component, `pool`: gives what is free between `first` and `last` of its configuration.
+/// As `outside` it is one that asks an outside system. Policies as the test has them.
 #[derive(Default)]
 pub struct Pools {
     /// What `allocate` fails with instead, if anything.
     pub fails: Rc<RefCell<Option<(Reason, String)>>>,
+    /// What `outside` was told.
+    pub outside: Rc<Outside>,
+    /// By name.
+    pub policies: BTreeMap<&'static str, TestPolicy>,
+}
+
+/// The outside system behind the component `outside`.
+#[derive(Default)]
+pub struct Outside {
+    /// It does not answer.
+    pub down: Cell<bool>,
+    /// Attachments that it thinks are there: containers.
+    pub holds: RefCell<BTreeSet<String>>,
+    /// Of which it was told, with the lease or without.
+    pub released: RefCell<Vec<(String, bool)>>,
 }
 
 impl Engine for Pools {
     fn knows(&self, name: &str) -> bool {
-        name == "pool"
+        name == "pool" || name == "outside"
     }
 
-    fn ipam(&self, _: &str) -> Result<Box<dyn Ipam>, PluginError> {
-        Ok(Box::new(PoolPlugin { fails: Rc::clone(&self.fails) }))
+    fn ipam(&self, name: &str) -> Result<Box<dyn Ipam>, PluginError> {
+        let outside = (name == "outside").then(|| Rc::clone(&self.outside));
+        Ok(Box::new(PoolPlugin { fails: Rc::clone(&self.fails), outside }))
     }
 
     fn policy(&self, name: &str) -> Result<Box<dyn Policy>, PluginError> {
         let what = "no policy of this name is built in".to_owned();
-        Err(PluginError::Unloadable { plugin: name.to_owned(), what })
+        let unknown = PluginError::Unloadable { plugin: name.to_owned(), what };
+        let policy = self.policies.get(name).cloned().ok_or(unknown)?;
+        Ok(Box::new(policy))
+    }
+}
+
+type Admit = Rc<dyn Fn(&PolicyRequest, &mut dyn Book) -> Result<Verdict, PluginError>>;
+type Review =
+    Rc<dyn Fn(&PolicyRequest, &Plan, &Value, &mut dyn Book) -> Result<Verdict, PluginError>>;
+
+/// A policy that does what the test says.
+#[derive(Clone)]
+pub struct TestPolicy {
+    identity: String,
+    problems: Vec<Problem>,
+    admit: Admit,
+    review: Review,
+}
+
+impl TestPolicy {
+    /// Allows all.
+    pub fn new(name: &str) -> Self {
+        Self {
+            identity: format!("{name}@sha256:{name}"),
+            problems: Vec::new(),
+            admit: Rc::new(|_, _| Ok(Verdict::Allow)),
+            review: Rc::new(|_, _, _, _| Ok(Verdict::Allow)),
+        }
+    }
+
+    pub fn admit(
+        self,
+        admit: impl Fn(&PolicyRequest, &mut dyn Book) -> Result<Verdict, PluginError> + 'static,
+    ) -> Self {
+        Self { admit: Rc::new(admit), ..self }
+    }
+
+    pub fn review(
+        self,
+        review: impl Fn(&PolicyRequest, &Plan, &Value, &mut dyn Book) -> Result<Verdict, PluginError>
+        + 'static,
+    ) -> Self {
+        Self { review: Rc::new(review), ..self }
+    }
+
+    pub fn problem(self, pointer: &str, message: &str) -> Self {
+        let problem = Problem { pointer: pointer.into(), message: message.into() };
+        Self { problems: vec![problem], ..self }
+    }
+
+    /// Answers with this patch.
+    pub fn amends(name: &str, patch: &Value) -> Self {
+        let patch = patch.as_object().unwrap().clone();
+        Self::new(name).admit(move |_, _| Ok(Verdict::Amend(patch.clone())))
+    }
+
+    pub fn denies(name: &str, reason: &'static str) -> Self {
+        Self::new(name).admit(move |_, _| Ok(Verdict::Deny(reason.to_owned())))
+    }
+}
+
+/// What a component that traps comes to.
+pub fn trapped(call: &'static str) -> PluginError {
+    PluginError::Trapped { plugin: "odd@sha256:odd".into(), call, message: "unreachable".into() }
+}
+
+impl Policy for TestPolicy {
+    fn identity(&self) -> &str {
+        &self.identity
+    }
+    fn validate(&self, _: &PluginNode, _: &str) -> Result<Vec<Problem>, PluginError> {
+        Ok(self.problems.clone())
+    }
+    fn admit(
+        &self,
+        _: &PluginNode,
+        request: &PolicyRequest,
+        book: &mut dyn Book,
+    ) -> Result<Verdict, PluginError> {
+        (self.admit)(request, book)
+    }
+    fn review(
+        &self,
+        _: &PluginNode,
+        request: &PolicyRequest,
+        plan: &Plan,
+        result: &str,
+        book: &mut dyn Book,
+    ) -> Result<Verdict, PluginError> {
+        (self.review)(request, plan, &serde_json::from_str(result).unwrap(), book)
     }
 }
 
 struct PoolPlugin {
     fails: Rc<RefCell<Option<(Reason, String)>>>,
+    outside: Option<Rc<Outside>>,
 }
 
 fn range(config: &str) -> (IpAddr, IpAddr) {
@@ -253,6 +397,12 @@ impl Ipam for PoolPlugin {
         request: &Request,
         book: &mut dyn Book,
     ) -> Result<Lease, PluginError> {
+        if let Some(outside) = &self.outside {
+            if outside.down.get() {
+                return Err(failure(Reason::TryAgain, "the outside system does not answer"));
+            }
+            outside.holds.borrow_mut().insert(request.attachment.id.container.clone());
+        }
         if let Some((reason, message)) = self.fails.borrow().as_ref() {
             return Err(failure(*reason, message));
         }
@@ -273,5 +423,27 @@ impl Ipam for PoolPlugin {
             gateway: None,
         };
         Ok(Lease { addresses: taken.into_iter().map(leased).collect(), ..Lease::default() })
+    }
+
+    fn remote(&self) -> bool {
+        self.outside.is_some()
+    }
+
+    fn released(
+        &self,
+        _: &PluginNode,
+        _: &str,
+        attachment: &Attachment,
+        lease: Option<&Lease>,
+        _: &mut dyn Book,
+    ) -> Result<(), PluginError> {
+        let outside = self.outside.as_ref().unwrap();
+        if outside.down.get() {
+            return Err(failure(Reason::TryAgain, "the outside system does not answer"));
+        }
+        let container = attachment.id.container.clone();
+        outside.holds.borrow_mut().remove(&container);
+        outside.released.borrow_mut().push((container, lease.is_some()));
+        Ok(())
     }
 }

@@ -3,6 +3,7 @@
 mod limits;
 mod paths;
 mod plugins;
+mod policies;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -16,6 +17,7 @@ use wharfinger_wasm::Limits;
 use self::limits::LimitsSection;
 pub(crate) use self::paths::Paths;
 pub(crate) use self::plugins::Plugins;
+use self::policies::{AllowSection, PolicySection};
 
 /// How long a verb may take where the node's file says nothing: below what runtimes wait.
 const DEADLINE: u64 = 30;
@@ -32,6 +34,10 @@ struct File {
     limits: LimitsSection,
     #[serde(default)]
     plugins: BTreeMap<String, plugins::Section>,
+    #[serde(default)]
+    policies: Vec<PolicySection>,
+    #[serde(default)]
+    allow: AllowSection,
 }
 
 #[derive(Debug, Clone, Copy, Deserialize)]
@@ -88,10 +94,15 @@ fn parse(text: &str) -> Result<Configured> {
     };
     let name = file.node.name.or_else(hostname).unwrap_or_default();
     let node = wharfinger_wasm::Node { name, labels: file.node.labels, now: 0 };
+    let limits = file.limits.over(&Limits::default(), "limits")?;
+    let plugins = Plugins::new(file.limits, file.plugins)?;
+    let amend = plugins.amend();
+    policies::check_amend(&amend)?;
+    let policies = PolicySection::all(file.policies)?;
     Ok(Configured {
-        settings: Settings { gc, node },
-        limits: file.limits.over(&Limits::default(), "limits")?,
-        plugins: Plugins::new(file.limits, file.plugins)?,
+        settings: Settings { gc, node, policies, allow: file.allow.allow()?, amend },
+        limits,
+        plugins,
         deadline: Duration::from_secs(file.deadline.unwrap_or(DEADLINE)),
     })
 }

@@ -105,7 +105,6 @@ impl Plugins {
     }
 
     /// `amend` of each section, by name or digest.
-    #[allow(dead_code, reason = "for policies")]
     pub(crate) fn amend(&self) -> BTreeMap<String, Vec<String>> {
         let of = |(key, section): (&String, &Section)| (key.clone(), section.amend.clone());
         self.sections.iter().map(of).filter(|(_, pointers)| !pointers.is_empty()).collect()

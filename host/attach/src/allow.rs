@@ -1,0 +1,174 @@
+//! The node's lists: what a configuration may name at all, whoever wrote it. A conflist can come
+//! from a tenant, so these stand in the node's file, and a policy's patch does not get past them.
+
+use std::path::{Component, Path, PathBuf};
+
+use serde_json::{Map, Value};
+use wharfinger_cni::NetConf;
+use wharfinger_cni::conf::{fold_eq, pointer_token};
+
+use crate::conf::{IpamConf, Place, Source};
+use crate::policy::Policies;
+use crate::{Error, Host};
+
+/// `[allow]` of the node's file. A list that is not there allows all.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Allow {
+    /// Drivers.
+    pub drivers: Option<Vec<String>>,
+    /// Executables of CNI_PATH.
+    pub delegates: Option<Vec<String>>,
+    /// Components, for addresses and as policies of a conflist; as they are named there.
+    pub components: Option<Vec<String>>,
+    /// Kernel settings; `*` at an end stands for any rest: `net.ipv4.conf.*`.
+    pub sysctls: Option<Vec<String>>,
+    /// Directories that hold every file which a configuration names.
+    pub directories: Option<Vec<PathBuf>>,
+}
+
+/// Where a configuration has paths that are no choice of its author: what the runtime and the pod
+/// wrote names no file that anybody opens, and components have a list of their own.
+const NOT_FILES: &[&str] = &["prevResult", "runtimeConfig", "args", "policies"];
+
+/// Refuses a configuration that names what the lists do not have.
+pub(crate) fn check(
+    host: &Host,
+    conf: &NetConf,
+    place: &Place,
+    ipam: Option<&IpamConf>,
+) -> Result<(), Error> {
+    let allow = &host.settings.allow;
+    if let Place::Main { driver } = place {
+        listed(allow.drivers.as_ref(), "drivers", "/driver", driver)?;
+    }
+    match ipam.map(|ipam| (&ipam.source, ipam.pointer())) {
+        Some((Source::Component(name), pointer)) => {
+            listed(allow.components.as_ref(), "components", pointer, name)?;
+        }
+        Some((Source::Executable(name), pointer)) => {
+            listed(allow.delegates.as_ref(), "delegates", pointer, name)?;
+        }
+        None => {}
+    }
+    if allow.components.is_some() {
+        for (name, pointer) in Policies::named(conf, place)? {
+            listed(allow.components.as_ref(), "components", &pointer, &name)?;
+        }
+    }
+    sysctls(allow, conf)?;
+    files(host, allow, conf)
+}
+
+/// Whether an executable may be run.
+pub(crate) fn delegate(host: &Host, name: &str) -> bool {
+    let list = host.settings.allow.delegates.as_ref();
+    listed(list, "delegates", "", name).is_ok()
+}
+
+fn listed(
+    list: Option<&Vec<String>>,
+    setting: &'static str,
+    pointer: &str,
+    name: &str,
+) -> Result<(), Error> {
+    match list {
+        Some(list) if !list.iter().any(|known| known == name) => {
+            Err(not_allowed(setting, pointer, name, list))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn not_allowed(setting: &'static str, pointer: &str, name: &str, list: &[String]) -> Error {
+    Error::NotAllowed {
+        setting,
+        pointer: pointer.to_owned(),
+        name: name.to_owned(),
+        allowed: list.join(", "),
+    }
+}
+
+/// Kernel settings, as `tuning` has them: at the top level, or among our features.
+fn sysctls(allow: &Allow, conf: &NetConf) -> Result<(), Error> {
+    let Some(list) = &allow.sysctls else { return Ok(()) };
+    let fields = conf.fields();
+    let tuning = fields.object("features").ok().flatten();
+    let tuning = tuning.and_then(|features| features.object("tuning").ok().flatten());
+    for fields in [Some(fields), tuning].into_iter().flatten() {
+        let Some(sysctl) = fields.object("sysctl")? else { continue };
+        for key in sysctl.map().keys() {
+            let allowed = list.iter().any(|pattern| matches(pattern, key));
+            if !allowed {
+                return Err(not_allowed("sysctls", &sysctl.pointer_of(key), key, list));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// sysctl(8) has `/` and `.` for the same.
+fn matches(pattern: &str, key: &str) -> bool {
+    let (pattern, key) = (pattern.replace('/', "."), key.replace('/', "."));
+    match pattern.strip_suffix('*') {
+        Some(start) => key.starts_with(start),
+        None => pattern == key,
+    }
+}
+
+/// Every path that the configuration names is in one of the directories: of some keys we know
+/// that they are paths, of others by how they begin.
+fn files(host: &Host, allow: &Allow, conf: &NetConf) -> Result<(), Error> {
+    let Some(directories) = &allow.directories else { return Ok(()) };
+    let mut paths = Vec::new();
+    collect(&conf.raw, "", &mut paths);
+    for (pointer, text) in paths {
+        if !inside(host, directories, Path::new(text)) {
+            let list: Vec<String> = directories.iter().map(|d| d.display().to_string()).collect();
+            return Err(not_allowed("directories", &pointer, text, &list));
+        }
+    }
+    Ok(())
+}
+
+fn collect<'v>(map: &'v Map<String, Value>, pointer: &str, paths: &mut Vec<(String, &'v str)>) {
+    let is = |key: &str, names: &[&str]| names.iter().any(|name| fold_eq(key, name));
+    let ipam = fold_eq(pointer, "/ipam");
+    for (key, value) in map {
+        let here = format!("{pointer}/{}", pointer_token(key));
+        let skipped = if ipam { &["policies", "plugin", "type"] } else { NOT_FILES };
+        if (pointer.is_empty() || ipam) && is(key, skipped) {
+            continue;
+        }
+        let named = is(key, &["dataDir", "resolvConf", "daemonSocketPath"]);
+        gather(value, here, named, paths);
+    }
+}
+
+fn gather<'v>(value: &'v Value, here: String, named: bool, paths: &mut Vec<(String, &'v str)>) {
+    match value {
+        Value::String(text) if named && !text.is_empty() || text.starts_with('/') => {
+            paths.push((here, text));
+        }
+        Value::Object(map) => collect(map, &here, paths),
+        Value::Array(items) => {
+            for (index, item) in items.iter().enumerate() {
+                gather(item, format!("{here}/{index}"), named, paths);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Whether the file is in one of the directories, also when links are followed. A path that
+/// climbs is not judged at all.
+fn inside(host: &Host, directories: &[PathBuf], path: &Path) -> bool {
+    let climbs = path.components().any(|part| part == Component::ParentDir);
+    if climbs || !path.is_absolute() {
+        return false;
+    }
+    let Ok(real) = host.node.real_path(path) else { return false };
+    directories.iter().any(|directory| {
+        let held = host.node.real_path(directory);
+        path.starts_with(directory) && held.is_ok_and(|held| real.starts_with(held))
+    })
+}

@@ -1,0 +1,154 @@
+//! What an ADD comes to: policies, then addresses and plan, then policies again, all of it in one
+//! session of the book, so that what they read still stands when it is written down.
+
+use std::borrow::Cow;
+use std::cell::{Cell, OnceCell};
+
+use wharfinger_cni::{Attach, Success};
+use wharfinger_drivers::Facts;
+use wharfinger_kernel::Netns;
+use wharfinger_ledger::Session;
+
+use crate::ipam::Allocator;
+use crate::network::{Decided, Network};
+use crate::policy::{Amended, Policies};
+use crate::{Error, Host, outbox};
+
+/// All that is heard of one call, as given.
+pub(crate) struct Hearing<'a> {
+    pub(crate) host: &'a Host<'a>,
+    pub(crate) call: &'a Attach,
+    pub(crate) network: &'a Network,
+    pub(crate) facts: &'a Facts,
+    /// None where nothing is to be attached.
+    pub(crate) netns: Option<&'a Netns>,
+    pub(crate) policies: Policies,
+    /// Asked for addresses by the configuration as given: made when it is first needed.
+    allocator: OnceCell<Option<Allocator>>,
+    /// Somebody outside may have heard of the attachment.
+    pub(crate) posted: Cell<bool>,
+}
+
+/// The call as policies left it, and what is there.
+pub(crate) struct View<'v> {
+    pub(crate) call: &'v Attach,
+    pub(crate) network: &'v Network,
+    facts: Cow<'v, Facts>,
+}
+
+/// What is to be written down, and of which call.
+pub(crate) struct Settled {
+    pub(crate) decided: Decided,
+    /// Where policies changed it.
+    pub(crate) amended: Option<Amended>,
+    /// The notice of its end, in the outbox.
+    pub(crate) notice: Option<u64>,
+}
+
+impl<'a> Hearing<'a> {
+    pub(crate) fn new(
+        host: &'a Host<'a>,
+        call: &'a Attach,
+        network: &'a Network,
+        facts: &'a Facts,
+        netns: Option<&'a Netns>,
+    ) -> Result<Self, Error> {
+        let policies = Policies::load(host, &call.conf, &network.place)?;
+        let (allocator, posted) = (OnceCell::new(), Cell::new(false));
+        Ok(Self { host, call, network, facts, netns, policies, allocator, posted })
+    }
+
+    /// Asks the policies. None: nobody changed anything.
+    pub(crate) fn admit(&self, session: &mut dyn Session) -> Result<Option<Amended>, Error> {
+        self.policies.admit(self.host, self.call, self.network, session)
+    }
+
+    /// What an admitted call is planned from.
+    pub(crate) fn view<'v>(&'v self, amended: Option<&'v Amended>) -> Result<View<'v>, Error> {
+        let Some(Amended { call, network }) = amended else {
+            let facts = Cow::Borrowed(self.facts);
+            return Ok(View { call: self.call, network: self.network, facts });
+        };
+        let facts = if network.observes_as(self.network, call) {
+            Cow::Borrowed(self.facts)
+        } else {
+            Cow::Owned(network.observe(self.host, call, self.netns)?)
+        };
+        network.check_facts(call, &facts)?;
+        Ok(View { call, network, facts })
+    }
+
+    /// One decision by policies and component, in one session.
+    pub(crate) fn settle(&self, session: &mut dyn Session) -> Result<Settled, Error> {
+        let amended = self.admit(session)?;
+        let view = self.view(amended.as_ref())?;
+        let other;
+        let allocator = if amended.is_some() {
+            other = view.network.allocator(self.host, view.call)?;
+            other.as_ref()
+        } else {
+            self.given()?
+        };
+        let notice = match allocator {
+            Some(allocator) if self.netns.is_some() && allocator.remote() => {
+                Some(self.post(allocator)?)
+            }
+            _ => None,
+        };
+        let decided = view.network.decide(self.host, view.call, allocator, &view.facts, session);
+        let decided = decided.map_err(|error| match allocator {
+            Some(allocator) => allocator.explain(self.host, &view.network.domain, error),
+            None => error,
+        })?;
+        let decided = self.review(&view, decided, session)?;
+        Ok(Settled { decided, amended, notice })
+    }
+
+    /// Before the component can tell anybody outside; what earlier attachments left is told first.
+    fn post(&self, allocator: &Allocator) -> Result<u64, Error> {
+        if !self.posted.replace(true) {
+            if matches!(self.host.ledger.get(&self.call.id), Ok(None)) {
+                outbox::tell(self.host, &self.call.id);
+            } else {
+                outbox::tell_network(self.host, &self.call.id.network);
+            }
+        }
+        outbox::post(self.host, allocator)
+    }
+
+    fn given(&self) -> Result<Option<&Allocator>, Error> {
+        if let Some(allocator) = self.allocator.get() {
+            return Ok(allocator.as_ref());
+        }
+        let allocator = self.network.allocator(self.host, self.call)?;
+        Ok(self.allocator.get_or_init(|| allocator).as_ref())
+    }
+
+    /// What follows from a lease that somebody else gave.
+    pub(crate) fn conclude(
+        &self,
+        view: &View<'_>,
+        lease: Success,
+        session: &mut dyn Session,
+    ) -> Result<Decided, Error> {
+        let decided = view.network.draft(view.call, lease, &view.facts)?;
+        self.review(view, decided, session)
+    }
+
+    /// Shows the policies what is about to happen.
+    fn review(
+        &self,
+        view: &View<'_>,
+        decided: Decided,
+        session: &mut dyn Session,
+    ) -> Result<Decided, Error> {
+        if self.policies.is_empty() {
+            return Ok(decided);
+        }
+        let nothing = wharfinger_plan::Plan::default();
+        let plan = decided.draft.as_ref().map_or(&nothing, |draft| &draft.plan);
+        let result = decided.foretold(&view.facts, view.call);
+        let dns = self.policies.review(self.host, view.call, plan, result, session)?;
+        Ok(Decided { dns, ..decided })
+    }
+}

@@ -1,0 +1,158 @@
+//! What components were asked and what they said during one verb, for its event. Bounded: a
+//! plugin that talks much crowds out its own later words alone.
+
+use std::cell::RefCell;
+use std::time::Instant;
+
+use serde_json::{Value, json};
+use wharfinger_attach::{Answer, Notes};
+use wharfinger_wasm::Level;
+
+/// Calls of one verb that are told one by one.
+const CALLS: usize = 64;
+/// Bytes of log lines of one verb.
+const LOG: usize = 16 << 10;
+/// Bytes of one reason or line.
+const LINE: usize = 1 << 10;
+
+/// See the module.
+#[derive(Default)]
+pub(crate) struct Heard {
+    notes: RefCell<Kept>,
+}
+
+#[derive(Default)]
+struct Kept {
+    calls: Vec<Value>,
+    log: Vec<Value>,
+    /// Bytes of the log.
+    logged: usize,
+    /// Calls and lines that are not told.
+    left_out: u64,
+    /// How often all was asked again.
+    again: u64,
+    asked: Option<(String, &'static str, Instant)>,
+}
+
+impl Heard {
+    /// Puts what was heard into an event, and forgets it.
+    pub(crate) fn tell(&self, event: &mut Value) {
+        let kept = self.notes.take();
+        let mut put = |key: &str, value: Value, said: bool| {
+            if said {
+                event[key] = value;
+            }
+        };
+        put("calls", json!(kept.calls), !kept.calls.is_empty());
+        put("log", json!(kept.log), !kept.log.is_empty());
+        put("leftOut", json!(kept.left_out), kept.left_out > 0);
+        put("again", json!(kept.again), kept.again > 0);
+    }
+}
+
+impl Notes for Heard {
+    fn asked(&self, plugin: &str, call: &'static str) {
+        self.notes.borrow_mut().asked = Some((plugin.to_owned(), call, Instant::now()));
+    }
+
+    fn answered(&self, answer: &Answer<'_>) {
+        let mut kept = self.notes.borrow_mut();
+        let Some((plugin, call, began)) = kept.asked.take() else { return };
+        if kept.calls.len() >= CALLS {
+            kept.left_out += 1;
+            return;
+        }
+        let mut line = json!({
+            "plugin": plugin,
+            "call": call,
+            "milliseconds": began.elapsed().as_secs_f64() * 1e3,
+        });
+        match answer {
+            Answer::Fine => line["decision"] = json!("allow"),
+            Answer::Denied(reason) => {
+                line["decision"] = json!("deny");
+                line["reason"] = json!(short(reason));
+            }
+            Answer::Amended(pointers) => {
+                line["decision"] = json!("amend");
+                line["pointers"] = json!(pointers.iter().take(CALLS).collect::<Vec<_>>());
+            }
+            Answer::Failed { error, passed } => {
+                line["decision"] = json!(if *passed { "passed" } else { "failed" });
+                line["error"] = json!(short(error));
+            }
+        }
+        kept.calls.push(line);
+    }
+
+    fn said(&self, plugin: &str, level: Level, text: &str) {
+        let mut kept = self.notes.borrow_mut();
+        let text = short(text);
+        if kept.logged + text.len() > LOG {
+            kept.left_out += 1;
+            return;
+        }
+        kept.logged += text.len();
+        kept.log.push(json!({ "plugin": plugin, "level": level, "text": text }));
+    }
+
+    fn again(&self) {
+        let mut kept = self.notes.borrow_mut();
+        let again = kept.again + 1;
+        *kept = Kept { again, ..Kept::default() };
+    }
+}
+
+/// Cut at a letter's border.
+fn short(text: &str) -> &str {
+    let end = (0..=LINE.min(text.len())).rev().find(|end| text.is_char_boundary(*end));
+    text.get(..end.unwrap_or_default()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_has_each_decision_and_what_was_said() {
+        let heard = Heard::default();
+        heard.asked("rules@sha256:00", "admit");
+        heard.said("rules@sha256:00", Level::Warn, "close to the quota");
+        heard.answered(&Answer::Amended(&["/mtu".to_owned()]));
+        heard.asked("quota@sha256:00", "admit");
+        heard.answered(&Answer::Denied("9 of 9"));
+        heard.asked("odd@sha256:00", "review");
+        heard.answered(&Answer::Failed { error: "it trapped", passed: true });
+        let mut event = json!({});
+        heard.tell(&mut event);
+        assert_eq!(event["calls"][0]["pointers"], json!(["/mtu"]));
+        assert_eq!(event["calls"][1]["reason"], "9 of 9");
+        assert_eq!(event["calls"][2]["decision"], "passed");
+        let line =
+            json!({ "plugin": "rules@sha256:00", "level": "warn", "text": "close to the quota" });
+        assert_eq!(event["log"], json!([line]));
+        assert!(event.get("again").is_none() && event.get("leftOut").is_none());
+        let mut next = json!({});
+        heard.tell(&mut next);
+        assert_eq!(next, json!({}), "what was told is forgotten");
+    }
+
+    #[test]
+    fn what_is_said_is_bounded_and_counted() {
+        let heard = Heard::default();
+        for _ in 0..100 {
+            heard.asked("p", "admit");
+            heard.said("p", Level::Info, &"é".repeat(4000));
+            heard.answered(&Answer::Fine);
+        }
+        let mut event = json!({});
+        heard.tell(&mut event);
+        assert!(event.to_string().len() < 40_000, "{}", event.to_string().len());
+        assert_eq!(event["leftOut"], (100 - 64) + (100 - 16));
+        heard.asked("p", "admit");
+        heard.again();
+        let mut event = json!({});
+        heard.tell(&mut event);
+        assert_eq!(event, json!({ "again": 1 }));
+    }
+}
