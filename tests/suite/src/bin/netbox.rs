@@ -2,6 +2,7 @@
 //! free addresses, found by description, deleted. In memory, one connection after the other.
 //!
 //!     netbox ADDRESS:PORT NETWORK TOKEN
+//!     netbox tell ADDRESS:PORT MODE           tells one that runs; with "log" prints its log
 //!
 //! NETWORK is an IPv4 network, as 10.1.0.0/24; it is the prefix number 7. With port 0 a free one is
 //! chosen; the first line of standard output is "ADDRESS:PORT", once requests are answered.
@@ -37,8 +38,11 @@ fn main() -> ExitCode {
 fn run() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [address, network, token] = arguments.as_slice() else {
-        bail!("usage: netbox ADDRESS:PORT NETWORK TOKEN");
+        bail!("usage: netbox ADDRESS:PORT NETWORK TOKEN, or netbox tell ADDRESS:PORT MODE");
     };
+    if address == "tell" {
+        return tell(network, token);
+    }
     let mut netbox = Netbox::new(network, token)?;
     let listener = TcpListener::bind(address).with_context(|| format!("listen at {address}"))?;
     println!("{}", listener.local_addr()?);
@@ -46,6 +50,20 @@ fn run() -> Result<()> {
         // Whoever hangs up has what it wanted, or wants no more.
         let _ = stream.and_then(|stream| netbox.serve(&stream));
     }
+    Ok(())
+}
+
+fn tell(address: &str, mode: &str) -> Result<()> {
+    let method = if mode == "log" { "GET" } else { "POST" };
+    let mut stream = TcpStream::connect(address).with_context(|| format!("reach {address}"))?;
+    write!(stream, "{method} /-/{mode} HTTP/1.1\r\nhost: {address}\r\n\r\n")?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap_or_default();
+    if !head.starts_with("HTTP/1.1 200") {
+        bail!("{mode}: {body}");
+    }
+    print!("{body}");
     Ok(())
 }
 
