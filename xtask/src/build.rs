@@ -114,9 +114,7 @@ pub(crate) fn guests() -> Vec<PathBuf> {
 
 /// A component from a core module that carries its world's description.
 fn encode(module: &[u8]) -> Result<Vec<u8>> {
-    let encoder = ComponentEncoder::default().validate(true).module(module);
-    let component = encoder.and_then(|mut encoder| encoder.encode());
-    component.map_err(|e| anyhow::anyhow!("{e:#}"))
+    ComponentEncoder::default().validate(true).module(module)?.encode()
 }
 
 /// Builds the executable, as yet without components.

@@ -23,8 +23,9 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
         Some(_) => bail!("{version} is released and was changed: see wit/README.md for a new one"),
         None => {
             frozen.insert(version.clone(), hash);
-            let lines: String = frozen.iter().map(|(v, hash)| format!("{v} {hash}\n")).collect();
-            fs::write(workspace().join(FILE), lines).context("write wit/frozen.txt")?;
+            let lines: Vec<String> =
+                frozen.iter().map(|(v, hash)| format!("{v} {hash}\n")).collect();
+            fs::write(workspace().join(FILE), lines.concat()).context("write wit/frozen.txt")?;
             say(&format!("{version} is frozen"));
         }
     }

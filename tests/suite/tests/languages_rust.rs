@@ -31,7 +31,7 @@ fn add<'w>(world: &'w World, conf: &Value, args: &str) -> Attached<'w> {
 fn refused(world: &World, conf: &Value, args: &str, code: u64, words: &[&str]) {
     let container = world.container();
     let failure = world.call("ADD", conf).of(&container).env("CNI_ARGS", args).fails();
-    assert_eq!(u64::from(failure.code), code, "{failure:?}");
+    assert_eq!(failure.code, code, "{failure:?}");
     for word in words {
         assert!(failure.msg.contains(word), "{word} is not said: {failure:?}");
     }
