@@ -1,14 +1,24 @@
 //! A good configuration, made wrong in every way that people make it wrong.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Value, json};
+
+use super::{Checked, fault};
 
 /// More places than this are not tried: a configuration of thousands of ranges is wrong in the
 /// same ways at each.
 const PLACES: usize = 48;
 
+/// Keys of an "ipam" object that the host reads, and the plugin need not.
+const HOST: [&str; 8] =
+    ["type", "plugin", "policies", "coolDown", "statusWhenFull", "domain", "secrets", "resolvConf"];
+
 /// A wrong configuration.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Wrong {
+    /// The key at the top that it is wrong at or below; none where all of it is wrong.
+    pub(super) key: Option<String>,
     /// In words: "/ranges/0 as a number".
     pub(super) what: String,
     /// The configuration, JSON or not.
@@ -27,14 +37,49 @@ pub(super) fn wrongs(config: &Value) -> Vec<Wrong> {
             if let Some(place) = wrong.pointer_mut(pointer) {
                 *place = instead;
                 let what = format!("{} {what}", shown(pointer));
-                all.push(Wrong { what, text: wrong.to_string() });
+                all.push(Wrong { key: key(pointer), what, text: wrong.to_string() });
             }
         }
         if let Some(text) = without(config, pointer) {
-            all.push(Wrong { what: format!("{} left out", shown(pointer)), text });
+            let what = format!("{} left out", shown(pointer));
+            all.push(Wrong { key: key(pointer), what, text });
         }
     }
     all
+}
+
+/// "ranges" of "/ranges/0/subnet".
+fn key(pointer: &str) -> Option<String> {
+    pointer.split('/').nth(1).map(str::to_owned)
+}
+
+/// What a plugin refuses of the wrong ways.
+#[derive(Default)]
+pub(super) struct Tally {
+    tried: usize,
+    refused: usize,
+    /// By key: whether anything there is refused.
+    keys: BTreeMap<String, bool>,
+}
+
+impl Tally {
+    /// One more.
+    pub(super) fn note(&mut self, wrong: &Wrong, refused: bool) {
+        self.tried += 1;
+        self.refused += usize::from(refused);
+        if let Some(key) = wrong.key.as_ref().filter(|key| !HOST.contains(&key.as_str())) {
+            *self.keys.entry(key.clone()).or_default() |= refused;
+        }
+    }
+
+    /// A plugin that takes anything for a key of its own does not look at it.
+    pub(super) fn check(&self) -> Checked {
+        let Self { tried, refused, keys } = self;
+        match keys.iter().find(|(_, refused)| !**refused) {
+            Some((key, _)) => fault(format!("it takes anything at /{key}, and finds no fault")),
+            None => Ok(format!("{tried} wrong configurations, {refused} refused")),
+        }
+    }
 }
 
 fn shown(pointer: &str) -> &str {
@@ -59,6 +104,7 @@ fn texts() -> Vec<Wrong> {
         ("a text of 100,000 letters", &wide),
     ];
     let wrong = |(what, text): (&str, &str)| Wrong {
+        key: None,
         what: format!("{what} as the configuration"),
         text: text.to_owned(),
     };

@@ -6,7 +6,7 @@ mod patch;
 
 use serde_json::{Map, Value, json};
 use wharfinger_plan::{Action, Address, LinkRef, Others, Owner, Plan, Step};
-use wharfinger_wasm::{Policy, PolicyRequest, Sources, Verdict};
+use wharfinger_wasm::{Policy, PolicyRequest, Sources};
 
 use super::{Report, Settings, Slowest, Stop, fault, run};
 use crate::sim::{About, Called, NETWORK, Said, Sim};
@@ -34,6 +34,9 @@ pub fn policy(plugin: &dyn Policy, settings: &Settings) -> Report {
         ],
     )
 }
+
+/// What a refusal says that gave no reason: the second are the engine's own words.
+const NO_REASON: [&str; 2] = ["", "no reason given"];
 
 /// A policy, and what is known of it.
 struct Subject<'a> {
@@ -106,11 +109,8 @@ impl Subject<'_> {
         let called = self.slowest.note(sim.admit(self.plugin, request, &about(), lands)?);
         match &called.answer {
             Err(error) if super::crashed(error) => fault(error.to_string()),
-            Ok(Said { admit: Verdict::Deny(reason), .. }) if reason.trim().is_empty() => {
+            Ok(said) if said.denied().is_some_and(|reason| NO_REASON.contains(&reason.trim())) => {
                 fault(format!("it refused {} without a reason", request.attachment.id))
-            }
-            Ok(said) if said.denied().is_some_and(|reason| reason.trim().is_empty()) => {
-                fault(format!("review refused {} without a reason", request.attachment.id))
             }
             _ => Ok(called),
         }

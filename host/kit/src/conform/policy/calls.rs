@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 use wharfinger_wasm::{Error, PolicyRequest, Reason};
 
 use super::{Subject, about};
-use crate::conform::mutate::{Wrong, wrongs};
+use crate::conform::mutate::{Tally, Wrong, wrongs};
 use crate::conform::{Checked, Stop, crashed, fault, good_problem, idle};
 
 /// Pods that a check asks about.
@@ -97,21 +97,17 @@ pub(super) fn varied(subject: &Subject<'_>) -> Vec<PolicyRequest> {
 }
 
 pub(super) fn bad(subject: &Subject<'_>) -> Checked {
-    let (mut tried, mut refused) = (0, 0);
+    let mut tally = Tally::default();
     for wrong in wrongs(&subject.settings.config) {
-        tried += 1;
-        refused += usize::from(refuses(subject, &wrong)?);
+        let refused = refuses(subject, &wrong)?;
+        tally.note(&wrong, refused);
     }
-    let has_keys = subject.settings.config.as_object().is_some_and(|object| !object.is_empty());
-    if refused == 0 && has_keys {
-        return fault(format!("of {tried} wrong configurations it refused none"));
-    }
-    Ok(format!("{tried} wrong configurations, {refused} refused"))
+    tally.check()
 }
 
 /// What a policy does with a configuration that it cannot read: it must not admit by it.
 fn refuses(subject: &Subject<'_>, wrong: &Wrong) -> Result<bool, Stop> {
-    let Wrong { what, text } = wrong;
+    let Wrong { what, text, .. } = wrong;
     let problems = subject.plugin.validate(&subject.settings.node(), text);
     let problems = problems.or_else(|error| fault(format!("{what}: validate: {error}")))?;
     for problem in &problems {
@@ -179,7 +175,8 @@ fn strange(good: &PolicyRequest) -> Vec<(String, PolicyRequest)> {
     let mut strange = good.clone();
     if let Some(pod) = &mut strange.attachment.pod {
         "\u{202e}/../\u{0}\n*?[a".clone_into(&mut pod.name);
-        pod.namespace = "x".repeat(10_000);
+        // As long as a name of DNS may be.
+        pod.namespace = "x".repeat(253);
     }
     all.push(("a pod with a strange name".to_owned(), strange));
     all
