@@ -235,6 +235,10 @@ fn problems_of_a_policys_configuration_are_told_by_status_and_add() {
     let (code, msg) = told(&world.add(&call).unwrap_err());
     assert_eq!(code, code::INVALID_CONFIG);
     assert!(msg.contains("/policies/0/config/most: a number"), "{msg}");
+    let advisory = json!([{ "plugin": "picky", "onError": "allow" }]);
+    let advisory = call_of(&with_policies(&advisory), "c1", NETNS[0]);
+    world.with(|host| dry::status(host, &advisory.conf, &[])).map_err(|_| "unwell").unwrap();
+    world.add(&advisory).unwrap();
     world.settings.policies = vec![mandatory("picky")];
     assert!(status(&world).starts_with("the node's policies/0/config/most: a number"));
 }

@@ -196,6 +196,22 @@ mod tests {
     }
 
     #[test]
+    fn a_path_is_followed_as_far_as_it_is_there() -> io::Result<()> {
+        let dir = tempfile::tempdir()?;
+        let real = std::fs::canonicalize(dir.path())?;
+        std::fs::create_dir(real.join("state"))?;
+        std::os::unix::fs::symlink("/etc", real.join("link"))?;
+        std::os::unix::fs::symlink("nowhere", real.join("dangling"))?;
+        let machine = Machine::new(real.clone(), Duration::ZERO);
+        let path = |name: &str| machine.real_path(&real.join(name));
+        assert_eq!(path("state/new/file")?, real.join("state/new/file"));
+        assert_eq!(path("link/new/file")?, Path::new("/etc/new/file"));
+        assert_eq!(path("link/hostname")?, std::fs::canonicalize("/etc/hostname")?);
+        assert!(path("dangling/file").is_err(), "where it leads may come later");
+        Ok(())
+    }
+
+    #[test]
     fn a_lock_whose_directory_was_lost_takes_nobody_elses_away() -> io::Result<()> {
         let dir = tempfile::tempdir()?;
         let locks = dir.path().join("locks");

@@ -85,17 +85,13 @@ impl Policies {
         self.judges.is_empty()
     }
 
-    /// Every problem in their configurations.
+    /// Every problem in their configurations that an ADD would fail for: an advisory policy's
+    /// failures never matter.
     pub(crate) fn problems(&self) -> Result<Vec<String>, Error> {
         let mut problems = Vec::new();
-        for judge in &self.judges {
-            let plugin = match &judge.plugin {
-                Ok(plugin) => plugin,
-                Err(error) => {
-                    problems.push(format!("{}: {error}", judge.place));
-                    continue;
-                }
-            };
+        for judge in self.judges.iter().filter(|judge| !judge.advisory) {
+            // One that cannot be loaded and is not advisory was refused when it was read.
+            let Ok(plugin) = &judge.plugin else { continue };
             let found = plugin.validate(&self.node, &judge.config);
             let found = found.map_err(|error| error::plugin(error, &judge.place))?;
             let line = |p: &Problem| format!("{}{}: {}", judge.place, p.pointer, p.message);
@@ -167,6 +163,7 @@ fn judge(host: &Host, conf: &PolicyConf, place: String, owner: Owner) -> Result<
     let plugin = match host.engine.policy(&conf.plugin) {
         Ok(plugin) => Ok(plugin),
         // That it cannot be called is a failure as any other.
+        Err(wharfinger_wasm::Error::Unloadable { what, .. }) if conf.advisory => Err(what),
         Err(error) if conf.advisory => Err(error.to_string()),
         Err(error) => return Err(Error::Plugin(error)),
     };
