@@ -4,8 +4,7 @@ use std::net::IpAddr;
 
 use serde::Deserialize;
 use wharfinger_sdk::{
-    Failure, Ipam, Lease, LeasedAddress, Pool, Problem, Reason, Request, Route, Subnet,
-    export_ipam,
+    Failure, Ipam, Lease, LeasedAddress, Pool, Problem, Reason, Request, Route, Subnet, export_ipam,
 };
 
 /// The `ipam` object of a network.
@@ -27,7 +26,9 @@ impl Ipam for Config {
             return vec![Problem::at("/pools", "is empty: there is nothing to give")];
         }
         let pools = self.pools.iter().enumerate();
-        pools.flat_map(|(i, pool)| pool.check(&format!("/pools/{i}"))).collect()
+        pools
+            .flat_map(|(i, pool)| pool.check(&format!("/pools/{i}")))
+            .collect()
     }
 
     fn pools(&self) -> Result<Vec<Pool>, Failure> {
@@ -82,7 +83,11 @@ mod tests {
     #[test]
     fn the_second_pool_serves_when_the_first_is_full() {
         let mut host = Host::new();
-        for (name, address) in [("a", "10.1.0.2/30"), ("b", "10.2.0.2/24"), ("c", "10.2.0.3/24")] {
+        for (name, address) in [
+            ("a", "10.1.0.2/30"),
+            ("b", "10.2.0.2/24"),
+            ("c", "10.2.0.3/24"),
+        ] {
             let lease = host.add::<Config>(&config(), &container(name)).unwrap();
             assert_eq!(lease.addresses[0].address.to_string(), address);
         }
@@ -92,7 +97,10 @@ mod tests {
     fn asked_twice_it_answers_the_same() {
         let mut host = Host::new();
         let first = host.add::<Config>(&config(), &container("a")).unwrap();
-        assert_eq!(host.add::<Config>(&config(), &container("a")).unwrap(), first);
+        assert_eq!(
+            host.add::<Config>(&config(), &container("a")).unwrap(),
+            first
+        );
     }
 
     #[test]
@@ -102,7 +110,9 @@ mod tests {
         let request = |name: &str| Request::new(container(name)).wanting([wanted]);
         let lease = host.allocate::<Config>(&config(), &request("a")).unwrap();
         assert_eq!(lease.addresses[0].address.addr(), wanted);
-        let refused = host.allocate::<Config>(&config(), &request("b")).unwrap_err();
+        let refused = host
+            .allocate::<Config>(&config(), &request("b"))
+            .unwrap_err();
         assert_eq!(refused.reason, Reason::Conflict);
     }
 

@@ -16,7 +16,10 @@ export_policy!(Config);
 impl Policy for Config {
     fn check(&self) -> Vec<Problem> {
         if self.namespaces.is_empty() {
-            return vec![Problem::at("/namespaces", "is empty: nobody could be attached")];
+            return vec![Problem::at(
+                "/namespaces",
+                "is empty: nobody could be attached",
+            )];
         }
         Vec::new()
     }
@@ -29,7 +32,9 @@ impl Policy for Config {
             log::debug(format!("namespace {namespace} is allowed"));
             return Ok(Verdict::Allow);
         }
-        Ok(Verdict::deny(format!("namespace {namespace} is not attached to this network")))
+        Ok(Verdict::deny(format!(
+            "namespace {namespace} is not attached to this network"
+        )))
     }
 }
 
