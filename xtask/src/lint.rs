@@ -1,8 +1,10 @@
-//! `cargo xtask lint`: formatting and clippy, warnings being errors.
+//! `cargo xtask lint`: formatting and clippy, warnings being errors; of the workspace, and of the
+//! crates that are built for Wasm.
 
 use anyhow::Result;
 
-use crate::command::{cargo, must, say, target};
+use crate::build::guests;
+use crate::command::{cargo, must, say, target, workspace};
 
 /// Checks the workspace.
 pub(crate) fn run() -> Result<()> {
@@ -14,6 +16,13 @@ pub(crate) fn run() -> Result<()> {
         format!("clippy --workspace --exclude xtask --all-targets --release --target {target}");
     for words in [most.as_str(), "clippy --package xtask --all-targets"] {
         must(cargo(words).args(["--quiet", "--", "-D", "warnings"]))?;
+    }
+    for folder in guests() {
+        let manifest = folder.join("Cargo.toml");
+        must(cargo("fmt --check --manifest-path").arg(&manifest))?;
+        let mut clippy = cargo("clippy --all-targets --all-features --locked --manifest-path");
+        clippy.arg(&manifest).arg("--target-dir").arg(workspace().join("target/guests"));
+        must(clippy.args(["--quiet", "--", "-D", "warnings"]))?;
     }
     Ok(())
 }
