@@ -20,6 +20,11 @@ use crate::tools;
 const BUILT_IN: [&str; 2] = ["host-local", "rules"];
 /// What components are compiled for. It has no system interface: they import only our contract.
 const WASM: &str = "wasm32-unknown-unknown";
+/// What a guest is compiled for whose Cargo.toml names it: with WASI, and a component at once.
+const WASI: &str = "wasm32-wasip2";
+
+/// How a component's file begins, and no module's.
+const COMPONENT: &[u8] = b"\0asm\x0d\0\x01\0";
 
 /// Builds the release.
 pub(crate) fn run() -> Result<()> {
@@ -54,7 +59,7 @@ fn targets() -> Result<()> {
         return Ok(());
     }
     let installed = text(&mut program("rustup target list --installed"))?;
-    for wanted in [WASM, &target()] {
+    for wanted in [WASM, WASI, &target()] {
         if !installed.lines().any(|line| line == wanted) {
             must(program("rustup target add").arg(wanted))?;
         }
@@ -82,19 +87,27 @@ fn wasm_dir() -> PathBuf {
     workspace().join("target/wasm")
 }
 
-/// Builds a guest: its core module.
+/// Builds a guest: its core module, or the component that its target makes at once.
 fn module(folder: &str) -> Result<Vec<u8>> {
-    let build = format!("build --release --locked --target {WASM} --target-dir");
+    let manifest = workspace().join(folder).join("Cargo.toml");
+    let manifest = fs::read_to_string(&manifest)
+        .with_context(|| format!("read {}", manifest.display()))?;
+    let target = if manifest.contains(WASI) { WASI } else { WASM };
+    let build = format!("build --release --locked --target {target} --target-dir");
     let dir = wasm_dir();
     must(cargo(&build).arg(&dir).current_dir(workspace().join(folder)))?;
     let module =
-        dir.join(WASM).join("release").join(name(folder).replace('-', "_")).with_extension("wasm");
+        dir.join(target).join("release").join(name(folder).replace('-', "_")).with_extension("wasm");
     fs::read(&module).with_context(|| format!("read {}", module.display()))
 }
 
 /// Makes a component of a module, and writes it.
 fn made(name: &str, module: &[u8]) -> Result<PathBuf> {
-    let encoded = encode(module).with_context(|| format!("make a component of {name}"))?;
+    let encoded = if module.starts_with(COMPONENT) {
+        module.to_vec()
+    } else {
+        encode(module).with_context(|| format!("make a component of {name}"))?
+    };
     let out = wasm_dir().join(name).with_extension("wasm");
     fs::write(&out, encoded).with_context(|| format!("write {}", out.display()))?;
     Ok(out)

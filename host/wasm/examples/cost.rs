@@ -10,7 +10,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use support::{MemBook, node, request};
-use wharfinger_wasm::{Ipam, Limits, Plugins, package};
+use wharfinger_wasm::{Grants, Ipam, IpamPlugin, Limits, Plugins, Runtimes, package};
 
 /// As in the executable: musl's own allocator asks the kernel for pages one by one.
 #[global_allocator]
@@ -24,18 +24,22 @@ fn main() {
     match args.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
         ["once", file] => once(Path::new(file)),
         ["load", file] => {
-            drop(Plugins::open(Path::new(file), Limits::default()).unwrap().ipam("host-local"));
+            drop(host_local(&Plugins::open(Path::new(file), &Runtimes::default()).unwrap()));
         }
-        ["engine", file] => drop(Plugins::open(Path::new(file), Limits::default()).unwrap()),
+        ["engine", file] => drop(Plugins::open(Path::new(file), &Runtimes::default()).unwrap()),
         ["stages", file] => (0..5).for_each(|_| println!("{}", stages(Path::new(file)))),
         ["pack", out, component] => pack(Path::new(out), component),
         _ => {}
     }
 }
 
+fn host_local(plugins: &Plugins) -> IpamPlugin {
+    plugins.ipam("host-local", &Limits::default(), &Grants::default()).unwrap().unwrap()
+}
+
 fn once(file: &Path) {
-    let plugins = Plugins::open(file, Limits::default()).unwrap();
-    let plugin = plugins.ipam("host-local").unwrap().unwrap();
+    let plugins = Plugins::open(file, &Runtimes::default()).unwrap();
+    let plugin = host_local(&plugins);
     plugin.allocate(&node(), &request(CONFIG, &[]), &mut MemBook::default()).unwrap();
 }
 
@@ -46,9 +50,9 @@ fn stages(file: &Path) -> String {
         clock = Instant::now();
         format!("{}.{}", lap / 10, lap % 10)
     };
-    let plugins = Plugins::open(file, Limits::default()).unwrap();
+    let plugins = Plugins::open(file, &Runtimes::default()).unwrap();
     let engine = lap();
-    let plugin = plugins.ipam("host-local").unwrap().unwrap();
+    let plugin = host_local(&plugins);
     let load = lap();
     let (node, request) = (node(), request(CONFIG, &[]));
     let _ = lap();

@@ -1,6 +1,7 @@
 //! Text of a plugin on its way to people: never a control character, never without end.
 
-use crate::bindings::exports::wharfinger::plugin::ipam::{Failure, Pool, Problem};
+use crate::adapt::{GivenPool, GivenVerdict};
+use crate::bindings::v0_2::wharfinger::plugin::types::{Failure, Problem};
 
 /// Characters of a one-line message.
 const LINE: usize = 1_000;
@@ -80,7 +81,22 @@ impl Weigh for Problem {
     }
 }
 
-impl Weigh for Pool {
+impl Weigh for () {
+    fn weight(&self) -> usize {
+        0
+    }
+}
+
+impl Weigh for GivenVerdict {
+    fn weight(&self) -> usize {
+        match self {
+            Self::Allow => 0,
+            Self::Deny(text) | Self::Amend(text) => text.len(),
+        }
+    }
+}
+
+impl Weigh for GivenPool {
     fn weight(&self) -> usize {
         let ranges = self.ranges.iter().map(|r| size_of_val(r) + r.first.len() + r.last.len());
         self.name.len() + ranges.sum::<usize>()

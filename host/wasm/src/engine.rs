@@ -1,27 +1,39 @@
 //! The one place where the engine is set up: compiling and running must agree on every setting
 //! that shapes the code.
 
+use std::cell::RefCell;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
-use wasmtime::component::{Component, HasSelf, Linker};
+use wasmtime::component::{Component, InstancePre, Linker};
 use wasmtime::{Config, Engine, Store, UpdateDeadline};
 
-use crate::bindings::{IpamPlugin, IpamPluginPre};
+use crate::adapt;
+use crate::capability::{Capability, Decision, Want, allow};
+use crate::contract::{self, Name, Names, Shape, Version};
+use crate::grants::Grants;
+use crate::journal::Stop;
 use crate::limits::{Limit, Limits};
-use crate::raw::{self, Alarm, Code};
-use crate::state::{State, Stop};
+use crate::raw::{self, Code};
+use crate::state::State;
+use crate::wasi;
 
 /// Address space set aside for a memory: the default limit, so that a memory within it never
 /// moves. A larger limit works too, at the price of a copy when memory grows past this.
 const RESERVATION: u64 = 64 << 20;
 /// What must trap on its own beyond it: small, as the code itself checks every access.
 const GUARD: u64 = 64 << 10;
+/// Stack for host functions, beside what a component may use, where a call may wait and so has
+/// a stack of its own.
+const HOST_STACK: usize = 1 << 20;
+/// The most that `limits.stack` can be: calls that never wait run on the caller's own stack.
+const MOST_STACK: usize = 4 << 20;
 
 /// What compiled code is bound to: the engine's version, the number of our settings (raised
 /// whenever [`shared`] changes) and the processor.
 pub fn engine_key() -> String {
-    format!("wasmtime-48.0.8/settings-1/{}", std::env::consts::ARCH)
+    format!("wasmtime-48.0.8/settings-2/{}", std::env::consts::ARCH)
 }
 
 /// Settings that shape the code.
@@ -48,62 +60,94 @@ pub(crate) fn compile(wasm: &[u8]) -> wasmtime::Result<Vec<u8>> {
     Engine::new(&config)?.precompile_component(wasm)
 }
 
-/// What components run in: made once a process, without the compiler.
-pub struct Runtime {
-    /// Lives as long as the process: a timer's signal may come at any time and needs it.
-    engine: &'static Engine,
-    linker: Linker<State>,
-    limits: Limits,
+/// What components run in: engines without the compiler, made when first needed, one for each
+/// size of stack. Made once a process; a clone is the same.
+#[derive(Clone, Default)]
+pub struct Runtimes(Rc<RefCell<Vec<(usize, &'static Engine)>>>);
+
+impl Runtimes {
+    /// The engine for plugins whose code may use so many bytes of stack. It lives as long as
+    /// the process: a timer's signal may come at any time and needs it.
+    pub(crate) fn engine(&self, stack: usize) -> Result<&'static Engine, String> {
+        let known = self.0.borrow().iter().find(|(known, _)| *known == stack).map(|(_, e)| *e);
+        if let Some(engine) = known {
+            return Ok(engine);
+        }
+        if stack > MOST_STACK {
+            return Err(format!(
+                "{} of {} is more than can be: at most {} bytes",
+                Limit::Stack.setting(),
+                stack,
+                MOST_STACK
+            ));
+        }
+        let engine = engine(stack).map_err(|e| format!("the engine does not start: {e:#}"))?;
+        let engine: &'static Engine = Box::leak(Box::new(engine));
+        self.0.borrow_mut().push((stack, engine));
+        Ok(engine)
+    }
 }
 
-impl Runtime {
-    /// Makes one; about 20 microseconds.
-    pub(crate) fn new(limits: Limits) -> wasmtime::Result<Self> {
-        let mut config = shared();
-        config
-            .enable_compiler(false)
-            .max_wasm_stack(limits.stack)
-            .with_custom_code_memory(Some(Arc::new(raw::Protect)));
-        let engine: &'static Engine = Box::leak(Box::new(Engine::new(&config)?));
-        let mut linker = Linker::new(engine);
-        IpamPlugin::add_to_linker::<_, HasSelf<State>>(&mut linker, |state| state)?;
-        Ok(Self { engine, linker, limits })
-    }
+fn engine(stack: usize) -> wasmtime::Result<Engine> {
+    let mut config = shared();
+    config
+        .enable_compiler(false)
+        .max_wasm_stack(stack)
+        .async_stack_size(stack + HOST_STACK)
+        .with_custom_code_memory(Some(Arc::new(raw::Protect)));
+    Engine::new(&config)
+}
 
-    /// The limits of every call.
-    pub fn limits(&self) -> &Limits {
-        &self.limits
-    }
+/// A component that is ready to be instantiated.
+#[derive(Clone)]
+pub(crate) struct Loaded {
+    pub(crate) engine: &'static Engine,
+    pub(crate) component: &'static InstancePre<State>,
+    pub(crate) shape: Shape,
+    /// It imports WASI: a call may wait, and is run where waiting can end.
+    pub(crate) waits: bool,
+    /// It imports what sends requests.
+    pub(crate) sends: bool,
+}
 
-    /// Loads compiled code and fits it to the imports of its world; an error says in plain
-    /// words what does not fit. It stays loaded until the process ends, as its code stays mapped.
-    pub(crate) fn load(&self, code: &Code) -> Result<&'static IpamPluginPre<State>, String> {
-        let component = raw::component(self.engine, code)
+impl Loaded {
+    /// Loads compiled code and links what it imports, as far as the gate lets it, and nothing
+    /// else; an error says in plain words what does not fit. It stays loaded until the process
+    /// ends, as its code stays mapped.
+    pub(crate) fn new(
+        engine: &'static Engine,
+        code: &Code,
+        grants: &Grants,
+    ) -> Result<Self, String> {
+        let component = raw::component(engine, code)
             .map_err(|e| format!("its compiled form does not fit this engine: {e:#}"))?;
-        let fitted = self.fit(&component).map_err(|e| self.misfit(&component, &e))?;
-        Ok(Box::leak(Box::new(fitted)))
-    }
-
-    fn fit(&self, component: &Component) -> wasmtime::Result<IpamPluginPre<State>> {
-        IpamPluginPre::new(self.linker.instantiate_pre(component)?)
-    }
-
-    /// Why a component does not fit, by the names of what it imports and exports.
-    fn misfit(&self, component: &Component, error: &wasmtime::Error) -> String {
-        let shape = component.component_type();
-        let names = crate::world::Names {
-            imports: shape.imports(self.engine).map(|(name, _)| name.to_owned()).collect(),
-            exports: shape.exports(self.engine).map(|(name, _)| name.to_owned()).collect(),
+        let names = names(engine, &component);
+        let shape = contract::shape(&names.exports)?;
+        let misfit = || contract::misfit(&shape, &with_functions(engine, &component));
+        let mut linker = Linker::new(engine);
+        let linked = link(&mut linker, &shape, grants, &names);
+        let linked = match linked {
+            Some(linked) => linked.map_err(|e| format!("{e:#}"))?,
+            None => return Err(misfit().unwrap_or_else(|| "an import is not granted".to_owned())),
         };
-        crate::world::difference(&names).unwrap_or_else(|| format!("{error:#}"))
+        let component = linker
+            .instantiate_pre(&component)
+            .map_err(|e| misfit().unwrap_or_else(|| format!("{e:#}")))?;
+        Ok(Self {
+            engine,
+            component: Box::leak(Box::new(component)),
+            shape,
+            waits: linked.iter().any(|(capability, _)| capability.is_wasi()),
+            sends: linked.iter().any(|(capability, _)| *capability == Capability::HttpOutgoing),
+        })
     }
 
     /// A fresh store, every limit set; its epoch deadline is the call's.
-    pub(crate) fn store(&self, state: State) -> Store<State> {
+    pub(crate) fn store(&self, state: State, limits: &Limits) -> Store<State> {
         let until = state.until();
         let mut store = Store::new(self.engine, state);
         store.limiter(|state| state.guard());
-        store.set_hostcall_fuel(self.limits.hostcall_bytes);
+        store.set_hostcall_fuel(limits.hostcall_bytes);
         store.set_epoch_deadline(1);
         store.epoch_deadline_callback(move |_| {
             // Another call's timer moves the same epoch: only our own time counts.
@@ -114,9 +158,61 @@ impl Runtime {
         });
         store
     }
+}
 
-    /// Sets the timer that moves the epoch once the deadline has passed.
-    pub(crate) fn alarm(&self) -> std::io::Result<Alarm> {
-        raw::alarm(self.engine, self.limits.deadline)
+/// What was linked: each once, ours by its version.
+type Linked = Vec<(Capability, Option<Version>)>;
+
+/// Links the imports; none where one is unknown, or refused by the gate.
+fn link(
+    linker: &mut Linker<State>,
+    shape: &Shape,
+    grants: &Grants,
+    names: &Names,
+) -> Option<wasmtime::Result<Linked>> {
+    let mut linked = Linked::new();
+    for (name, _) in &names.imports {
+        let capability = Capability::of(name)?;
+        match allow(shape.world, grants, Want::Import(capability)) {
+            Decision::Give | Decision::Hollow | Decision::Ask => {}
+            Decision::Refuse => return None,
+        }
+        let version = Name::parse(name).and_then(|name| Version::of_ours(&name));
+        if linked.contains(&(capability, version)) {
+            continue;
+        }
+        let added = match version {
+            Some(version) => adapt::link(linker, version, capability),
+            None => wasi::link(linker, capability),
+        };
+        if let Err(error) = added {
+            return Some(Err(error));
+        }
+        linked.push((capability, version));
     }
+    Some(Ok(linked))
+}
+
+fn names(engine: &Engine, component: &Component) -> Names {
+    let shape = component.component_type();
+    Names {
+        imports: shape.imports(engine).map(|(name, _)| (name.to_owned(), Vec::new())).collect(),
+        exports: shape.exports(engine).map(|(name, _)| name.to_owned()).collect(),
+    }
+}
+
+/// The same with the functions of each import: for an error alone, as it takes time.
+fn with_functions(engine: &Engine, component: &Component) -> Names {
+    use wasmtime::component::types::ComponentItem;
+    let mut names = names(engine, component);
+    let shape = component.component_type();
+    for ((_, functions), (_, import)) in names.imports.iter_mut().zip(shape.imports(engine)) {
+        if let ComponentItem::ComponentInstance(instance) = import.ty {
+            let named = instance.exports(engine);
+            let is_function = |item: &ComponentItem| matches!(item, ComponentItem::ComponentFunc(_));
+            *functions =
+                named.filter(|(_, e)| is_function(&e.ty)).map(|(name, _)| name.to_owned()).collect();
+        }
+    }
+    names
 }

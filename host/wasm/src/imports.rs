@@ -1,15 +1,14 @@
-//! What plugins import, answered from the call's state. Arguments are a stranger's: one that
-//! the contract does not allow ends the call.
+//! What plugins import, answered from the call's state: once, whatever the version. Arguments
+//! are a stranger's: one that the contract does not allow ends the call.
 
 use std::net::IpAddr;
 
-use wasmtime::Result;
-
 use crate::address;
 use crate::answer::shown;
-use crate::bindings::wharfinger::plugin::{ledger, logger, node, store, types};
-use crate::state::{State, Stop};
-use crate::{AddressRange, Level, Refusal};
+use crate::bindings::v0_2::wharfinger::plugin::types;
+use crate::journal::Stop;
+use crate::state::State;
+use crate::{AddressRange, Refusal, Usage};
 
 /// Ranges in one argument.
 const RANGES: usize = 4_096;
@@ -17,6 +16,8 @@ const RANGES: usize = 4_096;
 const KEY: usize = 1_024;
 /// Entries of one scan.
 const SCAN: u32 = 1_000;
+/// Every language holds whole numbers up to here exactly.
+const EXACT: u64 = 1 << 53;
 
 fn bad(import: &str, what: impl std::fmt::Display) -> Stop {
     Stop::BadArgument(format!("it called {import} wrongly: {what}"))
@@ -45,116 +46,121 @@ fn key<'a>(import: &str, text: &'a str) -> Result<&'a str, Stop> {
     Ok(text)
 }
 
-impl types::Host for State {}
+fn prefix<'a>(import: &str, text: &'a str) -> Result<&'a str, Stop> {
+    if text.len() > KEY {
+        return Err(bad(import, format!("the prefix {}", shown(text))));
+    }
+    Ok(text)
+}
 
-impl ledger::Host for State {
-    fn take(&mut self, address: String) -> Result<Result<(), ledger::Refusal>> {
-        let address = read("ledger.take", &address)?;
+/// `ledger`.
+impl State {
+    pub(crate) fn ledger_take(&mut self, address: &str) -> Result<Result<(), Refusal>, Stop> {
+        let address = read("ledger.take", address)?;
         let answer = self.book("ledger.take", |book| book.take(address))?;
         if answer.is_ok() {
             self.taken.push(address);
         }
-        Ok(answer.map_err(refusal))
+        Ok(answer)
     }
 
-    fn take_free(
+    pub(crate) fn ledger_take_free(
         &mut self,
-        within: Vec<types::AddressRange>,
-        excluded: Vec<types::AddressRange>,
-        start: Option<String>,
-    ) -> Result<Option<String>> {
+        within: &[types::AddressRange],
+        excluded: &[types::AddressRange],
+        start: Option<&str>,
+    ) -> Result<Option<String>, Stop> {
         const IMPORT: &str = "ledger.take-free";
-        let within = ranges(IMPORT, &within)?;
-        let excluded = ranges(IMPORT, &excluded)?;
-        let start = start.as_deref().map(|start| read(IMPORT, start)).transpose()?;
+        let within = ranges(IMPORT, within)?;
+        let excluded = ranges(IMPORT, excluded)?;
+        let start = start.map(|start| read(IMPORT, start)).transpose()?;
         let taken = self.book(IMPORT, |book| book.take_free(&within, &excluded, start))?;
         self.taken.extend(taken);
         Ok(taken.map(|address| address.to_string()))
     }
 
-    fn remembered(&mut self, identity: String) -> Result<Vec<String>> {
+    pub(crate) fn ledger_remembered(&mut self, identity: &str) -> Result<Vec<String>, Stop> {
         const IMPORT: &str = "ledger.remembered";
-        let identity = key(IMPORT, &identity)?;
+        let identity = key(IMPORT, identity)?;
         let addresses = self.book(IMPORT, |book| book.remembered(identity))?;
         Ok(addresses.iter().map(IpAddr::to_string).collect())
     }
 
-    fn remember(&mut self, identity: String) -> Result<()> {
+    pub(crate) fn ledger_remember(&mut self, identity: &str) -> Result<(), Stop> {
         const IMPORT: &str = "ledger.remember";
-        let identity = key(IMPORT, &identity)?;
-        Ok(self.book(IMPORT, |book| book.remember(identity))?)
+        let identity = key(IMPORT, identity)?;
+        self.book(IMPORT, |book| book.remember(identity))
+    }
+
+    pub(crate) fn ledger_usage(&mut self, within: &[types::AddressRange]) -> Result<Usage, Stop> {
+        const IMPORT: &str = "ledger.usage";
+        let within = ranges(IMPORT, within)?;
+        let usage = self.book(IMPORT, |book| book.usage(&within))?;
+        Ok(Usage {
+            total: usage.total.min(EXACT),
+            held: usage.held.min(EXACT),
+            resting: usage.resting.min(EXACT),
+            remembered: usage.remembered.min(EXACT),
+        })
     }
 }
 
-fn refusal(refusal: Refusal) -> ledger::Refusal {
-    match refusal {
-        Refusal::Held(id) => ledger::Refusal::Held(types::AttachmentId {
-            network: id.network,
-            container: id.container,
-            ifname: id.ifname,
-        }),
-        Refusal::Reserved(why) => ledger::Refusal::Reserved(why),
-    }
-}
-
-impl store::Host for State {
-    fn get(&mut self, name: String) -> Result<Option<String>> {
-        let name = key("store.get", &name)?;
-        Ok(self.book("store.get", |book| book.store_get(name))?)
+/// `store`.
+impl State {
+    pub(crate) fn store_get(&mut self, name: &str) -> Result<Option<String>, Stop> {
+        let name = key("store.get", name)?;
+        self.book("store.get", |book| book.store_get(name))
     }
 
-    fn put(&mut self, name: String, value: String, lifetime: store::Lifetime) -> Result<()> {
-        let name = key("store.put", &name)?;
-        let attachment = matches!(lifetime, store::Lifetime::Attachment);
-        Ok(self.book("store.put", |book| book.store_put(name, &value, attachment))?)
-    }
-
-    fn remove(&mut self, name: String) -> Result<bool> {
-        let name = key("store.remove", &name)?;
-        Ok(self.book("store.remove", |book| book.store_remove(name))?)
-    }
-
-    fn scan(
+    pub(crate) fn store_put(
         &mut self,
-        prefix: String,
-        after: Option<String>,
+        name: &str,
+        value: &str,
+        attachment: bool,
+    ) -> Result<(), Stop> {
+        let name = key("store.put", name)?;
+        self.store_room(name, value)?;
+        self.book("store.put", |book| book.store_put(name, value, attachment))
+    }
+
+    pub(crate) fn store_remove(&mut self, name: &str) -> Result<bool, Stop> {
+        let name = key("store.remove", name)?;
+        self.book("store.remove", |book| book.store_remove(name))
+    }
+
+    pub(crate) fn store_scan(
+        &mut self,
+        start: &str,
+        after: Option<&str>,
         limit: u32,
-    ) -> Result<Vec<types::Pair>> {
+    ) -> Result<Vec<types::Pair>, Stop> {
         const IMPORT: &str = "store.scan";
-        if prefix.len() > KEY {
-            return Err(bad(IMPORT, format!("the prefix {}", shown(&prefix))).into());
-        }
+        let start = prefix(IMPORT, start)?;
         let limit = limit.min(SCAN);
-        let found = self.book(IMPORT, |book| book.store_scan(&prefix, after.as_deref(), limit))?;
+        let found = self.book(IMPORT, |book| book.store_scan(start, after, limit))?;
         Ok(found.into_iter().map(|(name, value)| types::Pair { name, value }).collect())
     }
-}
 
-impl logger::Host for State {
-    fn log(&mut self, level: logger::Level, message: String) -> Result<()> {
-        let level = match level {
-            logger::Level::Trace => Level::Trace,
-            logger::Level::Debug => Level::Debug,
-            logger::Level::Info => Level::Info,
-            logger::Level::Warn => Level::Warn,
-            logger::Level::Error => Level::Error,
-        };
-        Ok(State::log(self, level, &message)?)
+    pub(crate) fn store_count(&mut self, start: &str) -> Result<u64, Stop> {
+        const IMPORT: &str = "store.count";
+        let start = prefix(IMPORT, start)?;
+        self.book(IMPORT, |book| book.store_count(start))
     }
 }
 
-impl node::Host for State {
-    fn name(&mut self) -> Result<String> {
+/// `node`.
+impl State {
+    pub(crate) fn node_name(&self) -> Result<String, Stop> {
         self.in_time()?;
         Ok(self.node.name.clone())
     }
 
-    fn label(&mut self, name: String) -> Result<Option<String>> {
+    pub(crate) fn node_label(&self, name: &str) -> Result<Option<String>, Stop> {
         self.in_time()?;
-        Ok(self.node.labels.get(&name).cloned())
+        Ok(self.node.labels.get(name).cloned())
     }
 
-    fn now(&mut self) -> Result<u64> {
+    pub(crate) fn node_now(&self) -> Result<u64, Stop> {
         self.in_time()?;
         Ok(self.node.now)
     }

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use crate::address;
 use crate::answer::{Weigh, shown};
-use crate::bindings::wharfinger::plugin::types;
+use crate::bindings::v0_2::wharfinger::plugin::types;
 use crate::{Dns, Lease, LeasedAddress, Route};
 
 /// Addresses of a lease.
@@ -126,6 +126,34 @@ fn resolver_word(word: &str) -> Result<(), String> {
 #[expect(clippy::needless_pass_by_value, reason = "as map_err hands it over")]
 fn returned(what: String) -> String {
     format!("it returned a wrong value: {what}")
+}
+
+/// A lease in the contract's words, for a plugin that is told of its end.
+pub(crate) fn given(lease: &Lease) -> types::Lease {
+    let address = |leased: &LeasedAddress| types::LeasedAddress {
+        address: leased.address.to_string(),
+        gateway: leased.gateway.map(|gateway| gateway.to_string()),
+    };
+    let route = |route: &Route| types::Route {
+        destination: route.dst.to_string(),
+        gateway: route.gw.map(|gateway| gateway.to_string()),
+        mtu: route.mtu,
+        advmss: route.advmss,
+        priority: route.priority,
+        table: route.table,
+        scope: route.scope,
+    };
+    let domain = Some(&lease.dns.domain).filter(|domain| !domain.is_empty());
+    types::Lease {
+        addresses: lease.addresses.iter().map(address).collect(),
+        routes: lease.routes.iter().map(route).collect(),
+        dns: types::Dns {
+            nameservers: lease.dns.nameservers.clone(),
+            domain: domain.cloned(),
+            search: lease.dns.search.clone(),
+            options: lease.dns.options.clone(),
+        },
+    }
 }
 
 impl Weigh for types::Lease {

@@ -6,28 +6,43 @@
 
 #![deny(unsafe_code)]
 
+mod adapt;
 mod address;
 mod answer;
 mod bindings;
 pub mod cache;
+mod capability;
+mod contract;
+mod describe;
+mod ended;
 mod engine;
 mod grants;
+mod http;
 mod imports;
+mod ipam;
+mod journal;
 mod lease;
 mod limits;
 mod pack;
 pub mod package;
 mod plugin;
+mod plugins;
+mod policy;
 #[allow(unsafe_code, reason = "native code is mapped, a timer set, a borrow lent: nowhere else")]
 mod raw;
 pub mod record;
 mod state;
-mod world;
+mod steps;
+mod wasi;
 
-pub use engine::{Runtime, engine_key};
+pub use contract::World;
+pub use describe::{Description, Import, Metadata, describe};
+pub use engine::{Runtimes, engine_key};
 pub use grants::{Grants, HttpGrant};
 pub use limits::Limits;
-pub use plugin::{Plugin, Plugins};
+pub use plugin::{IpamPlugin, Plugin, PolicyPlugin};
+pub use plugins::Plugins;
+pub use raw::Code;
 
 use std::net::IpAddr;
 

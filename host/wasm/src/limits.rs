@@ -4,6 +4,8 @@
 
 use std::time::Duration;
 
+use crate::Error;
+
 /// Limits of one call, each a setting `limits.*` of the node's TOML file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
@@ -26,6 +28,12 @@ pub struct Limits {
     pub log: usize,
     /// `limits.returned`: bytes of what an export returns. 256 KiB.
     pub returned: usize,
+    /// `limits.store`: bytes of keys and values in the plugin's store. 1 MiB.
+    pub store: u64,
+    /// `limits.component`: bytes of a component's .wasm that is installed. 64 MiB.
+    pub component: u64,
+    /// `limits.compile`: wall-clock time to compile one. 60 s.
+    pub compile: Duration,
 }
 
 impl Default for Limits {
@@ -40,6 +48,9 @@ impl Default for Limits {
             ledger_calls: 1_000,
             log: 64 << 10,
             returned: 256 << 10,
+            store: 1 << 20,
+            component: 64 << 20,
+            compile: Duration::from_secs(60),
         }
     }
 }
@@ -56,9 +67,29 @@ pub(crate) enum Limit {
     LedgerCalls,
     Log,
     Returned,
+    Store,
+    Component,
+    Compile,
 }
 
 impl Limit {
+    /// Every one.
+    #[cfg(test)]
+    const ALL: [Self; 12] = [
+        Self::Deadline,
+        Self::Memory,
+        Self::Stack,
+        Self::TableElements,
+        Self::Instances,
+        Self::HostcallBytes,
+        Self::LedgerCalls,
+        Self::Log,
+        Self::Returned,
+        Self::Store,
+        Self::Component,
+        Self::Compile,
+    ];
+
     /// For people.
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -71,6 +102,9 @@ impl Limit {
             Self::LedgerCalls => "the number of ledger and store calls",
             Self::Log => "the size of the log",
             Self::Returned => "the size of what is returned",
+            Self::Store => "the size of its store",
+            Self::Component => "the size of a component",
+            Self::Compile => "the time to compile a component",
         }
     }
 
@@ -86,6 +120,9 @@ impl Limit {
             Self::LedgerCalls => "limits.ledger-calls",
             Self::Log => "limits.log",
             Self::Returned => "limits.returned",
+            Self::Store => "limits.store",
+            Self::Component => "limits.component",
+            Self::Compile => "limits.compile",
         }
     }
 
@@ -93,24 +130,53 @@ impl Limit {
     pub(crate) fn allowed(self, limits: &Limits) -> String {
         match self {
             Self::Deadline => format!("{} ms", limits.deadline.as_millis()),
-            Self::Memory => size(limits.memory),
-            Self::Stack => size(limits.stack),
+            Self::Memory => size(limits.memory as u64),
+            Self::Stack => size(limits.stack as u64),
             Self::TableElements => format!("{} elements", limits.table_elements),
             Self::Instances => limits.instances.to_string(),
-            Self::HostcallBytes => size(limits.hostcall_bytes),
+            Self::HostcallBytes => size(limits.hostcall_bytes as u64),
             Self::LedgerCalls => limits.ledger_calls.to_string(),
-            Self::Log => size(limits.log),
-            Self::Returned => size(limits.returned),
+            Self::Log => size(limits.log as u64),
+            Self::Returned => size(limits.returned as u64),
+            Self::Store => size(limits.store),
+            Self::Component => size(limits.component),
+            Self::Compile => format!("{} s", limits.compile.as_secs()),
+        }
+    }
+}
+
+impl Limit {
+    /// The error of a call that met it.
+    pub(crate) fn error(self, plugin: &str, call: &'static str, limits: &Limits) -> Error {
+        Error::Limit {
+            plugin: plugin.to_owned(),
+            call,
+            limit: self.name(),
+            allowed: self.allowed(limits),
+            setting: self.setting(),
         }
     }
 }
 
 /// Bytes in the largest unit that divides them.
-fn size(bytes: usize) -> String {
+fn size(bytes: u64) -> String {
     match bytes {
         b if b >= 1 << 20 && b % (1 << 20) == 0 => format!("{} MiB", b >> 20),
         b if b >= 1 << 10 && b % (1 << 10) == 0 => format!("{} KiB", b >> 10),
         b => format!("{b} bytes"),
+    }
+}
+
+/// What installing a component may run into; running one never does.
+impl Error {
+    /// The component `plugin` is larger than `limits.component`.
+    pub fn too_large(plugin: &str, limits: &Limits) -> Self {
+        Limit::Component.error(plugin, "install", limits)
+    }
+
+    /// Compiling `plugin` took longer than `limits.compile`.
+    pub fn too_slow(plugin: &str, limits: &Limits) -> Self {
+        Limit::Compile.error(plugin, "install", limits)
     }
 }
 
@@ -119,20 +185,40 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_defaults_are_the_documented_ones() {
+    fn pain_h14_an_unset_limit_has_the_documented_default() {
         let limits = Limits::default();
-        let said: Vec<String> = [
-            Limit::Deadline,
-            Limit::Memory,
-            Limit::Stack,
-            Limit::HostcallBytes,
-            Limit::LedgerCalls,
-            Limit::Log,
-            Limit::Returned,
-        ]
-        .iter()
-        .map(|limit| limit.allowed(&limits))
-        .collect();
-        assert_eq!(said, ["1000 ms", "64 MiB", "512 KiB", "4 MiB", "1000", "64 KiB", "256 KiB"]);
+        let said = Limit::ALL.map(|limit| format!("{} {}", limit.setting(), limit.allowed(&limits)));
+        assert_eq!(
+            said,
+            [
+                "limits.deadline 1000 ms",
+                "limits.memory 64 MiB",
+                "limits.stack 512 KiB",
+                "limits.table-elements 10000 elements",
+                "limits.instances 32",
+                "limits.hostcall-bytes 4 MiB",
+                "limits.ledger-calls 1000",
+                "limits.log 64 KiB",
+                "limits.returned 256 KiB",
+                "limits.store 1 MiB",
+                "limits.component 64 MiB",
+                "limits.compile 60 s",
+            ]
+        );
+    }
+
+    #[test]
+    fn pain_d7_what_installing_meets_names_its_setting() {
+        let limits = Limits::default();
+        assert_eq!(
+            Error::too_large("x@sha256:ab", &limits).to_string(),
+            "x@sha256:ab: install: the size of a component of 64 MiB exceeded \
+             (setting limits.component)"
+        );
+        assert_eq!(
+            Error::too_slow("x@sha256:ab", &limits).to_string(),
+            "x@sha256:ab: install: the time to compile a component of 60 s exceeded \
+             (setting limits.compile)"
+        );
     }
 }

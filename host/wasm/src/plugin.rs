@@ -1,305 +1,244 @@
-//! A component that is ready to be called, and where it comes from: [`Plugins`] finds it,
-//! [`Plugin`] calls it, a fresh instance each time, and turns every ending into an answer or a
-//! typed error.
+//! A component that is ready to be called: a fresh instance each time, under every limit; every
+//! ending is an answer or a typed error.
 
-use std::fs::File;
-use std::net::IpAddr;
-use std::path::Path;
-use std::rc::Rc;
+use std::sync::Arc;
 
-use wasmtime::{Store, Trap, WasmBacktrace};
+use tokio::time::timeout_at;
+use wasmtime::Store;
+use wasmtime::component::{
+    ComponentExportIndex, ComponentNamedList, Lift, Lower, TypedFunc,
+};
 
-use crate::answer::{self, Weigh};
-use crate::bindings::exports::wharfinger::plugin::ipam as wit;
-use crate::bindings::wharfinger::plugin::types;
-use crate::bindings::{IpamPlugin, IpamPluginPre};
-use crate::engine::{Runtime, engine_key};
+use crate::answer::Weigh;
+use crate::contract::{self, Version, World};
+use crate::ended::Ended;
+use crate::engine::{Loaded, Runtimes};
+use crate::grants::Grants;
+use crate::http::Rules;
+use crate::journal::{Journal, Stop};
 use crate::limits::{Limit, Limits};
-use crate::pack::{Entry, Pack};
-use crate::raw::{self, Code, Lent};
-use crate::state::{State, Stop};
-use crate::{Attachment, Book, Error, Ipam, Lease, Node, Pool, Problem, Reason, Request};
-use crate::{address, lease, package};
+use crate::raw::{self, Alarm, Code, Lent};
+use crate::state::{Access, State};
+use crate::{Error, Node, package};
 
-/// This process's own program, also where its file was replaced or removed since.
-const OWN_PROGRAM: &str = "/proc/self/exe";
 /// Of a digest's 64 digits, an error shows the first 12.
 const HIDDEN_DIGITS: usize = 52;
-/// Innermost functions named by a trap.
-const FRAMES: usize = 4;
 
-/// The components inside an executable.
-pub struct Plugins {
-    runtime: Rc<Runtime>,
-    file: File,
-    pack: Pack,
-}
-
-impl Plugins {
-    /// Those inside this very program, read through /proc (proc(5)).
-    pub fn embedded(limits: Limits) -> Result<Self, Error> {
-        Self::open(Path::new(OWN_PROGRAM), limits)
-    }
-
-    /// Those inside the program at `path`. What is in there runs as native code: trust it as
-    /// you trust a program that you start.
-    pub fn open(path: &Path, limits: Limits) -> Result<Self, Error> {
-        let shown = path.display();
-        let unloadable = |what| unloadable("(built in)", what);
-        let file = File::open(path).map_err(|e| unloadable(format!("open {shown}: {e}")))?;
-        let pack = Pack::read(&file)
-            .map_err(|e| unloadable(format!("read {shown}: {e}")))?
-            .ok_or_else(|| unloadable(format!("{shown} {NOTHING_INSIDE}")))?;
-        if pack.engine != engine_key() {
-            let (found, wanted) = (&pack.engine, engine_key());
-            return Err(unloadable(format!("compiled for {found}, this program runs {wanted}")));
-        }
-        let runtime = Runtime::new(limits)
-            .map_err(|e| unloadable(format!("the engine does not start: {e:#}")))?;
-        Ok(Self { runtime: Rc::new(runtime), file, pack })
-    }
-
-    /// Their names.
-    pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.pack.components.iter().map(|entry| entry.name.as_str())
-    }
-
-    /// One of them, as an IPAM plugin; none where no component has that name.
-    pub fn ipam(&self, name: &str) -> Option<Result<Plugin, Error>> {
-        let entry = self.pack.components.iter().find(|entry| entry.name == name)?;
-        Some(self.load(entry))
-    }
-
-    fn load(&self, entry: &Entry) -> Result<Plugin, Error> {
-        let identity = format!("{}@{}", entry.name, entry.digest);
-        let len = usize::try_from(entry.len).unwrap_or(usize::MAX);
-        let code = raw::map(&self.file, entry.offset, len)
-            .map_err(|e| unloadable(&identity, format!("map its code: {e}")))?;
-        Plugin::ready(Rc::clone(&self.runtime), identity, &code)
-    }
-}
-
-/// Said of a program that carries no components.
-const NOTHING_INSIDE: &str = "carries no built-in components: build it with `cargo xtask build`, \
-                              and do not strip it afterwards";
-
-fn unloadable(plugin: &str, what: String) -> Error {
-    Error::Unloadable { plugin: plugin.to_owned(), what }
-}
-
-/// A component of the world `ipam-plugin`.
+/// A component of either world, of any version that was ever released.
+#[derive(Clone)]
 pub struct Plugin {
-    runtime: Rc<Runtime>,
+    loaded: Loaded,
     identity: String,
     /// The identity as errors show it: as much of the digest as tells it from others.
     shown: String,
-    component: &'static IpamPluginPre<State>,
+    limits: Limits,
+    /// What requests are judged by.
+    rules: Rules,
+}
+
+/// A plugin that gives out addresses; see [`crate::Ipam`].
+#[derive(Clone)]
+pub struct IpamPlugin(pub(crate) Plugin);
+
+/// A plugin that admits or refuses; see [`crate::Policy`].
+#[derive(Clone)]
+pub struct PolicyPlugin(pub(crate) Plugin);
+
+/// An export that is called.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Call<'a> {
+    /// The interface's whole name, as the component has it.
+    pub(crate) interface: &'a str,
+    pub(crate) function: &'static str,
 }
 
 impl Plugin {
+    /// A component whose compiled code is mapped; `identity` is its name and the digest of its
+    /// .wasm, "sticky@sha256:0123…". About a tenth of a millisecond.
+    pub fn load(
+        runtimes: &Runtimes,
+        identity: &str,
+        code: &Code,
+        limits: &Limits,
+        grants: &Grants,
+    ) -> Result<Self, Error> {
+        let failed = |what| Error::Unloadable { plugin: identity.to_owned(), what };
+        let engine = runtimes.engine(limits.stack).map_err(failed)?;
+        let loaded = Loaded::new(engine, code, grants).map_err(failed)?;
+        let digest = identity.rsplit_once('@').map_or(identity, |(_, digest)| digest);
+        let rules = Rules {
+            world: loaded.shape.world,
+            grants: Arc::new(grants.clone()),
+            digest: digest.to_owned(),
+        };
+        let shown = identity.chars().take(identity.len().saturating_sub(HIDDEN_DIGITS)).collect();
+        Ok(Self { loaded, identity: identity.to_owned(), shown, limits: limits.clone(), rules })
+    }
+
     /// Compiles a .wasm here and now (tens of milliseconds and more): for tests and tools,
     /// never for an ADD.
-    pub fn compiled(name: &str, wasm: &[u8], limits: Limits) -> Result<Self, Error> {
+    pub fn compiled(
+        name: &str,
+        wasm: &[u8],
+        limits: Limits,
+        grants: Grants,
+    ) -> Result<Self, Error> {
         let identity = format!("{name}@{}", package::digest(wasm));
-        let failed = |what: String| unloadable(&identity, what);
+        let failed = |what| Error::Unloadable { plugin: identity.clone(), what };
         let code = package::compile_component(name, wasm).map_err(|e| failed(e.to_string()))?;
         let code = raw::copy(&code).map_err(|e| failed(format!("map its code: {e}")))?;
-        let runtime = Runtime::new(limits)
-            .map_err(|e| failed(format!("the engine does not start: {e:#}")))?;
-        Self::ready(Rc::new(runtime), identity, &code)
+        Self::load(&Runtimes::default(), &identity, &code, &limits, &grants)
     }
 
-    fn ready(runtime: Rc<Runtime>, identity: String, code: &Code) -> Result<Self, Error> {
-        let component = runtime.load(code).map_err(|what| unloadable(&identity, what))?;
-        let shown = identity.chars().take(identity.len().saturating_sub(HIDDEN_DIGITS)).collect();
-        Ok(Self { runtime, identity, shown, component })
-    }
-
-    /// One call in a fresh instance, under every limit.
-    fn call<R: Weigh>(
-        &self,
-        call: &'static str,
-        state: State,
-        run: impl FnOnce(&IpamPlugin, &mut Store<State>) -> wasmtime::Result<R>,
-    ) -> Result<(R, State), Error> {
-        let mut store = self.runtime.store(state);
-        let alarm = self
-            .runtime
-            .alarm()
-            .map_err(|e| unloadable(&self.shown, format!("set the deadline's timer: {e}")))?;
-        let answer =
-            self.component.instantiate(&mut store).and_then(|plugin| run(&plugin, &mut store));
-        drop(alarm);
-        let answer = answer.map_err(|e| self.ended(call, e))?;
-        if answer.weight() > self.runtime.limits().returned {
-            return Err(self.limit(call, Limit::Returned));
-        }
-        Ok((answer, store.into_data()))
-    }
-
-    fn state(&self, node: &Node, book: Option<Lent>) -> State {
-        State::new(self.runtime.limits(), node, book)
-    }
-
-    /// The typed error of a call that the engine or the host ended.
-    fn ended(&self, call: &'static str, error: wasmtime::Error) -> Error {
-        match error.downcast::<Stop>() {
-            Ok(Stop::Limit(limit)) => self.limit(call, limit),
-            Ok(Stop::BadArgument(what)) => self.bad(call, what),
-            Ok(Stop::Book(error)) => Error::Book(error),
-            Err(error) => match met(&error) {
-                Some(limit) => self.limit(call, limit),
-                None => self.trapped(call, &error),
-            },
-        }
-    }
-
-    fn limit(&self, call: &'static str, limit: Limit) -> Error {
-        Error::Limit {
-            plugin: self.shown.clone(),
-            call,
-            limit: limit.name(),
-            allowed: limit.allowed(self.runtime.limits()),
-            setting: limit.setting(),
-        }
-    }
-
-    fn bad(&self, call: &'static str, what: String) -> Error {
-        Error::BadAnswer { plugin: self.shown.clone(), call, what }
-    }
-
-    fn trapped(&self, call: &'static str, error: &wasmtime::Error) -> Error {
-        Error::Trapped { plugin: self.shown.clone(), call, message: trap(error) }
-    }
-
-    fn failed(&self, call: &'static str, failure: &types::Failure) -> Error {
-        Error::Failed {
-            plugin: self.shown.clone(),
-            call,
-            reason: reason(failure.reason),
-            message: answer::line(&failure.message),
-            detail: failure.detail.as_deref().map(answer::detail),
-        }
-    }
-}
-
-impl Ipam for Plugin {
-    fn identity(&self) -> &str {
+    /// Its name and digest: "host-local@sha256:0123…".
+    pub fn identity(&self) -> &str {
         &self.identity
     }
 
-    fn validate(&self, node: &Node, config: &str) -> Result<Vec<Problem>, Error> {
-        let config = config.to_owned();
-        let (problems, _) = self.call("validate", self.state(node, None), |plugin, store| {
-            plugin.wharfinger_plugin_ipam().call_validate(store, &config)
-        })?;
-        Ok(problems.iter().map(problem).collect())
+    /// What it is.
+    pub fn world(&self) -> World {
+        self.loaded.shape.world
     }
 
-    fn pools(&self, node: &Node, config: &str) -> Result<Vec<Pool>, Error> {
-        const CALL: &str = "pools";
-        let config = config.to_owned();
-        let (pools, _) = self.call(CALL, self.state(node, None), |plugin, store| {
-            plugin.wharfinger_plugin_ipam().call_pools(store, &config)
-        })?;
-        let pools = pools.map_err(|failure| self.failed(CALL, &failure))?;
-        pools.iter().map(|p| pool(p).map_err(|what| self.bad(CALL, what))).collect()
+    /// The version of the contract that it was built for: "0.2.0".
+    pub fn version(&self) -> &'static str {
+        self.built_for().text()
     }
 
-    fn allocate(
+    pub(crate) fn built_for(&self) -> Version {
+        self.loaded.shape.version
+    }
+
+    /// As what gives out addresses.
+    pub fn ipam(self) -> Result<IpamPlugin, Error> {
+        self.wanted(World::Ipam).map(IpamPlugin)
+    }
+
+    /// As what admits or refuses.
+    pub fn policy(self) -> Result<PolicyPlugin, Error> {
+        self.wanted(World::Policy).map(PolicyPlugin)
+    }
+
+    fn wanted(self, wanted: World) -> Result<Self, Error> {
+        match contract::wrong_world(&self.loaded.shape, wanted) {
+            Some(what) => Err(Error::Unloadable { plugin: self.identity, what }),
+            None => Ok(self),
+        }
+    }
+
+    /// Its `ipam-remote`, where it has one.
+    pub(crate) fn remote_export(&self) -> Option<&str> {
+        self.loaded.shape.remote.as_deref()
+    }
+
+    /// A call of the world's own interface.
+    pub(crate) fn export(&self, function: &'static str) -> Call<'_> {
+        Call { interface: &self.loaded.shape.export, function }
+    }
+
+    pub(crate) fn state(&self, node: &Node, access: Access, book: Option<Lent>) -> State {
+        let journal = Journal::new(book, self.limits.log);
+        let mut state = State::new(&self.limits, node, access, journal);
+        state.http = self.loaded.sends.then(|| self.rules.clone());
+        state
+    }
+
+    /// The endings of a call, as typed errors.
+    pub(crate) fn endings(&self, call: &'static str) -> Ended<'_> {
+        Ended { plugin: &self.shown, call, limits: &self.limits }
+    }
+
+    /// One call in a fresh instance, under every limit.
+    pub(crate) fn call<P, R>(
         &self,
-        node: &Node,
-        request: &Request,
-        book: &mut dyn Book,
-    ) -> Result<Lease, Error> {
-        const CALL: &str = "allocate";
-        let asked = asked(request);
-        let (answer, state) = raw::lend(book, |lent| {
-            self.call(CALL, self.state(node, Some(lent)), |plugin, store| {
-                plugin.wharfinger_plugin_ipam().call_allocate(store, &asked)
-            })
+        call: Call<'_>,
+        state: State,
+        params: P,
+    ) -> Result<(R, State), Error>
+    where
+        P: ComponentNamedList + Lower + Send + Sync + 'static,
+        R: Lift + Send + Sync + 'static,
+    {
+        let endings = self.endings(call.function);
+        let mut store = self.loaded.store(state, &self.limits);
+        let alarm = raw::alarm(self.loaded.engine, self.limits.deadline).map_err(|e| {
+            let what = format!("set the deadline's timer: {e}");
+            Error::Unloadable { plugin: self.shown.clone(), what }
         })?;
-        let given = answer.map_err(|failure| self.failed(CALL, &failure))?;
-        lease::check(given, &state.taken, &request.wanted).map_err(|what| self.bad(CALL, what))
+        let answer = self.function(call).and_then(|index| {
+            if self.loaded.waits {
+                self.run_waiting(&mut store, &index, params)
+            } else {
+                self.run(&mut store, &index, params)
+            }
+        });
+        drop::<Alarm>(alarm);
+        let flushed = store.data_mut().flush();
+        let state = store.into_data();
+        if let Some(stop) = state.journal.ended() {
+            return Err(endings.stopped(stop));
+        }
+        let answer = answer.map_err(|e| endings.error(e))?;
+        flushed.map_err(|stop| endings.stopped(stop))?;
+        Ok((answer, state))
     }
-}
 
-/// The limit behind an error of the engine's own.
-fn met(error: &wasmtime::Error) -> Option<Limit> {
-    if let Some(Trap::StackOverflow) = error.downcast_ref::<Trap>() {
-        return Some(Limit::Stack);
+    fn function(&self, call: Call<'_>) -> wasmtime::Result<ComponentExportIndex> {
+        let component = self.loaded.component.component();
+        let interface = component.get_export_index(None, call.interface);
+        interface
+            .and_then(|interface| component.get_export_index(Some(&interface), call.function))
+            .ok_or_else(|| wasmtime::format_err!("it has no {}", call.function))
     }
-    // These two have no public type; a test of each would notice other words.
-    let root = error.root_cause().to_string();
-    if root.contains("fuel allocated for hostcalls") {
-        return Some(Limit::HostcallBytes);
+
+    fn run<P, R>(
+        &self,
+        store: &mut Store<State>,
+        index: &ComponentExportIndex,
+        params: P,
+    ) -> wasmtime::Result<R>
+    where
+        P: ComponentNamedList + Lower,
+        R: Lift + 'static,
+    {
+        let instance = self.loaded.component.instantiate(&mut *store)?;
+        let function: TypedFunc<P, (R,)> = instance.get_typed_func(&mut *store, index)?;
+        Ok(function.call(store, params)?.0)
     }
-    root.starts_with("resource limit exceeded").then_some(Limit::Instances)
-}
 
-/// A trap in words: what, and in which of the plugin's innermost functions.
-fn trap(error: &wasmtime::Error) -> String {
-    let what = match error.downcast_ref::<Trap>() {
-        Some(trap) => trap.to_string(),
-        None => error.root_cause().to_string(),
-    };
-    let names: Vec<String> = error
-        .downcast_ref::<WasmBacktrace>()
-        .into_iter()
-        .flat_map(WasmBacktrace::frames)
-        .filter_map(|frame| frame.func_name())
-        .map(|name| format!("{:#}", rustc_demangle::demangle(name)))
-        .take(FRAMES)
-        .collect();
-    if names.is_empty() {
-        return answer::line(&what);
+    /// The same where the component may wait: waiting ends at the deadline too.
+    fn run_waiting<P, R>(
+        &self,
+        store: &mut Store<State>,
+        index: &ComponentExportIndex,
+        params: P,
+    ) -> wasmtime::Result<R>
+    where
+        P: ComponentNamedList + Lower + Send + Sync + 'static,
+        R: Lift + Send + Sync + 'static,
+    {
+        let until = store.data().until();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let call = async {
+            let instance = self.loaded.component.instantiate_async(&mut *store).await?;
+            let function: TypedFunc<P, (R,)> = instance.get_typed_func(&mut *store, index)?;
+            function.call_async(&mut *store, params).await
+        };
+        // The timer is made within: it belongs to the runtime.
+        let answer = runtime.block_on(async { timeout_at(until.into(), call).await });
+        // A name that is being resolved has a thread of its own: it is not waited for.
+        runtime.shutdown_background();
+        match answer {
+            Ok(answer) => Ok(answer?.0),
+            Err(_) => Err(Stop::Limit(Limit::Deadline).into()),
+        }
     }
-    answer::line(&format!("{what}, in {}", names.join(" < ")))
-}
 
-fn reason(reason: types::Reason) -> Reason {
-    match reason {
-        types::Reason::InvalidConfig => Reason::InvalidConfig,
-        types::Reason::Exhausted => Reason::Exhausted,
-        types::Reason::Conflict => Reason::Conflict,
-        types::Reason::TryAgain => Reason::TryAgain,
-        types::Reason::Other => Reason::Other,
-    }
-}
-
-fn problem(given: &types::Problem) -> Problem {
-    Problem { pointer: answer::line(&given.pointer), message: answer::line(&given.message) }
-}
-
-fn pool(given: &wit::Pool) -> Result<Pool, String> {
-    let ranges: Result<_, _> =
-        given.ranges.iter().map(|range| address::parse_range(&range.first, &range.last)).collect();
-    Ok(Pool { name: answer::line(&given.name), ranges: ranges? })
-}
-
-fn asked(request: &Request) -> wit::Request {
-    wit::Request {
-        attachment: attachment(&request.attachment),
-        config: request.config.clone(),
-        network_config: request.network_config.clone(),
-        wanted: request.wanted.iter().map(IpAddr::to_string).collect(),
-    }
-}
-
-fn attachment(given: &Attachment) -> types::Attachment {
-    let pair =
-        |(name, value): &(String, String)| types::Pair { name: name.clone(), value: value.clone() };
-    types::Attachment {
-        id: types::AttachmentId {
-            network: given.id.network.clone(),
-            container: given.id.container.clone(),
-            ifname: given.id.ifname.clone(),
-        },
-        pod: given.pod.as_ref().map(|pod| types::Pod {
-            namespace: pod.namespace.clone(),
-            name: pod.name.clone(),
-            uid: pod.uid.clone(),
-        }),
-        args: given.args.iter().map(pair).collect(),
+    /// An answer that is not too large.
+    pub(crate) fn weighed<R: Weigh>(&self, call: &'static str, answer: R) -> Result<R, Error> {
+        if answer.weight() > self.limits.returned {
+            return Err(self.endings(call).limit(Limit::Returned));
+        }
+        Ok(answer)
     }
 }

@@ -5,22 +5,21 @@ use std::time::{Duration, Instant};
 
 use wasmtime::ResourceLimiter;
 
+use crate::journal::{Journal, Stop};
 use crate::limits::{Limit, Limits};
-use crate::raw::Lent;
+use crate::wasi::Wasi;
 use crate::{Book, BookError, Node};
 
 /// More than any deadline; the clock overflows far beyond it.
 const DAY: Duration = Duration::from_hours(24);
 
-/// Why the host ended a call.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum Stop {
-    #[error("{} exceeded", .0.name())]
-    Limit(Limit),
-    #[error("{0}")]
-    BadArgument(String),
-    #[error("{0}")]
-    Book(BookError),
+/// Which imports a call may use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Access {
+    /// `ledger` and `store`.
+    All,
+    /// Neither: it is about a configuration, or after the book was closed.
+    Neither,
 }
 
 /// A call's state.
@@ -28,25 +27,33 @@ pub(crate) struct State {
     limits: Limits,
     until: Instant,
     guard: Guard,
-    book: Option<Lent>,
+    access: Access,
+    pub(crate) journal: Journal,
     pub(crate) node: Node,
     pub(crate) taken: Vec<IpAddr>,
     calls: u32,
-    logged: usize,
+    /// Bytes in the plugin's store, or more: as measured last, and what was put since.
+    stored: Option<u64>,
+    wasi: Option<Box<Wasi>>,
+    /// What it needs of the plugin.
+    pub(crate) http: Option<crate::http::Rules>,
 }
 
 impl State {
-    /// A fresh one, its deadline counted from now; with no book where the call has none.
-    pub(crate) fn new(limits: &Limits, node: &Node, book: Option<Lent>) -> Self {
+    /// A fresh one, its deadline counted from now.
+    pub(crate) fn new(limits: &Limits, node: &Node, access: Access, journal: Journal) -> Self {
         Self {
             until: Instant::now() + limits.deadline.min(DAY),
             guard: Guard::new(limits),
             limits: limits.clone(),
-            book,
+            access,
+            journal,
             node: node.clone(),
             taken: Vec::new(),
             calls: 0,
-            logged: 0,
+            stored: None,
+            wasi: None,
+            http: None,
         }
     }
 
@@ -58,6 +65,17 @@ impl State {
     /// The limits on memories and tables.
     pub(crate) fn guard(&mut self) -> &mut dyn ResourceLimiter {
         &mut self.guard
+    }
+
+    /// WASI's side of the call, made when the component first asks for it.
+    pub(crate) fn wasi(&mut self) -> &mut Wasi {
+        let (journal, http) = (&self.journal, &mut self.http);
+        self.wasi.get_or_insert_with(|| Box::new(Wasi::new(journal.clone(), http.take())))
+    }
+
+    /// Hands the last, unfinished lines of output to the log.
+    pub(crate) fn flush(&mut self) -> Result<(), Stop> {
+        self.wasi.as_mut().map_or(Ok(()), |wasi| wasi.flush())
     }
 
     /// Ends the call where its time is up: time spent in host functions counts as well.
@@ -76,27 +94,59 @@ impl State {
         if self.calls > self.limits.ledger_calls {
             return Err(Stop::Limit(Limit::LedgerCalls));
         }
-        let answer = self.book.as_ref().and_then(|book| book.with(ask));
+        let answer = match self.access {
+            Access::All => self.journal.book(ask),
+            Access::Neither => None,
+        };
         match answer {
             Some(answer) => answer.map_err(Stop::Book),
-            None => {
-                Err(Stop::BadArgument(format!("it called {import}, which is for allocate alone")))
-            }
+            None => Err(Stop::BadArgument(misplaced(import))),
+        }
+    }
+
+    /// Makes room for an entry, or ends the call. The book measures the store once a call; what
+    /// is put is added, what it replaces only counted once the quota seems full.
+    pub(crate) fn store_room(&mut self, key: &str, value: &str) -> Result<(), Stop> {
+        let quota = self.limits.store;
+        let entry = (key.len() + value.len()) as u64;
+        let stored = match self.stored {
+            Some(stored) => stored,
+            None => self.ask(|book| book.store_size())?,
+        };
+        let mut stored = stored.saturating_add(entry);
+        if stored > quota {
+            let before = self.ask(|book| book.store_size())?;
+            let old = self.ask(|book| book.store_get(key))?;
+            let old = old.map_or(0, |old| (key.len() + old.len()) as u64);
+            stored = before.saturating_sub(old).saturating_add(entry);
+        }
+        self.stored = Some(stored);
+        if stored > quota { Err(Stop::Limit(Limit::Store)) } else { Ok(()) }
+    }
+
+    /// A question of the host's own; a call without a book has its error elsewhere.
+    fn ask<R: Default>(
+        &self,
+        ask: impl FnOnce(&mut dyn Book) -> Result<R, BookError>,
+    ) -> Result<R, Stop> {
+        match (self.access, self.journal.book(ask)) {
+            (Access::All, Some(answer)) => answer.map_err(Stop::Book),
+            _ => Ok(R::default()),
         }
     }
 
     /// Hands a line to the book's log, if the call has a book.
     pub(crate) fn log(&mut self, level: crate::Level, message: &str) -> Result<(), Stop> {
         self.in_time()?;
-        self.logged = self.logged.saturating_add(message.len().max(1));
-        if self.logged > self.limits.log {
-            return Err(Stop::Limit(Limit::Log));
-        }
-        if let Some(book) = &self.book {
-            book.with(|book| book.log(level, &crate::answer::line(message)));
-        }
-        Ok(())
+        self.journal.log(level, message)
     }
+}
+
+fn misplaced(import: &str) -> String {
+    if import.starts_with("ledger.") {
+        return format!("it called {import}, which is for allocate alone");
+    }
+    format!("it called {import}, which is for allocate, admit and review alone")
 }
 
 /// Counts memory and table elements over all of a component's instances. What does not fit ends

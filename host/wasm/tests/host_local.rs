@@ -5,13 +5,13 @@ mod support;
 
 use std::sync::LazyLock;
 
-use support::{MemBook, guest, node, request};
-use wharfinger_wasm::{Error, Ipam, Limits, Plugin, Reason};
+use support::{MemBook, guest, ipam, node, request};
+use wharfinger_wasm::{Error, Ipam, IpamPlugin, Limits, Reason};
 
 static WASM: LazyLock<Vec<u8>> = LazyLock::new(|| guest("plugins-wasm/host-local"));
 
-fn host_local() -> Plugin {
-    Plugin::compiled("host-local", &WASM, Limits::default()).unwrap()
+fn host_local() -> IpamPlugin {
+    ipam("host-local", &WASM, Limits::default())
 }
 
 const DUAL: &str = r#"{
@@ -24,7 +24,7 @@ const DUAL: &str = r#"{
 }"#;
 
 /// "address via gateway" for each, of one more attachment.
-fn next(plugin: &Plugin, config: &str, wanted: &[&str], book: &mut MemBook) -> Vec<String> {
+fn next(plugin: &IpamPlugin, config: &str, wanted: &[&str], book: &mut MemBook) -> Vec<String> {
     let lease = plugin.allocate(&node(), &request(config, wanted), book).unwrap();
     book.commit();
     lease
@@ -34,7 +34,7 @@ fn next(plugin: &Plugin, config: &str, wanted: &[&str], book: &mut MemBook) -> V
         .collect()
 }
 
-fn failure(plugin: &Plugin, config: &str, wanted: &[&str], book: &mut MemBook) -> (Reason, String) {
+fn failure(plugin: &IpamPlugin, config: &str, wanted: &[&str], book: &mut MemBook) -> (Reason, String) {
     match plugin.allocate(&node(), &request(config, wanted), book) {
         Err(Error::Failed { reason, message, call: "allocate", .. }) => (reason, message),
         other => panic!("{other:?}"),

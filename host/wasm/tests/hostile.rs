@@ -6,13 +6,13 @@ mod support;
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
-use support::{MemBook, guest, node, request};
-use wharfinger_wasm::{Error, Ipam, Level, Limits, Plugin, Reason};
+use support::{MemBook, guest, ipam, node, request};
+use wharfinger_wasm::{Error, Grants, Ipam, IpamPlugin, Level, Limits, Plugin, Reason};
 
 static WASM: LazyLock<Vec<u8>> = LazyLock::new(|| guest("tests/hostile"));
 
-fn hostile(limits: Limits) -> Plugin {
-    Plugin::compiled("hostile", &WASM, limits).unwrap()
+fn hostile(limits: Limits) -> IpamPlugin {
+    ipam("hostile", &WASM, limits)
 }
 
 /// A shorter deadline, for what meets it.
@@ -26,7 +26,7 @@ fn patient() -> Limits {
 }
 
 /// The misdeed's error; and the same plugin must work right afterwards.
-fn misdeed(plugin: &Plugin, name: &str) -> Error {
+fn misdeed(plugin: &IpamPlugin, name: &str) -> Error {
     let started = Instant::now();
     let answer = plugin.allocate(&node(), &request(name, &[]), &mut MemBook::default());
     let took = started.elapsed();
@@ -92,7 +92,7 @@ fn the_time_of_host_functions_counts() {
 }
 
 /// A misdeed must meet the limit of this setting, of this size.
-fn meets(plugin: &Plugin, name: &str, wanted: &str, said: &str) {
+fn meets(plugin: &IpamPlugin, name: &str, wanted: &str, said: &str) {
     match misdeed(plugin, name) {
         Error::Limit { setting, allowed, call: "allocate", plugin, .. } => {
             assert_eq!((setting, allowed.as_str()), (wanted, said), "{name}");
@@ -247,10 +247,10 @@ fn pain_d5_failures_of_plugin_book_engine_and_limits_differ() {
 }
 
 #[test]
-fn what_is_no_ipam_component_is_said_in_plain_words() {
-    let error = Plugin::compiled("x", b"\0asm\x0d\0\x01\0", Limits::default()).err().unwrap();
-    let said = error.to_string();
-    assert!(said.contains("an IPAM plugin exports wharfinger:plugin/ipam@0.1.0"), "{said}");
-    let error = Plugin::compiled("x", b"no wasm", Limits::default()).err().unwrap().to_string();
-    assert!(error.starts_with("plugin x@sha256:"), "{error}");
+fn what_is_no_component_of_ours_is_said_in_plain_words() {
+    let loaded = |wasm: &[u8]| Plugin::compiled("x", wasm, Limits::default(), Grants::default());
+    let said = loaded(b"\0asm\x0d\0\x01\0").err().unwrap().to_string();
+    assert!(said.contains("an IPAM plugin exports wharfinger:plugin/ipam@0.1.0, @0.2.0"), "{said}");
+    let said = loaded(b"no wasm").err().unwrap().to_string();
+    assert!(said.starts_with("plugin x@sha256:"), "{said}");
 }

@@ -8,7 +8,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use support::{MemBook, guest, node, request};
-use wharfinger_wasm::{Error, Ipam, Limits, Plugins, package};
+use wharfinger_wasm::{Error, Grants, Ipam, IpamPlugin, Limits, Plugins, Runtimes, package};
 
 /// A directory of this test's own, gone when it ends.
 struct Dir(PathBuf);
@@ -36,11 +36,15 @@ impl Drop for Dir {
 }
 
 fn refused(path: &Path) -> String {
-    match Plugins::open(path, Limits::default()) {
+    match Plugins::open(path, &Runtimes::default()) {
         Ok(_) => panic!("{} was taken", path.display()),
         Err(error @ Error::Unloadable { .. }) => error.to_string(),
         Err(other) => panic!("{other:?}"),
     }
+}
+
+fn ipam(plugins: &Plugins, name: &str) -> Option<Result<IpamPlugin, Error>> {
+    plugins.ipam(name, &Limits::default(), &Grants::default())
 }
 
 #[test]
@@ -54,10 +58,10 @@ fn what_is_packed_is_found_mapped_and_works_after_the_file_is_gone() {
     assert!(fs::read(&out).unwrap().starts_with(&fs::read(&program).unwrap()));
     assert_eq!(fs::metadata(&out).unwrap().permissions().mode() & 0o777, 0o755);
 
-    let plugins = Plugins::open(&out, Limits::default()).unwrap();
+    let plugins = Plugins::open(&out, &Runtimes::default()).unwrap();
     assert_eq!(plugins.names().collect::<Vec<_>>(), ["hostile", "host-local"]);
-    assert!(plugins.ipam("nobody").is_none());
-    let plugin = plugins.ipam("host-local").unwrap().unwrap();
+    assert!(ipam(&plugins, "nobody").is_none());
+    let plugin = ipam(&plugins, "host-local").unwrap().unwrap();
     assert_eq!(plugin.identity(), format!("host-local@{}", package::digest(&wasm)));
     fs::remove_file(&out).unwrap();
     let config = r#"{"subnet": "10.1.0.0/24"}"#;
@@ -76,9 +80,9 @@ fn packing_again_replaces_what_was_there() {
     let once = fs::metadata(&out).unwrap().len();
     package::write(&out, &out, &[("one", &wasm)]).unwrap();
     assert!(fs::metadata(&out).unwrap().len() < once);
-    let plugins = Plugins::open(&out, Limits::default()).unwrap();
+    let plugins = Plugins::open(&out, &Runtimes::default()).unwrap();
     assert_eq!(plugins.names().collect::<Vec<_>>(), ["one"]);
-    assert!(plugins.ipam("one").unwrap().is_ok());
+    assert!(ipam(&plugins, "one").unwrap().is_ok());
 }
 
 #[test]
@@ -112,6 +116,6 @@ fn a_program_without_components_or_with_a_damaged_end_is_refused_in_words() {
 
 #[test]
 fn this_test_carries_no_components() {
-    let error = Plugins::embedded(Limits::default()).err().unwrap().to_string();
+    let error = Plugins::embedded(&Runtimes::default()).err().unwrap().to_string();
     assert!(error.contains("/proc/self/exe carries no built-in components"), "{error}");
 }

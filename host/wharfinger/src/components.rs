@@ -3,27 +3,28 @@
 use std::cell::OnceCell;
 
 use wharfinger_attach::Engine;
-use wharfinger_wasm::{Error, Ipam, Limits, Plugins, Policy};
+use wharfinger_wasm::{Error, Grants, Ipam, Limits, Plugins, Policy, Runtimes};
 
 use crate::calls::Calls;
 
 /// Opened when the first name is asked for: a verb that needs no component pays for none.
 pub(crate) struct Components {
     limits: Limits,
+    runtimes: Runtimes,
     plugins: OnceCell<Plugins>,
     calls: Calls,
 }
 
 impl Components {
     pub(crate) fn new(limits: Limits, calls: Calls) -> Self {
-        Self { limits, plugins: OnceCell::new(), calls }
+        Self { limits, runtimes: Runtimes::default(), plugins: OnceCell::new(), calls }
     }
 
     fn plugins(&self) -> Result<&Plugins, Error> {
         if let Some(plugins) = self.plugins.get() {
             return Ok(plugins);
         }
-        let plugins = Plugins::embedded(self.limits.clone())?;
+        let plugins = Plugins::embedded(&self.runtimes)?;
         Ok(self.plugins.get_or_init(|| plugins))
     }
 }
@@ -35,16 +36,19 @@ impl Engine for Components {
     }
 
     fn ipam(&self, name: &str) -> Result<Box<dyn Ipam>, Error> {
-        let nowhere = || Error::Unloadable {
-            plugin: name.to_owned(),
-            what: "no component of this name is built in".to_owned(),
-        };
-        let plugin = self.plugins()?.ipam(name).ok_or_else(nowhere)??;
+        let plugin = self.plugins()?.ipam(name, &self.limits, &Grants::default());
+        let plugin = plugin.ok_or_else(|| nowhere(name))??;
         Ok(self.calls.ipam(Box::new(plugin)))
     }
 
     fn policy(&self, name: &str) -> Result<Box<dyn Policy>, Error> {
-        let what = "no policy of this name is built in".to_owned();
-        Err(Error::Unloadable { plugin: name.to_owned(), what })
+        let plugin = self.plugins()?.policy(name, &self.limits, &Grants::default());
+        let plugin = plugin.ok_or_else(|| nowhere(name))??;
+        Ok(self.calls.policy(Box::new(plugin)))
     }
+}
+
+fn nowhere(name: &str) -> Error {
+    let what = "no component of this name is built in".to_owned();
+    Error::Unloadable { plugin: name.to_owned(), what }
 }

@@ -1,36 +1,56 @@
 //! Lends a call's book to its store, which may hold nothing borrowed.
 //!
 //! The pointer can be reached only while [`lend`] runs: it is wiped when that returns or
-//! unwinds, however long the [`Lent`] itself is kept.
+//! unwinds, however long the [`Lent`] itself is kept. It may be moved to other threads, as
+//! waiting tasks ask; there it leads nowhere.
 
-use std::cell::Cell;
 use std::ptr::NonNull;
-use std::rc::Rc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, ThreadId};
 
 use crate::Book;
 
 /// A book on loan.
 #[derive(Clone)]
-pub(crate) struct Lent(Rc<Cell<Option<NonNull<dyn Book>>>>);
+pub(crate) struct Lent {
+    slot: Arc<Mutex<Option<Pointer>>>,
+    /// A book belongs to the thread that lends it.
+    owner: ThreadId,
+}
+
+struct Pointer(NonNull<dyn Book>);
+
+// SAFETY: the pointer is followed in `Lent::with` alone, and there on no thread but the owner's.
+unsafe impl Send for Pointer {}
+
+impl Lent {
+    fn put(&self, pointer: Option<Pointer>) -> Option<Pointer> {
+        std::mem::replace(&mut *self.slot.lock().unwrap_or_else(PoisonError::into_inner), pointer)
+    }
+}
 
 /// Wipes the pointer, also when unwinding.
 struct Wipe<'a>(&'a Lent);
 
 impl Drop for Wipe<'_> {
     fn drop(&mut self) {
-        self.0.0.set(None);
+        self.0.put(None);
     }
 }
 
 /// Runs `call` with the book on loan; afterwards the loan is over.
 pub(crate) fn lend<R>(book: &mut dyn Book, call: impl FnOnce(Lent) -> R) -> R {
     let pointer: NonNull<dyn Book + '_> = NonNull::from(book);
-    // SAFETY: only the lifetime is erased. The pointer is reachable through the cell alone,
-    // which `Wipe` empties before `book`'s borrow, held by this frame, ends.
+    // SAFETY: only the lifetime is erased. The pointer is reachable through the slot alone,
+    // which `Wipe` empties before `book`'s borrow, held by this frame, ends. `Lent::with` has it
+    // out of the slot while it is used, but on this thread, so deeper in the stack than here.
     let pointer = unsafe {
         std::mem::transmute::<NonNull<dyn Book + '_>, NonNull<dyn Book + 'static>>(pointer)
     };
-    let lent = Lent(Rc::new(Cell::new(Some(pointer))));
+    let lent = Lent {
+        slot: Arc::new(Mutex::new(Some(Pointer(pointer)))),
+        owner: thread::current().id(),
+    };
     let wipe = Wipe(&lent);
     let answer = call(lent.clone());
     drop(wipe);
@@ -38,13 +58,18 @@ pub(crate) fn lend<R>(book: &mut dyn Book, call: impl FnOnce(Lent) -> R) -> R {
 }
 
 impl Lent {
-    /// Uses the book; none once the loan is over, or while it is in use already.
+    /// Uses the book; none once the loan is over, while it is in use already, or on another
+    /// thread than the lender's.
     pub(crate) fn with<R>(&self, f: impl FnOnce(&mut dyn Book) -> R) -> Option<R> {
-        let mut pointer = self.0.take()?;
-        // SAFETY: the pointer was in the cell, so `lend` is still running and its exclusive
-        // borrow alive; it is out of the cell while used, so there is no second reference.
-        let answer = f(unsafe { pointer.as_mut() });
-        self.0.set(Some(pointer));
+        if thread::current().id() != self.owner {
+            return None;
+        }
+        let mut pointer = self.put(None)?;
+        // SAFETY: the pointer was in the slot, so `lend` is still running and its exclusive
+        // borrow alive; it is out of the slot while used, so there is no second reference; and
+        // this is the thread that the book belongs to.
+        let answer = f(unsafe { pointer.0.as_mut() });
+        self.put(Some(pointer));
         Some(answer)
     }
 }
@@ -118,6 +143,17 @@ mod tests {
         });
         assert!(kept.with(|_| ()).is_none());
         assert_eq!(book.0, 1);
+    }
+
+    #[test]
+    fn on_another_thread_there_is_no_book() {
+        let mut book = Empty(0);
+        lend(&mut book, |lent| {
+            let there = lent.clone();
+            let used = std::thread::spawn(move || there.with(|_| ()).is_some()).join().unwrap();
+            assert!(!used);
+            assert!(lent.with(|_| ()).is_some());
+        });
     }
 
     #[test]

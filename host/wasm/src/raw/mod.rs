@@ -1,10 +1,14 @@
-//! All that cannot be checked by the compiler: mapping compiled code, a timer's signal, and
-//! lending a call's book to its store. Each is one small file, safe from the outside.
+//! All that cannot be checked by the compiler: mapping compiled code, a timer's signal, lending
+//! a call's book to its store, and the system's list of addresses. Each is one small file, safe
+//! from the outside.
 
 mod alarm;
 mod code;
 mod lent;
+mod links;
 
 pub(crate) use alarm::{Alarm, alarm};
-pub(crate) use code::{Code, Protect, component, copy, map};
+pub use code::Code;
+pub(crate) use code::{Protect, component, copy, map};
 pub(crate) use lent::{Lent, lend};
+pub(crate) use links::own_addresses;

@@ -8,7 +8,8 @@ use std::process::Command;
 
 use wharfinger_cni::AttachmentId;
 use wharfinger_wasm::{
-    AddressRange, Attachment, Book, BookError, Level, Limits, Node, Plugin, Refusal, Request, Usage,
+    AddressRange, Attachment, Book, BookError, Grants, IpamPlugin, Level, Limits, Node, Plugin,
+    Refusal, Request, Usage,
 };
 
 /// Builds the guest in a folder of the checkout: a component's bytes. `xtask` does it, so that
@@ -25,10 +26,9 @@ pub(crate) fn guest(folder: &str) -> Vec<u8> {
     std::fs::read(path.trim()).unwrap()
 }
 
-/// A guest, compiled.
-pub(crate) fn plugin(folder: &str, limits: Limits) -> Plugin {
-    let name = Path::new(folder).file_name().unwrap().to_str().unwrap();
-    Plugin::compiled(name, &guest(folder), limits).unwrap()
+/// An IPAM plugin of these bytes, without grants.
+pub(crate) fn ipam(name: &str, wasm: &[u8], limits: Limits) -> IpamPlugin {
+    Plugin::compiled(name, wasm, limits, Grants::default()).unwrap().ipam().unwrap()
 }
 
 /// A request by container `c1`.

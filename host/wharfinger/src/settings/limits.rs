@@ -19,6 +19,9 @@ pub(super) struct LimitsSection {
     ledger_calls: Option<u32>,
     log: Option<usize>,
     returned: Option<usize>,
+    store: Option<u64>,
+    component: Option<u64>,
+    compile: Option<f64>,
 }
 
 impl LimitsSection {
@@ -39,6 +42,9 @@ impl LimitsSection {
             ledger_calls: self.ledger_calls.unwrap_or(limits.ledger_calls),
             log: self.log.unwrap_or(limits.log),
             returned: self.returned.unwrap_or(limits.returned),
+            store: self.store.unwrap_or(limits.store),
+            component: self.component.unwrap_or(limits.component),
+            compile: seconds("compile", self.compile, limits.compile)?,
         })
     }
 }

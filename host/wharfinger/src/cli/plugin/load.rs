@@ -4,14 +4,13 @@ use std::path::Path;
 
 use anyhow::{Context, Result, anyhow};
 use wharfinger_kit::Target;
-use wharfinger_wasm::{Grants, Ipam, Limits, Plugin, Policy};
+use wharfinger_wasm::{Grants, Ipam, Limits, Plugin, Policy, World};
 
 /// A plugin of either world.
 pub(super) enum Loaded {
     /// World `ipam-plugin`.
     Ipam(Box<dyn Ipam>),
     /// World `policy-plugin`.
-    #[allow(dead_code, reason = "the engine loads IPAM plugins alone, as yet")]
     Policy(Box<dyn Policy>),
 }
 
@@ -25,11 +24,14 @@ impl Loaded {
 }
 
 /// Compiles a component.
-pub(super) fn load(path: &Path, limits: &Limits, _grants: &Grants) -> Result<Loaded> {
+pub(super) fn load(path: &Path, limits: &Limits, grants: &Grants) -> Result<Loaded> {
     let wasm = bytes(path)?;
-    let plugin = Plugin::compiled(&name(path), &wasm, limits.clone());
+    let plugin = Plugin::compiled(&name(path), &wasm, limits.clone(), grants.clone());
     let plugin = plugin.map_err(|error| anyhow!("{error}"))?;
-    Ok(Loaded::Ipam(Box::new(plugin)))
+    Ok(match plugin.world() {
+        World::Ipam => Loaded::Ipam(Box::new(plugin.ipam()?)),
+        World::Policy => Loaded::Policy(Box::new(plugin.policy()?)),
+    })
 }
 
 /// A component's file.

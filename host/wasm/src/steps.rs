@@ -1,0 +1,111 @@
+//! A plan in the contract's words, as policies review it.
+
+use serde_json::Value;
+use wharfinger_plan::{Action, Address, Link, LinkKind, LinkRef, Place, Plan, Route, Step, Sysctl};
+
+use crate::bindings::v0_2::wharfinger::plugin::{plan as wit, types};
+
+/// Its steps, in their order.
+pub(crate) fn steps(plan: &Plan) -> Vec<wit::Step> {
+    plan.steps.iter().map(step).collect()
+}
+
+fn step(step: &Step) -> wit::Step {
+    match &step.action {
+        Action::Link(link) => wit::Step::Link(self::link(link)),
+        Action::Address(address) => wit::Step::Address(self::address(address)),
+        Action::Route(route) => wit::Step::Route(self::route(route)),
+        Action::Sysctl(sysctl) => wit::Step::Sysctl(self::sysctl(sysctl)),
+        // These have no arm of their own: as they are written in a plan.
+        Action::Up { .. } | Action::Masquerade(_) => wit::Step::Other(other(&step.action)),
+    }
+}
+
+fn place(place: Place) -> wit::Place {
+    match place {
+        Place::Host => wit::Place::Host,
+        Place::Container => wit::Place::Container,
+    }
+}
+
+fn reference(link: &LinkRef) -> wit::LinkRef {
+    wit::LinkRef { place: place(link.place), name: link.name.clone() }
+}
+
+fn link(link: &Link) -> wit::LinkStep {
+    let (kind, peer) = match &link.kind {
+        LinkKind::Bridge => ("bridge", None),
+        LinkKind::Veth { peer } => ("veth", Some(reference(&peer.link))),
+        LinkKind::Existing => ("existing", None),
+    };
+    wit::LinkStep {
+        link: reference(&link.link),
+        kind: kind.to_owned(),
+        peer,
+        id: None,
+        mtu: link.mtu,
+        mac: link.mac.map(|mac| mac.to_string()),
+        master: link.port.as_ref().map(|port| port.bridge.clone()),
+        settings: settings(link),
+    }
+}
+
+fn settings(link: &Link) -> Vec<types::Pair> {
+    let mut settings = Vec::new();
+    let mut set = |name: &str, value: String| {
+        settings.push(types::Pair { name: name.to_owned(), value });
+    };
+    let on = |on: bool| if on { "on" } else { "off" }.to_owned();
+    if let Some(alias) = &link.alias {
+        set("alias", alias.clone());
+    }
+    if let LinkKind::Veth { peer } = &link.kind
+        && let Some(mac) = peer.mac
+    {
+        set("peer-address", mac.to_string());
+    }
+    if let Some(port) = &link.port {
+        set("hairpin", on(port.hairpin));
+        set("isolated", on(port.isolated));
+    }
+    if let Some(promisc) = link.promisc {
+        set("promisc", on(promisc));
+    }
+    if link.up {
+        set("up", on(true));
+    }
+    settings
+}
+
+fn address(address: &Address) -> wit::AddressStep {
+    wit::AddressStep { link: reference(&address.link), address: address.address.to_string() }
+}
+
+fn route(route: &Route) -> wit::RouteStep {
+    wit::RouteStep {
+        link: reference(&route.link),
+        route: types::Route {
+            destination: route.destination.to_string(),
+            gateway: route.gateway.map(|gateway| gateway.to_string()),
+            mtu: route.mtu,
+            advmss: route.advmss,
+            priority: route.priority,
+            table: route.table,
+            scope: route.scope,
+        },
+    }
+}
+
+fn sysctl(sysctl: &Sysctl) -> wit::SysctlStep {
+    wit::SysctlStep {
+        place: place(sysctl.place),
+        key: sysctl.key.clone(),
+        value: sysctl.value.clone(),
+    }
+}
+
+fn other(action: &Action) -> wit::OtherStep {
+    let detail = serde_json::to_value(action).unwrap_or(Value::Null);
+    let kind = detail.get("kind").and_then(Value::as_str).unwrap_or("unknown").to_owned();
+    wit::OtherStep { place: place(action.place()), kind, detail: detail.to_string() }
+}
