@@ -9,7 +9,7 @@ use wharfinger_cni::conf::{fold_eq, pointer_token};
 
 use crate::conf::{IpamConf, Place, Source};
 use crate::policy::Policies;
-use crate::{Error, Host};
+use crate::{Error, Host, error};
 
 /// `[allow]` of the node's file. A list that is not there allows all.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -82,8 +82,8 @@ fn listed(
 fn not_allowed(setting: &'static str, pointer: &str, name: &str, list: &[String]) -> Error {
     Error::NotAllowed {
         setting,
-        pointer: pointer.to_owned(),
-        name: name.to_owned(),
+        pointer: error::shown(pointer),
+        name: error::shown(name),
         allowed: list.join(", "),
     }
 }

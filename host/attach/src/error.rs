@@ -225,6 +225,19 @@ fn counts(usage: &Usage) -> String {
     format!("{total} addresses: {held} held, {cooling} resting, {remembered} remembered")
 }
 
+/// The longest piece of somebody's configuration or patch that an error repeats, in letters.
+const SHOWN: usize = 120;
+
+/// A stranger's text for one line: bounded, and without control characters.
+pub(crate) fn shown(text: &str) -> String {
+    let clean = |c: char| if c.is_control() { '?' } else { c };
+    let mut shown: String = text.chars().take(SHOWN).map(clean).collect();
+    if shown.len() < text.len() {
+        shown.push_str("...");
+    }
+    shown
+}
+
 fn list(errors: &[Error]) -> String {
     errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
 }

@@ -291,6 +291,13 @@ fn a_patch_does_not_move_the_network_to_another_address_space() {
 }
 
 #[test]
+fn what_a_patch_says_is_shown_on_one_line_of_bounded_length() {
+    let key = format!("a\nb\u{1b}[31m{}", "x".repeat(100_000));
+    let text = refuses(&amending(&json!({ key: 1 }), &[]), "a long key");
+    assert!(text.contains("/a?b?[31mxx") && text.len() < 1000, "{} bytes", text.len());
+}
+
+#[test]
 fn a_grant_is_by_name_or_by_digest() {
     let patch = json!({ "hairpinMode": true });
     let mut world = amending(&patch, &[]);
@@ -311,7 +318,8 @@ fn a_name_that_a_component_gives_itself_grants_nothing() {
     let posing = TestPolicy::amends("p", &json!({ "hairpinMode": true }));
     world.engine.policies.insert("/tmp/p.wasm", posing);
     world.settings.policies[0].plugin = "/tmp/p.wasm".to_owned();
-    refuses(&world, "a file of that name");
+    let text = refuses(&world, "a file of that name");
+    assert!(text.contains("sha256:p"), "it is granted by its digest: {text}");
 }
 
 fn strings(list: &[&str]) -> Vec<String> {

@@ -370,13 +370,18 @@ fn sit(step: &Step, naive: &mut Naive, pairs: &mut [Pair<'_>]) {
             });
         }
         Step::Scan { slot, after, limit } => {
-            let after = after.map(|after| format!("k/{after}"));
-            pairs[slot]
-                .both(|s| said(s.store_scan(&own(), "k/", after.as_deref(), limit)).unwrap());
+            look(&mut pairs[slot], after.map(|after| format!("k/{after}")).as_deref(), limit);
         }
         Step::Commit { slot, keep } => commit(slot, keep, naive, pairs),
         _ => {}
     }
+}
+
+/// What a session sees of the store.
+fn look(pair: &mut Pair<'_>, after: Option<&str>, limit: usize) {
+    pair.both(|s| said(s.store_scan(&own(), "k/", after, limit)).unwrap());
+    pair.both(|s| said(s.store_count(&own(), "k/")).unwrap());
+    pair.both(|s| said(s.store_size(&own())).unwrap());
 }
 
 fn commit(slot: usize, keep: u8, naive: &mut Naive, pairs: &mut [Pair<'_>]) {

@@ -170,8 +170,7 @@ fn judge(host: &Host, conf: &PolicyConf, place: String, owner: Owner) -> Result<
     let identity = plugin.as_ref().map_or("", |plugin| plugin.identity());
     // By the name under which it was asked for, not by the one that it goes by: a file may call
     // itself anything.
-    let digest = identity.rsplit_once('@').map_or("", |(_, digest)| digest);
-    let granted = [conf.plugin.as_str(), digest];
+    let granted = [conf.plugin.as_str(), digest(identity)];
     let granted = granted.iter().filter_map(|key| host.settings.amend.get(*key)).flatten();
     Ok(Judge {
         granted: granted.cloned().collect(),
@@ -182,6 +181,11 @@ fn judge(host: &Host, conf: &PolicyConf, place: String, owner: Owner) -> Result<
         owner,
         advisory: conf.advisory,
     })
+}
+
+/// Of "rules@sha256:0123…" what is behind the name.
+fn digest(identity: &str) -> &str {
+    identity.rsplit_once('@').map_or("", |(_, digest)| digest)
 }
 
 /// Calls the component: its own failure, or what became of its answer.
@@ -272,7 +276,7 @@ impl Judge {
         self.check(before, &after, &changed)?;
         let by = |source: Error| Error::Amended {
             policy: self.identity().to_owned(),
-            pointers: changed.clone(),
+            pointers: changed.iter().map(|pointer| error::shown(pointer)).collect(),
             source: Box::new(source),
         };
         let text = Value::Object(after).to_string();
@@ -303,7 +307,7 @@ impl Judge {
         if let Some((pointer, may)) = may::refused(changed, &value, &self.granted) {
             let (why, grant) = match may {
                 may::May::Never => ("no policy may", None),
-                _ => ("it is not granted that", Some(self.grant(pointer))),
+                _ => ("it is not granted that", self.grant(pointer)),
             };
             return Err(self.may_not(pointer, why, grant));
         }
@@ -316,15 +320,19 @@ impl Judge {
         }
     }
 
-    /// The line of the node's file that would grant it.
-    fn grant(&self, pointer: &str) -> String {
-        format!("[plugins.{:?}]\namend = [{pointer:?}]", self.name)
+    /// The lines of the node's file that would grant it; none for a key that nobody writes down.
+    fn grant(&self, pointer: &str) -> Option<String> {
+        let plain = error::shown(pointer) == pointer;
+        // One that is named by its path is granted by its digest.
+        let by_path = self.name.contains('/');
+        let key = if by_path { digest(self.identity()) } else { self.name.as_str() };
+        plain.then(|| format!("[plugins.{key:?}]\namend = [{pointer:?}]"))
     }
 
     fn may_not(&self, pointer: &str, why: &str, grant: Option<String>) -> Error {
         Error::MayNot {
             policy: self.identity().to_owned(),
-            pointer: pointer.to_owned(),
+            pointer: error::shown(pointer),
             why: why.to_owned(),
             grant,
         }
