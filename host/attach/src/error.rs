@@ -331,7 +331,8 @@ impl Error {
                 "widen the ranges, or free attachments: `wharfinger ls` lists them".into()
             }
             Self::Taken { holder: Some(holder), .. } => holder.remedy(),
-            Self::MayNot { grant: Some(grant), .. } => {
+            Self::MayNot { grant: Some(grant), .. }
+            | Self::Plugin(wharfinger_wasm::Error::Refused { grant, .. }) => {
                 format!("to grant it, write into the node's settings: {grant}")
             }
             Self::NoPrevResult => {

@@ -176,6 +176,24 @@ fn pain_d7_a_limit_that_a_policy_met_is_named_with_its_setting() {
 }
 
 #[test]
+fn pain_h15_a_call_without_its_grant_names_the_lines_that_grant_it() {
+    let reaches = TestPolicy::new("reaches").admit(|_, _| {
+        Err(wharfinger_wasm::Error::Refused {
+            plugin: "reaches@sha256:reaches".into(),
+            call: "admit",
+            import: "wasi:http/outgoing-handler handle".into(),
+            grant: "[[plugins.reaches.http]]".into(),
+        })
+    });
+    let world = world(vec![("reaches", reaches)]);
+    let error = world.add(&call(&json!([{ "plugin": "reaches" }]))).unwrap_err().to_cni("pods");
+    assert_eq!(error.code, code::PLUGIN);
+    assert!(error.msg.contains("wasi:http/outgoing-handler"), "{error}");
+    assert!(error.details.contains("[[plugins.reaches.http]]"), "{}", error.details);
+    world.assert_empty();
+}
+
+#[test]
 fn a_refusal_of_an_advisory_policy_counts() {
     let world = world(vec![("no", TestPolicy::denies("no", "never"))]);
     let advisory = call(&json!([{ "plugin": "no", "onError": "allow" }]));
