@@ -205,7 +205,7 @@ fn a_policy_that_is_not_there_is_a_failure_too() {
     let world = world(vec![]);
     let (code, msg) = told(&world.add(&call(&json!([{ "plugin": "gone" }]))).unwrap_err());
     assert_eq!(code, code::PLUGIN);
-    assert!(msg.contains("gone"), "{msg}");
+    assert!(msg.contains("plugin gone: ") && msg.contains("(at /policies/0)"), "{msg}");
     world.add(&call(&json!([{ "plugin": "gone", "onError": "allow" }]))).unwrap();
 }
 

@@ -160,7 +160,14 @@ impl Policies {
 }
 
 fn judge(host: &Host, conf: &PolicyConf, place: String, owner: Owner) -> Result<Judge, Error> {
-    let plugin = match host.engine.policy(&conf.plugin) {
+    let loaded = host.engine.policy(&conf.plugin).map_err(|error| match error {
+        wharfinger_wasm::Error::Unloadable { plugin, what } => {
+            let named = place.trim_end_matches("/config");
+            wharfinger_wasm::Error::Unloadable { plugin, what: format!("{what} (at {named})") }
+        }
+        other => other,
+    });
+    let plugin = match loaded {
         Ok(plugin) => Ok(plugin),
         // That it cannot be called is a failure as any other.
         Err(wharfinger_wasm::Error::Unloadable { what, .. }) if conf.advisory => Err(what),
