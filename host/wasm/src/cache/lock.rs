@@ -96,11 +96,7 @@ pub(super) struct Seen {
 }
 
 impl Seen {
-    #[expect(
-        clippy::useless_conversion,
-        clippy::allow_attributes,
-        reason = "the fields' types differ by platform"
-    )]
+    #[allow(clippy::useless_conversion, reason = "the fields' types differ by platform")]
     pub(super) fn of(stat: &Stat) -> Self {
         let whole = |seconds, nanoseconds| (seconds, i64::try_from(nanoseconds).unwrap_or(0));
         Self {

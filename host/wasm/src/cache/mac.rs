@@ -1,6 +1,8 @@
 //! The store's key, and the tags made with it: HMAC with SHA-256 (RFC 2104), so that a file put
 //! into the store by somebody who cannot read the key is told from our own.
 
+use std::fmt::Write;
+
 use sha2::{Digest, Sha256};
 
 /// Bytes of the key, and of a tag.
@@ -25,7 +27,9 @@ impl Key {
         let mut inner = self.padded(0x36);
         inner.update(what);
         inner.update([0]);
-        parts.iter().for_each(|part| inner.update(part));
+        for part in parts {
+            inner.update(part);
+        }
         self.padded(0x5c).chain_update(inner.finalize()).finalize().into()
     }
 
@@ -43,7 +47,10 @@ pub(super) fn same(a: &Tag, b: &Tag) -> bool {
 
 /// In hexadecimal digits.
 pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 #[cfg(test)]

@@ -81,7 +81,7 @@ impl Try {
     /// It is not used at all, and this is said.
     #[track_caller]
     fn refuses(&self, words: &[&str]) {
-        let error = self.load().err().expect("an error").to_string();
+        let error = self.load().expect_err("an error").to_string();
         for word in words {
             assert!(error.contains(word), "{word}: {error}");
         }

@@ -1,7 +1,7 @@
 //! Everything in the store against the lock file.
 
 use super::compiled::{self, FOOTER};
-use super::dir::Secrecy;
+use super::dir::{Dir, Secrecy};
 use super::{COMPILED, COMPONENTS, Cache, Digest, KEY, LOCK, size, wasm_name};
 
 /// Something in the store that is not as it should be.
@@ -36,7 +36,7 @@ impl Cache {
     /// What does not belong into the store's own directory.
     fn strangers(&self, findings: &mut Vec<Finding>) {
         let known = [COMPILED, COMPONENTS, KEY, LOCK];
-        self.each(&self.root, findings, |name| {
+        each(&self.root, findings, |name| {
             if known.contains(&name) { Ok(()) } else { Err("does not belong here".to_owned()) }
         });
     }
@@ -46,13 +46,13 @@ impl Cache {
             let digest = name.strip_suffix(".wasm").and_then(Digest::from_hex);
             digest.is_some_and(|digest| wasm_name(&digest) == name && self.of_a_pin(&digest))
         };
-        self.each(&self.components, findings, |name| {
+        each(&self.components, findings, |name| {
             if pinned(name) { Ok(()) } else { Err("is pinned by no name".to_owned()) }
         });
     }
 
     fn compiled_forms(&self, findings: &mut Vec<Finding>) {
-        self.each(&self.compiled, findings, |name| match compiled::component(name) {
+        each(&self.compiled, findings, |name| match compiled::component(name) {
             Some(_) => self.genuine(name),
             None => Err("does not belong here".to_owned()),
         });
@@ -71,20 +71,16 @@ impl Cache {
         }
         Err("was changed, or put there by somebody else".to_owned())
     }
+}
 
-    fn each(
-        &self,
-        dir: &super::dir::Dir,
-        findings: &mut Vec<Finding>,
-        check: impl Fn(&str) -> Result<(), String>,
-    ) {
-        match dir.names() {
-            Ok(names) => findings.extend(names.iter().filter_map(|name| {
-                let what = check(name).err()?;
-                Some(Finding { object: dir.path.join(name).display().to_string(), what })
-            })),
-            Err(error) => findings
-                .push(Finding { object: dir.path.display().to_string(), what: error.to_string() }),
-        }
+/// Checks each file of a directory by its name.
+fn each(dir: &Dir, findings: &mut Vec<Finding>, check: impl Fn(&str) -> Result<(), String>) {
+    match dir.names() {
+        Ok(names) => findings.extend(names.iter().filter_map(|name| {
+            let what = check(name).err()?;
+            Some(Finding { object: dir.path.join(name).display().to_string(), what })
+        })),
+        Err(error) => findings
+            .push(Finding { object: dir.path.display().to_string(), what: error.to_string() }),
     }
 }
