@@ -53,6 +53,12 @@ impl<'a> Event<'a> {
     }
 }
 
+/// What happened beside the verbs: somebody may want to know of it.
+pub(crate) fn happened(run: &Path, event: &str, what: &Value) {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    append(run, &json!({ "time": since.as_secs_f64(), "event": event, "what": what }));
+}
+
 /// Appends a line, as far as that can be done.
 pub(crate) fn append(run: &Path, line: &Value) {
     let path = run.join(FILE);

@@ -15,12 +15,17 @@ pub(crate) enum Internal {
         /// Components, as NAME=FILE.wasm
         components: Vec<String>,
     },
+    /// Compile a component from standard input to standard output, within bounds
+    Compile,
 }
 
 impl Internal {
     pub(crate) fn run(&self) -> Result<u8> {
-        let Self::Package { out, components } = self;
-        package(out, components).map(|()| 0)
+        match self {
+            Self::Package { out, components } => package(out, components)?,
+            Self::Compile => crate::plugins::compile::child()?,
+        }
+        Ok(0)
     }
 }
 

@@ -38,11 +38,12 @@ pub(crate) struct Program {
 impl Program {
     pub(crate) fn new(paths: Paths, configured: Configured) -> Self {
         let calls = Calls::new(&paths.run);
+        let plugins = configured.plugins.clone();
         Self {
             boot: store::boot_dir(&paths),
+            components: Components::new(paths.clone(), plugins, calls.clone()),
             paths,
             kernel: Netlink::new(),
-            components: Components::new(configured.limits.clone(), calls.clone()),
             calls,
             configured,
             ledger: RefCell::new(None),
@@ -53,6 +54,15 @@ impl Program {
     /// The components, for what is to leave no trace.
     pub(crate) fn engine(&self) -> &dyn wharfinger_attach::Engine {
         self.calls.stop();
+        &self.components
+    }
+
+    /// What the node's file says.
+    pub(crate) fn configured(&self) -> &Configured {
+        &self.configured
+    }
+
+    pub(crate) fn components(&self) -> &Components {
         &self.components
     }
 

@@ -52,14 +52,7 @@ const HEAD: [&str; 6] = ["NETWORK", "CONTAINER", "IFNAME", "ADDRESSES", "STATE",
 
 fn table(entries: &[Entry]) -> String {
     let rows: Vec<[String; 6]> = entries.iter().map(row).collect();
-    let mut widths = HEAD.map(str::len);
-    for row in &rows {
-        for (width, cell) in widths.iter_mut().zip(row) {
-            *width = (*width).max(cell.len());
-        }
-    }
-    let head = line(&HEAD.map(str::to_owned), &widths);
-    rows.iter().fold(head, |text, row| text + &line(row, &widths))
+    super::table::table(HEAD, &rows)
 }
 
 fn row(entry: &Entry) -> [String; 6] {
@@ -77,10 +70,4 @@ fn row(entry: &Entry) -> [String; 6] {
         state.to_owned(),
         record.netns.clone().unwrap_or_default(),
     ]
-}
-
-fn line(cells: &[String; 6], widths: &[usize; 6]) -> String {
-    let padded: Vec<_> =
-        cells.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
-    padded.join("  ").trim_end().to_owned() + "\n"
 }

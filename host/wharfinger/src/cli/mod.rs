@@ -2,9 +2,11 @@
 
 mod by_hand;
 mod explain;
+mod install;
 mod list;
 mod network;
 mod plugin;
+mod table;
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -43,6 +45,8 @@ enum Command {
     /// Write, check and run plugins
     #[command(subcommand)]
     Plugin(plugin::Plugin),
+    /// Put this executable where runtimes look for it; what is installed is compiled for it first
+    Install(install::Install),
     /// Print the version
     Version,
     /// What the build uses
@@ -97,6 +101,7 @@ pub(crate) fn run(cli: Cli, program: &Program) -> Result<u8> {
         Command::Gc(gc) => by_hand::gc(program, &gc),
         Command::Del(attachment) => by_hand::del(program, &attachment),
         Command::Plugin(plugin) => plugin.run(program),
+        Command::Install(install) => install.run(program),
         Command::Version => print(concat!("wharfinger ", env!("CARGO_PKG_VERSION"), "\n")),
         Command::Internal(internal) => internal.run(),
     }
