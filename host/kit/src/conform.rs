@@ -148,9 +148,20 @@ impl Slowest {
     }
 }
 
-/// An ending that no input excuses: all but the plugin's own typed failure.
+/// An ending that no input excuses: all but the plugin's own typed failure, and the want of a
+/// grant that an operator may give.
 fn crashed(error: &Error) -> bool {
-    !matches!(error, Error::Failed { .. })
+    !matches!(error, Error::Failed { .. }) && !lacks_http(error)
+}
+
+/// It would ask an outside system, if it might.
+fn lacks_http(error: &Error) -> bool {
+    matches!(error, Error::Refused { import, .. } if import.starts_with("wasi:http"))
+}
+
+/// Without the outside system there is nothing to see.
+fn needs_http<T>(error: &Error) -> Result<T, Stop> {
+    idle(format!("{error}: give the outside system, or one for tests, with --http URL"))
 }
 
 /// A problem is for people: it says what is wrong, and where. The pointer leads to what is there,

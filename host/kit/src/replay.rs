@@ -1,6 +1,7 @@
 //! A recorded call again: by the same plugin or another, wherever.
 
 use std::fmt;
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 use wharfinger_wasm::record::{Answer, Import, Record, Replay};
@@ -95,13 +96,15 @@ fn difference(then: &str, now: &str) -> String {
 /// must get as far as asking.
 pub fn grants(record: &Record) -> Grants {
     let http = record.imports.iter().filter_map(|import| match import {
-        Import::Http { request, .. } => grant(&request.method, &request.url),
+        Import::Http { request, .. } => place(&request.url, &[&request.method]),
         _ => None,
     });
     Grants { http: http.collect() }
 }
 
-fn grant(method: &str, url: &str) -> Option<HttpGrant> {
+/// A grant for the place of a URL, on this very machine too: for tests and replays, where who
+/// names the place is who runs the plugin. None where it is no URL.
+pub fn place(url: &str, methods: &[&str]) -> Option<HttpGrant> {
     let (scheme, rest) = url.split_once("://")?;
     let tls = scheme == "https";
     let authority = rest.split(['/', '?', '#']).next()?;
@@ -113,10 +116,10 @@ fn grant(method: &str, url: &str) -> Option<HttpGrant> {
         tls,
         host: host.trim_matches(['[', ']']).to_lowercase(),
         port,
-        methods: vec![method.to_uppercase()],
-        timeout: Duration::from_secs(1),
-        size: 16 << 20,
-        addresses: Vec::new(),
+        methods: methods.iter().map(|method| method.to_uppercase()).collect(),
+        timeout: Duration::from_secs(5),
+        size: 1 << 20,
+        addresses: vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()],
         authorities: None,
     })
 }
@@ -134,7 +137,7 @@ mod tests {
 
     #[test]
     fn a_url_becomes_a_grant() {
-        let of = |url| grant("get", url).map(|grant| (grant.tls, grant.host, grant.port));
+        let of = |url| place(url, &["get"]).map(|grant| (grant.tls, grant.host, grant.port));
         assert_eq!(of("https://IPAM.example/api?x=1"), Some((true, "ipam.example".into(), 443)));
         assert_eq!(of("http://10.0.0.1:8080"), Some((false, "10.0.0.1".into(), 8080)));
         assert_eq!(of("http://[fd00::1]/x"), Some((false, "fd00::1".into(), 80)));

@@ -124,6 +124,7 @@ impl<'a> Subject<'a> {
     fn judged(&self, request: &Request, called: Called<Lease>) -> Result<Called<Lease>, Stop> {
         let taken = called.taken();
         match &called.answer {
+            Err(error) if super::lacks_http(error) => super::needs_http(error),
             Err(error) if super::crashed(error) => fault(error.to_string()),
             Err(_) => Ok(called),
             Ok(lease) => match wrong_lease(lease, &taken, &request.wanted) {

@@ -108,6 +108,7 @@ impl Subject<'_> {
     fn ask(&self, sim: &Sim, request: &PolicyRequest, lands: bool) -> Result<Called<Said>, Stop> {
         let called = self.slowest.note(sim.admit(self.plugin, request, &about(), lands)?);
         match &called.answer {
+            Err(error) if super::lacks_http(error) => super::needs_http(error),
             Err(error) if super::crashed(error) => fault(error.to_string()),
             Ok(said) if said.denied().is_some_and(|reason| NO_REASON.contains(&reason.trim())) => {
                 fault(format!("it refused {} without a reason", request.attachment.id))

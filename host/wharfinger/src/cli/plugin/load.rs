@@ -1,9 +1,10 @@
 //! A component from a file, compiled here and now, for commands that need no installed one.
 
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
-use wharfinger_kit::Target;
+use wharfinger_kit::{Target, replay};
 use wharfinger_wasm::{Grants, Ipam, Limits, Plugin, Policy, World};
 
 /// A plugin of either world.
@@ -33,6 +34,32 @@ pub(super) fn load(path: &Path, limits: &Limits, grants: &Grants) -> Result<Load
         World::Policy => Loaded::Policy(Box::new(plugin.policy()?)),
     })
 }
+
+/// An outside system that the plugin may ask, without the node's settings.
+#[derive(Debug, clap::Args)]
+pub(super) struct Outside {
+    /// A place that the component may send requests to, as https://ipam.example:8443
+    #[arg(long = "http", value_name = "URL")]
+    http: Vec<String>,
+}
+
+impl Outside {
+    /// What it may use up, and ask: as on a node, where a grant of HTTP comes with more time.
+    pub(super) fn granted(&self) -> Result<(Limits, Grants)> {
+        let place = |url: &String| {
+            replay::place(url, &METHODS).with_context(|| format!("{url:?} is no URL"))
+        };
+        let http = self.http.iter().map(place).collect::<Result<Vec<_>>>()?;
+        let default = Limits::default();
+        let deadline = if http.is_empty() { default.deadline } else { WITH_HTTP };
+        Ok((Limits { deadline, ..default }, Grants { http }))
+    }
+}
+
+/// All that an interface of this kind uses.
+const METHODS: [&str; 5] = ["GET", "POST", "PUT", "PATCH", "DELETE"];
+/// The deadline of a call that may wait for an outside system.
+const WITH_HTTP: Duration = Duration::from_secs(10);
 
 /// A component's file.
 pub(super) fn bytes(path: &Path) -> Result<Vec<u8>> {

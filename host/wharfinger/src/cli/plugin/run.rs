@@ -7,7 +7,6 @@ use anyhow::{Result, anyhow, bail};
 use clap::Args;
 use wharfinger_kit::once::{self, Given, Input};
 use wharfinger_wasm::record::{Import, Record};
-use wharfinger_wasm::{Grants, Limits};
 
 use super::super::print;
 use super::load;
@@ -30,6 +29,8 @@ pub(crate) struct Run {
     /// Print an input to begin with, and do nothing
     #[arg(long)]
     example: bool,
+    #[command(flatten)]
+    outside: load::Outside,
     /// Print the record of the call, as `plugin replay` takes it
     #[arg(long)]
     json: bool,
@@ -43,12 +44,13 @@ impl Run {
         let (Some(wasm), Some(input)) = (&self.wasm, &self.input) else {
             bail!("a component and an input are needed; --example prints an input")
         };
+        let (limits, grants) = self.outside.granted()?;
         let input: Input = load::json(input)?;
         let given: Vec<Given> = match &self.ledger {
             Some(path) => load::json(path)?,
             None => Vec::new(),
         };
-        let plugin = load::load(wasm, &Limits::default(), &Grants::default())?;
+        let plugin = load::load(wasm, &limits, &grants)?;
         let record = once::once(plugin.target(), &self.call, &input, &given);
         let record = record.map_err(|what| anyhow!("{what}"))?;
         print(&if self.json { format!("{}\n", record.to_json()?) } else { shown(&record)? })?;

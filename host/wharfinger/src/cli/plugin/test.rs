@@ -6,7 +6,6 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use wharfinger_kit::conform::{self, Settings};
-use wharfinger_wasm::{Grants, Limits};
 
 use super::super::print;
 use super::load::{self, Loaded};
@@ -27,6 +26,8 @@ pub(crate) struct Test {
     /// All that the checks are made with; the configuration is its "config"
     #[arg(long, value_name = "FILE", conflicts_with = "config")]
     settings: Option<PathBuf>,
+    #[command(flatten)]
+    outside: load::Outside,
     /// Where to write the report as JSON
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -37,7 +38,7 @@ pub(crate) struct Test {
 
 impl Test {
     pub(super) fn run(&self) -> Result<u8> {
-        let limits = Limits::default();
+        let (limits, grants) = self.outside.granted()?;
         let mut settings = self.read()?;
         settings.seed = self.seed.unwrap_or_else(chance);
         settings.deadline = u64::try_from(limits.deadline.as_millis()).unwrap_or(u64::MAX);
@@ -45,7 +46,7 @@ impl Test {
             Some(wasm) => wasm.clone(),
             None => project()?,
         };
-        let report = match load::load(&wasm, &limits, &Grants::default())? {
+        let report = match load::load(&wasm, &limits, &grants)? {
             Loaded::Ipam(plugin) => conform::ipam(plugin.as_ref(), &settings),
             Loaded::Policy(plugin) => conform::policy(plugin.as_ref(), &settings),
         };
