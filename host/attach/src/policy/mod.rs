@@ -24,6 +24,9 @@ use crate::conf::Place;
 use crate::network::Network;
 use crate::{Answer, Error, Host, SessionBook, error, ipam};
 
+/// Bytes of "@sha256:" and the twelve digits that an error shows.
+const DIGITS: usize = "@sha256:".len() + 12;
+
 /// All policies of an attachment, ready to be called.
 pub(crate) struct Policies {
     judges: Vec<Judge>,
@@ -206,6 +209,13 @@ impl Judge {
         self.plugin.as_ref().map_or(self.name.as_str(), |plugin| plugin.identity())
     }
 
+    /// Name and the first of the digest's digits, as other errors of components have it.
+    fn shown(&self) -> String {
+        let identity = self.identity();
+        let end = identity.find("@sha256:").map(|at| at.saturating_add(DIGITS));
+        end.and_then(|end| identity.get(..end)).unwrap_or(identity).to_owned()
+    }
+
     fn request(&self, call: &Attach) -> PolicyRequest {
         PolicyRequest {
             attachment: ipam::attachment(call),
@@ -216,7 +226,7 @@ impl Judge {
     }
 
     fn denied(&self, reason: String) -> Error {
-        Error::Denied { policy: self.identity().to_owned(), reason }
+        Error::Denied { policy: self.shown(), reason }
     }
 
     /// One call, with what is to be noted of it.
@@ -282,7 +292,7 @@ impl Judge {
         }
         self.check(before, &after, &changed)?;
         let by = |source: Error| Error::Amended {
-            policy: self.identity().to_owned(),
+            policy: self.shown(),
             pointers: changed.iter().map(|pointer| error::shown(pointer)).collect(),
             source: Box::new(source),
         };
@@ -338,7 +348,7 @@ impl Judge {
 
     fn may_not(&self, pointer: &str, why: &str, grant: Option<String>) -> Error {
         Error::MayNot {
-            policy: self.identity().to_owned(),
+            policy: self.shown(),
             pointer: error::shown(pointer),
             why: why.to_owned(),
             grant,
