@@ -90,14 +90,17 @@ fn wasm_dir() -> PathBuf {
 /// Builds a guest: its core module, or the component that its target makes at once.
 fn module(folder: &str) -> Result<Vec<u8>> {
     let manifest = workspace().join(folder).join("Cargo.toml");
-    let manifest = fs::read_to_string(&manifest)
-        .with_context(|| format!("read {}", manifest.display()))?;
+    let manifest =
+        fs::read_to_string(&manifest).with_context(|| format!("read {}", manifest.display()))?;
     let target = if manifest.contains(WASI) { WASI } else { WASM };
     let build = format!("build --release --locked --target {target} --target-dir");
     let dir = wasm_dir();
     must(cargo(&build).arg(&dir).current_dir(workspace().join(folder)))?;
-    let module =
-        dir.join(target).join("release").join(name(folder).replace('-', "_")).with_extension("wasm");
+    let module = dir
+        .join(target)
+        .join("release")
+        .join(name(folder).replace('-', "_"))
+        .with_extension("wasm");
     fs::read(&module).with_context(|| format!("read {}", module.display()))
 }
 

@@ -235,7 +235,7 @@ macro_rules! exports {
     };
 }
 
-exports!(V0_1, v0_1, policy |request| {});
+exports!(V0_1, v0_1, policy | request | {});
 exports!(V0_2, v0_2, policy |request| {
     written: crate::bindings::v0_2::exports::wharfinger::plugin::policy::Sources {
         network: request.written.network.clone(),

@@ -95,13 +95,7 @@ pub(crate) const FUNCTIONS: [(&str, &[(&str, Version)]); 4] = {
         ),
         (
             "store",
-            &[
-                ("get", V0_1),
-                ("put", V0_1),
-                ("remove", V0_1),
-                ("scan", V0_1),
-                ("count", V0_2),
-            ],
+            &[("get", V0_1), ("put", V0_1), ("remove", V0_1), ("scan", V0_1), ("count", V0_2)],
         ),
         ("logger", &[("log", V0_1)]),
         ("node", &[("name", V0_1), ("label", V0_1), ("now", V0_1)]),
@@ -152,7 +146,8 @@ pub(crate) fn shape(exports: &[String]) -> Result<Shape, String> {
             exports.iter().find(fits).map(|name| (version, name.clone()))
         })
     };
-    let found = |world: World| ours(world.interface()).map(|(version, name)| (world, version, name));
+    let found =
+        |world: World| ours(world.interface()).map(|(version, name)| (world, version, name));
     match (found(World::Ipam), found(World::Policy)) {
         (Some(_), Some(_)) => {
             Err("it exports ipam and policy: a component is an IPAM plugin or a policy".to_owned())
@@ -177,7 +172,9 @@ fn nothing_of_ours(exports: &[String]) -> String {
     let other = exports
         .iter()
         .filter(|name| Name::parse(name).is_some_and(|name| name.package == PACKAGE))
-        .find_map(|name| other_version(name, &[World::Ipam.interface(), World::Policy.interface()]));
+        .find_map(|name| {
+            other_version(name, &[World::Ipam.interface(), World::Policy.interface()])
+        });
     other.unwrap_or_else(|| {
         let exported = match exports {
             [] => "nothing".to_owned(),
@@ -275,10 +272,7 @@ fn unknown(name: &str) -> String {
     if let Some(near) = Capability::nearest_wasi(name) {
         return format!("wanted {name}; offered {near}; build the plugin for WASI 0.2");
     }
-    format!(
-        "wanted {name}; offered {} of {PACKAGE}, and WASI 0.2",
-        interfaces.join(", "),
-    )
+    format!("wanted {name}; offered {} of {PACKAGE}, and WASI 0.2", interfaces.join(", "),)
 }
 
 /// The known word that this one was perhaps meant to be.

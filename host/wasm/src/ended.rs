@@ -21,8 +21,9 @@ pub(crate) struct Ended<'a> {
 }
 
 impl Ended<'_> {
-    /// By the engine, or by the host through the engine.
-    pub(crate) fn error(&self, error: wasmtime::Error) -> Error {
+    /// By the engine, or by the host through the engine; `words` are the last that the plugin
+    /// logged as an error: what a panic says.
+    pub(crate) fn error(&self, error: wasmtime::Error, words: Option<&str>) -> Error {
         let error = match error.downcast::<Stop>() {
             Ok(stop) => return self.stopped(stop),
             Err(error) => error,
@@ -37,7 +38,7 @@ impl Ended<'_> {
             None => Error::Trapped {
                 plugin: self.plugin.to_owned(),
                 call: self.call,
-                message: trap(&error),
+                message: trap(&error, words),
             },
         }
     }
@@ -92,8 +93,8 @@ fn met(error: &wasmtime::Error) -> Option<Limit> {
     root.starts_with("resource limit exceeded").then_some(Limit::Instances)
 }
 
-/// A trap in words: what, and in which of the plugin's innermost functions.
-fn trap(error: &wasmtime::Error) -> String {
+/// A trap in words: what, in which of the plugin's innermost functions, and its last words.
+fn trap(error: &wasmtime::Error, words: Option<&str>) -> String {
     let what = match error.downcast_ref::<Trap>() {
         Some(trap) => trap.to_string(),
         None => error.root_cause().to_string(),
@@ -107,10 +108,10 @@ fn trap(error: &wasmtime::Error) -> String {
         .skip_while(|name| is_of_the_language(name))
         .take(FRAMES)
         .collect();
-    if names.is_empty() {
-        return answer::line(&what);
-    }
-    answer::line(&format!("{what}, in {}", names.join(" < ")))
+    let place =
+        if names.is_empty() { String::new() } else { format!(", in {}", names.join(" < ")) };
+    let words = words.map(|words| format!("; its last words: {words}")).unwrap_or_default();
+    answer::line(&format!("{what}{place}{words}"))
 }
 
 /// Innermost are functions of the guest's own language where it ends itself, as in a panic:

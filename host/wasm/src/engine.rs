@@ -209,9 +209,12 @@ fn with_functions(engine: &Engine, component: &Component) -> Names {
     for ((_, functions), (_, import)) in names.imports.iter_mut().zip(shape.imports(engine)) {
         if let ComponentItem::ComponentInstance(instance) = import.ty {
             let named = instance.exports(engine);
-            let is_function = |item: &ComponentItem| matches!(item, ComponentItem::ComponentFunc(_));
-            *functions =
-                named.filter(|(_, e)| is_function(&e.ty)).map(|(name, _)| name.to_owned()).collect();
+            let is_function =
+                |item: &ComponentItem| matches!(item, ComponentItem::ComponentFunc(_));
+            *functions = named
+                .filter(|(_, e)| is_function(&e.ty))
+                .map(|(name, _)| name.to_owned())
+                .collect();
         }
     }
     names

@@ -14,8 +14,8 @@ use hyper::{Request, Response};
 use wasmtime::StoreContextMut;
 use wasmtime::component::{Linker, Resource};
 use wasmtime_wasi_http::p2::bindings::http::outgoing_handler;
-use wasmtime_wasi_http::p2::bindings::http::types::{ErrorCode, Method, RequestOptions};
 use wasmtime_wasi_http::p2::bindings::http::types::Scheme as WitScheme;
+use wasmtime_wasi_http::p2::bindings::http::types::{ErrorCode, Method, RequestOptions};
 use wasmtime_wasi_http::p2::types::{HostFutureIncomingResponse, HostOutgoingRequest};
 use wasmtime_wasi_http::p2::{HttpError, HttpResult};
 use wasmtime_wasi_http::{
@@ -117,8 +117,7 @@ fn asked(request: &HostOutgoingRequest) -> Result<Target, ErrorCode> {
     };
     let authority = request.authority.as_deref().unwrap_or_default();
     let method: hyper::Method = method(&request.method)?;
-    let authority: Authority =
-        authority.parse().map_err(|_| ErrorCode::HttpRequestUriInvalid)?;
+    let authority: Authority = authority.parse().map_err(|_| ErrorCode::HttpRequestUriInvalid)?;
     target(tls, &authority, &method).ok_or(ErrorCode::HttpRequestUriInvalid)
 }
 

@@ -33,12 +33,14 @@ struct Inner {
     log: usize,
     /// What a request under way came to that ends the call.
     stop: Option<Stop>,
+    /// The last line that the plugin logged as an error.
+    words: Option<String>,
 }
 
 impl Journal {
     /// Of a call that may log so many bytes; with no book where the call has none.
     pub(crate) fn new(book: Option<Lent>, log: usize) -> Self {
-        Self { book, inner: Arc::new(Mutex::new(Inner { log, stop: None })) }
+        Self { book, inner: Arc::new(Mutex::new(Inner { log, stop: None, words: None })) }
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
@@ -55,8 +57,16 @@ impl Journal {
         let left = self.inner().log.checked_sub(message.len().max(1));
         let Some(left) = left else { return Err(Stop::Limit(Limit::Log)) };
         self.inner().log = left;
+        if level == Level::Error {
+            self.inner().words = Some(answer::line(message));
+        }
         self.say(level, message);
         Ok(())
+    }
+
+    /// The last line that the plugin logged as an error.
+    pub(crate) fn last_words(&self) -> Option<String> {
+        self.inner().words.clone()
     }
 
     /// A line of the host's own about the plugin: not counted.

@@ -187,7 +187,8 @@ mod tests {
     #[test]
     fn pain_h14_an_unset_limit_has_the_documented_default() {
         let limits = Limits::default();
-        let said = Limit::ALL.map(|limit| format!("{} {}", limit.setting(), limit.allowed(&limits)));
+        let said =
+            Limit::ALL.map(|limit| format!("{} {}", limit.setting(), limit.allowed(&limits)));
         assert_eq!(
             said,
             [
@@ -205,6 +206,15 @@ mod tests {
                 "limits.compile 60 s",
             ]
         );
+    }
+
+    #[test]
+    fn pain_h12_the_defaults_admit_every_class_of_size_of_the_authors_guide() {
+        let guide = include_str!("../../../docs/authors.md");
+        let large = "| large | Python, JavaScript on SpiderMonkey | 10 to 40 MiB | 5 to 30 s |";
+        assert!(guide.contains(large), "the largest class of the guide");
+        let limits = Limits::default();
+        assert!(limits.component >= 40 << 20 && limits.compile >= Duration::from_secs(30));
     }
 
     #[test]

@@ -5,9 +5,7 @@ use std::sync::Arc;
 
 use tokio::time::timeout_at;
 use wasmtime::Store;
-use wasmtime::component::{
-    ComponentExportIndex, ComponentNamedList, Lift, Lower, TypedFunc,
-};
+use wasmtime::component::{ComponentExportIndex, ComponentNamedList, Lift, Lower, TypedFunc};
 
 use crate::answer::Weigh;
 use crate::contract::{self, Version, World};
@@ -178,7 +176,8 @@ impl Plugin {
         if let Some(stop) = state.journal.ended() {
             return Err(endings.stopped(stop));
         }
-        let answer = answer.map_err(|e| endings.error(e))?;
+        let words = state.journal.last_words();
+        let answer = answer.map_err(|e| endings.error(e, words.as_deref()))?;
         flushed.map_err(|stop| endings.stopped(stop))?;
         Ok((answer, state))
     }

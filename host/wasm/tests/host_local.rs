@@ -34,7 +34,12 @@ fn next(plugin: &IpamPlugin, config: &str, wanted: &[&str], book: &mut MemBook) 
         .collect()
 }
 
-fn failure(plugin: &IpamPlugin, config: &str, wanted: &[&str], book: &mut MemBook) -> (Reason, String) {
+fn failure(
+    plugin: &IpamPlugin,
+    config: &str,
+    wanted: &[&str],
+    book: &mut MemBook,
+) -> (Reason, String) {
     match plugin.allocate(&node(), &request(config, wanted), book) {
         Err(Error::Failed { reason, message, call: "allocate", .. }) => (reason, message),
         other => panic!("{other:?}"),

@@ -47,10 +47,8 @@ pub(crate) fn lend<R>(book: &mut dyn Book, call: impl FnOnce(Lent) -> R) -> R {
     let pointer = unsafe {
         std::mem::transmute::<NonNull<dyn Book + '_>, NonNull<dyn Book + 'static>>(pointer)
     };
-    let lent = Lent {
-        slot: Arc::new(Mutex::new(Some(Pointer(pointer)))),
-        owner: thread::current().id(),
-    };
+    let lent =
+        Lent { slot: Arc::new(Mutex::new(Some(Pointer(pointer)))), owner: thread::current().id() };
     let wipe = Wipe(&lent);
     let answer = call(lent.clone());
     drop(wipe);
