@@ -129,31 +129,43 @@ pub(crate) fn allow(world: World, grants: &Grants, want: Want<'_>) -> Decision {
         Want::Send(_) => return Decision::Refuse,
     };
     match capability {
-        C::Types | C::Plan | C::Store | C::Logger | C::Node => Decision::Give,
+        C::Types
+        | C::Plan
+        | C::Store
+        | C::Logger
+        | C::Node
+        | C::IoError
+        | C::IoPoll
+        | C::IoStreams
+        | C::ClocksMonotonic
+        | C::ClocksWall
+        | C::RandomRandom
+        | C::RandomInsecure
+        | C::RandomInsecureSeed
+        | C::CliExit
+        | C::CliStdout
+        | C::CliStderr
+        | C::HttpTypes => Decision::Give,
         C::Ledger => match world {
             World::Ipam => Decision::Give,
             World::Policy => Decision::Refuse,
         },
-        C::IoError | C::IoPoll | C::IoStreams | C::ClocksMonotonic | C::ClocksWall => {
-            Decision::Give
-        }
-        C::RandomRandom | C::RandomInsecure | C::RandomInsecureSeed => Decision::Give,
-        C::CliExit | C::CliStdout | C::CliStderr => Decision::Give,
-        C::CliEnvironment | C::CliStdin => Decision::Hollow,
-        C::CliTerminalInput
+        C::CliEnvironment
+        | C::CliStdin
+        | C::CliTerminalInput
         | C::CliTerminalOutput
         | C::CliTerminalStdin
         | C::CliTerminalStdout
-        | C::CliTerminalStderr => Decision::Hollow,
-        C::FilesystemTypes | C::FilesystemPreopens => Decision::Hollow,
-        C::SocketsNetwork
+        | C::CliTerminalStderr
+        | C::FilesystemTypes
+        | C::FilesystemPreopens
+        | C::SocketsNetwork
         | C::SocketsInstanceNetwork
         | C::SocketsTcp
         | C::SocketsTcpCreate
         | C::SocketsUdp
         | C::SocketsUdpCreate
         | C::SocketsLookup => Decision::Hollow,
-        C::HttpTypes => Decision::Give,
         C::HttpOutgoing => Decision::Ask,
     }
 }

@@ -109,3 +109,73 @@ fn other(action: &Action) -> wit::OtherStep {
     let kind = detail.get("kind").and_then(Value::as_str).unwrap_or("unknown").to_owned();
     wit::OtherStep { place: place(action.place()), kind, detail: detail.to_string() }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use wharfinger_plan::{Masquerade, Others, Peer, Port};
+
+    fn shown(action: Action) -> String {
+        format!("{:?}", step(&Step::owned(action)))
+    }
+
+    #[test]
+    fn a_link_has_all_that_a_policy_may_judge_by() {
+        let said = shown(Action::Link(Link {
+            link: LinkRef::host("veth1"),
+            kind: LinkKind::Veth { peer: Peer { link: LinkRef::container("eth0"), mac: None } },
+            mtu: Some(1400),
+            mac: Some("02:00:0a:01:00:05".parse().unwrap()),
+            alias: Some("pods/c1/eth0".to_owned()),
+            port: Some(Port { bridge: "cni0".to_owned(), hairpin: true, isolated: false }),
+            promisc: None,
+            up: true,
+        }));
+        for part in [
+            "Step::Link",
+            "kind: \"veth\"",
+            "name: \"eth0\"",
+            "mtu: Some(1400)",
+            "mac: Some(\"02:00:0a:01:00:05\")",
+            "master: Some(\"cni0\")",
+            "name: \"hairpin\", value: \"on\"",
+            "name: \"isolated\", value: \"off\"",
+            "name: \"up\", value: \"on\"",
+        ] {
+            assert!(said.contains(part), "{part}: {said}");
+        }
+    }
+
+    #[test]
+    fn what_has_no_arm_is_as_it_is_in_a_plan() {
+        let said = shown(Action::Masquerade(Masquerade {
+            address: "10.1.0.5".parse().unwrap(),
+            network: "10.1.0.0/16".parse().unwrap(),
+            comment: "k".to_owned(),
+        }));
+        assert!(said.contains("kind: \"masquerade\""), "{said}");
+        assert!(said.contains("10.1.0.0/16"), "{said}");
+        let up = shown(Action::Up { link: LinkRef::container("lo") });
+        assert!(up.contains("Place::Container") && up.contains("kind: \"up\""), "{up}");
+    }
+
+    #[test]
+    fn addresses_routes_and_parameters_have_their_own() {
+        let link = LinkRef::container("eth0");
+        let address = shown(Action::Address(Address {
+            link: link.clone(),
+            address: "10.1.0.5/16".parse().unwrap(),
+            nodad: false,
+            prefix_route: true,
+            others: Others::Keep,
+        }));
+        assert!(address.contains("10.1.0.5/16"), "{address}");
+        let sysctl = shown(Action::Sysctl(Sysctl {
+            place: Place::Host,
+            key: "net/ipv4/ip_forward".to_owned(),
+            value: "1".to_owned(),
+            optional: false,
+        }));
+        assert!(sysctl.contains("net/ipv4/ip_forward"), "{sysctl}");
+    }
+}

@@ -139,7 +139,8 @@ fn network(l: &mut Linker<State>, capability: Capability) -> Option<Result<()>> 
     use sockets as s;
     Some(match capability {
         C::SocketsNetwork => {
-            s::network::add_to_linker::<_, WasiSockets>(l, &Default::default(), State::sockets)
+            let options = s::network::LinkOptions::default();
+            s::network::add_to_linker::<_, WasiSockets>(l, &options, State::sockets)
         }
         C::SocketsInstanceNetwork => {
             s::instance_network::add_to_linker::<_, WasiSockets>(l, State::sockets)

@@ -8,8 +8,8 @@ use std::process::Command;
 
 use wharfinger_cni::AttachmentId;
 use wharfinger_wasm::{
-    AddressRange, Attachment, Book, BookError, Grants, IpamPlugin, Level, Limits, Node, Plugin,
-    Refusal, Request, Usage,
+    AddressRange, Attachment, Book, BookError, Grants, HttpAnswer, HttpRequest, IpamPlugin, Level,
+    Limits, Node, Plugin, Refusal, Request, Usage,
 };
 
 /// Builds the guest in a folder of the checkout: a component's bytes. `xtask` does it, so that
@@ -62,6 +62,10 @@ pub(crate) struct MemBook {
     pub(crate) taken: BTreeSet<IpAddr>,
     pub(crate) last: Option<IpAddr>,
     pub(crate) lines: Vec<(Level, String)>,
+    pub(crate) store: BTreeMap<String, String>,
+    pub(crate) http: Vec<(HttpRequest, HttpAnswer)>,
+    /// What every request is answered with, unsent, where it is set.
+    pub(crate) known: Option<HttpAnswer>,
     /// What every question is answered with, where it is set.
     pub(crate) broken: Option<&'static str>,
     /// How long every question takes.
@@ -146,16 +150,17 @@ impl Book for MemBook {
         self.ask()
     }
 
-    fn store_get(&mut self, _: &str) -> Result<Option<String>, BookError> {
-        self.ask().map(|()| None)
+    fn store_get(&mut self, key: &str) -> Result<Option<String>, BookError> {
+        self.ask().map(|()| self.store.get(key).cloned())
     }
 
-    fn store_put(&mut self, _: &str, _: &str, _: bool) -> Result<(), BookError> {
+    fn store_put(&mut self, key: &str, value: &str, _: bool) -> Result<(), BookError> {
+        self.store.insert(key.to_owned(), value.to_owned());
         self.ask()
     }
 
-    fn store_remove(&mut self, _: &str) -> Result<bool, BookError> {
-        self.ask().map(|()| false)
+    fn store_remove(&mut self, key: &str) -> Result<bool, BookError> {
+        self.ask().map(|()| self.store.remove(key).is_some())
     }
 
     fn store_scan(
@@ -167,16 +172,26 @@ impl Book for MemBook {
         self.ask().map(|()| vec![])
     }
 
-    fn store_count(&mut self, _: &str) -> Result<u64, BookError> {
-        self.ask().map(|()| 0)
+    fn store_count(&mut self, prefix: &str) -> Result<u64, BookError> {
+        self.ask()?;
+        Ok(self.store.keys().filter(|key| key.starts_with(prefix)).count() as u64)
     }
 
     fn store_size(&mut self) -> Result<u64, BookError> {
-        self.ask().map(|()| 0)
+        self.ask()?;
+        Ok(self.store.iter().map(|(key, value)| (key.len() + value.len()) as u64).sum())
     }
 
     fn usage(&mut self, _: &[AddressRange]) -> Result<Usage, BookError> {
         self.ask().map(|()| Usage::default())
+    }
+
+    fn http_known(&mut self, _: &HttpRequest) -> Option<HttpAnswer> {
+        self.known.clone()
+    }
+
+    fn http_done(&mut self, request: &HttpRequest, answer: &HttpAnswer) {
+        self.http.push((request.clone(), answer.clone()));
     }
 
     fn log(&mut self, level: Level, message: &str) {
