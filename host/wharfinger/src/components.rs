@@ -159,7 +159,7 @@ impl Engine for Components {
 }
 
 /// The path that a name is, where it is one.
-pub(crate) fn path(name: &str) -> Option<&Path> {
+fn path(name: &str) -> Option<&Path> {
     let path = Path::new(name);
     let wasm = path.extension().is_some_and(|extension| extension == "wasm");
     (path.is_absolute() && wasm).then_some(path)

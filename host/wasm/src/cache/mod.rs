@@ -93,9 +93,11 @@ impl Cache {
         let Some(root) = Dir::at(lib)?.map(|lib| lib.dir(STORE)).transpose()?.flatten() else {
             return Ok(None);
         };
+        let locked = root.file(LOCK, Secrecy::Readable)?.is_some();
         match key(&root)? {
+            Some(_) if !locked && empty(&root)? => Ok(None),
             Some(key) => Self::opened(root, key, engine).map(Some),
-            None if root.file(LOCK, Secrecy::Readable)?.is_none() => Ok(None),
+            None if !locked => Ok(None),
             None => Err(lock_error(&root, "has no key beside it")),
         }
     }
@@ -364,6 +366,14 @@ fn begin(root: &Dir, components: &Dir) -> Result<(), Error> {
         write_lock(root, &key, &Lock::default())?;
     }
     Ok(())
+}
+
+/// Whether there never was a component: the making of the store was interrupted.
+fn empty(root: &Dir) -> Result<bool, Error> {
+    match root.dir(COMPONENTS)? {
+        Some(components) => Ok(components.names()?.is_empty()),
+        None => Ok(true),
+    }
 }
 
 const RANDOM: &str = "/dev/urandom";

@@ -496,6 +496,7 @@ fn where_nothing_was_installed_there_is_no_store() {
     assert!(Cache::open(dir.path(), "engine-1").unwrap().is_none());
     assert!(Cache::create(dir.path(), "engine-1", BOUNDS.wait).unwrap().pins().is_empty());
     fs::remove_file(dir.path().join(STORE).join(LOCK)).unwrap();
+    assert!(Cache::open(dir.path(), "engine-1").unwrap().is_none());
     assert!(Cache::create(dir.path(), "engine-1", BOUNDS.wait).unwrap().pins().is_empty());
 }
 

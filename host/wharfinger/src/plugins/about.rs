@@ -51,7 +51,9 @@ pub(crate) fn text(about: &Description) -> String {
         ("licenses", &metadata.licenses),
         ("source", &metadata.source),
     ] {
-        value.iter().for_each(|value| line(key, &format!("{value} (says the component)")));
+        if let Some(value) = value {
+            line(key, &format!("{value} (says the component)"));
+        }
     }
     if !metadata.producers.is_empty() {
         let made = |(_, name, version): &(String, String, String)| format!("{name} {version}");

@@ -12,9 +12,12 @@ pub(crate) fn open(lib: &Path) -> Result<Option<Cache>, cache::Error> {
     Cache::open(lib, &engine_key())
 }
 
-/// Opens the store, or makes one.
+/// Opens the store, or makes one; only then anybody is waited for.
 pub(crate) fn create(lib: &Path, limits: &Limits) -> Result<Cache, cache::Error> {
-    Cache::create(lib, &engine_key(), bounds(limits).wait)
+    match open(lib)? {
+        Some(cache) => Ok(cache),
+        None => Cache::create(lib, &engine_key(), bounds(limits).wait),
+    }
 }
 
 /// What working on the store may use up: who waits for another waits for a compiler.

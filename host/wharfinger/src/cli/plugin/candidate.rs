@@ -79,7 +79,7 @@ pub(super) fn check_name(name: &str) -> Result<()> {
 }
 
 /// An error of the store, for people.
-pub(super) fn told(error: cache::Error) -> anyhow::Error {
+pub(super) fn told(error: &cache::Error) -> anyhow::Error {
     anyhow!("{error}")
 }
 

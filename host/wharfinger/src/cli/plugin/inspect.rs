@@ -55,17 +55,18 @@ impl Inspect {
 
     fn seen(&self, program: &Program) -> Result<Seen> {
         let path = Path::new(&self.wanted);
-        if self.wanted.contains('/') || path.extension().is_some() || path.is_dir() {
+        // A name has neither.
+        if self.wanted.contains(['/', '.']) {
             return self.file(program, path.to_owned());
         }
         if let Some(identity) = program.components().built_in()?.identity(&self.wanted) {
             bail!("{identity} is built in: part of this executable, with no grants of its own");
         }
-        let Some(cache) = store::open(&program.paths.lib).map_err(told)? else {
+        let Some(cache) = store::open(&program.paths.lib).map_err(|error| told(&error))? else {
             bail!("{} is not installed", self.wanted);
         };
-        let digest = cache.pin(&self.wanted).map_err(told)?.digest.clone();
-        let wasm = cache.wasm(&digest, u64::MAX).map_err(told)?;
+        let digest = cache.pin(&self.wanted).map_err(|error| told(&error))?.digest.clone();
+        let wasm = cache.wasm(&digest, u64::MAX).map_err(|error| told(&error))?;
         Ok(Seen { about: describe(&wasm)?, name: Some(self.wanted.clone()) })
     }
 

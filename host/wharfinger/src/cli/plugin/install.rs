@@ -49,7 +49,7 @@ impl Install {
 
     /// Refuses where the name stands for another component.
     fn other(&self, program: &Program, name: &str, digest: &str) -> Result<()> {
-        let cache = store::open(&program.paths.lib).map_err(told)?;
+        let cache = store::open(&program.paths.lib).map_err(|error| told(&error))?;
         let Some(pin) = cache.as_ref().and_then(|cache| cache.pins().get(name)) else {
             return Ok(());
         };
@@ -86,7 +86,7 @@ pub(super) fn place(program: &Program, name: &str, candidate: &Candidate) -> Res
     let pin = about::pin(about).map_err(|what| anyhow!("{what}"))?;
     let identity = format!("{name}@{}", about.digest);
     let compile = |wasm: &[u8]| compile::in_child(&identity, wasm, &limits);
-    let mut cache = store::create(&program.paths.lib, &limits).map_err(told)?;
+    let mut cache = store::create(&program.paths.lib, &limits).map_err(|error| told(&error))?;
     cache
         .install(name, pin, &candidate.wasm, store::bounds(&limits), &compile)
         .map_err(|error| anyhow!("{}", store::of_plugin(&identity, &limits, error)))

@@ -22,7 +22,7 @@ pub(crate) struct Ls {
 
 impl Ls {
     pub(super) fn run(&self, program: &Program) -> Result<u8> {
-        let cache = store::open(&program.paths.lib).map_err(told)?;
+        let cache = store::open(&program.paths.lib).map_err(|error| told(&error))?;
         let pins = cache.as_ref().map(|cache| cache.pins().clone()).unwrap_or_default();
         let built_in = program.components().built_in()?;
         let built_in: Vec<String> =

@@ -19,7 +19,7 @@ pub(super) fn run(program: &Program) -> Result<u8> {
 /// Compiles what is not there for this executable; a line for each component. All are tried, and
 /// the first failure is the answer.
 pub(crate) fn recompile(program: &Program) -> Result<Vec<String>> {
-    let Some(mut cache) = store::open(&program.paths.lib).map_err(told)? else {
+    let Some(mut cache) = store::open(&program.paths.lib).map_err(|error| told(&error))? else {
         return Ok(Vec::new());
     };
     let pins = cache.pins().clone();

@@ -23,14 +23,14 @@ pub(crate) struct Remove {
 
 impl Remove {
     pub(super) fn run(&self, program: &Program) -> Result<u8> {
-        let cache = store::open(&program.paths.lib).map_err(told)?;
+        let cache = store::open(&program.paths.lib).map_err(|error| told(&error))?;
         let mut cache = cache.with_context(|| format!("{} is not installed", self.name))?;
-        let digest = cache.pin(&self.name).map_err(told)?.digest.clone();
+        let digest = cache.pin(&self.name).map_err(|error| told(&error))?.digest.clone();
         if !self.force {
             self.unused(program)?;
         }
         let limits = &program.configured().limits;
-        cache.remove(&self.name, store::bounds(limits).wait).map_err(told)?;
+        cache.remove(&self.name, store::bounds(limits).wait).map_err(|error| told(&error))?;
         print(&format!("removed {}, {digest}\n", self.name))
     }
 

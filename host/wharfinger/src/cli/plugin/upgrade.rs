@@ -27,9 +27,9 @@ pub(crate) struct Upgrade {
 
 impl Upgrade {
     pub(super) fn run(&self, program: &Program) -> Result<u8> {
-        let cache = store::open(&program.paths.lib).map_err(told)?;
+        let cache = store::open(&program.paths.lib).map_err(|error| told(&error))?;
         let cache = cache.with_context(|| format!("{} is not installed", self.name))?;
-        let before = cache.pin(&self.name).map_err(told)?.clone();
+        let before = cache.pin(&self.name).map_err(|error| told(&error))?.clone();
         let candidate = Candidate::fitting(&self.path, &program.configured().limits)?;
         let (name, about) = (&self.name, &candidate.about);
         if before.digest.to_string() == about.digest {
