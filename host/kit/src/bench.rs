@@ -71,11 +71,11 @@ mod tests {
     #[test]
     fn percentiles_are_of_the_sorted_times() {
         let times = (1..=101).rev().map(Duration::from_millis).collect();
-        let timed = Timed::new("x", times);
-        assert_eq!(timed.percentile(50), Duration::from_millis(51));
-        assert_eq!(timed.percentile(90), Duration::from_millis(91));
-        assert_eq!(timed.percentile(100), Duration::from_millis(101));
-        assert!(Table(vec![timed]).to_string().contains("51.000 ms"));
+        let row = Timed::new("x", times);
+        assert_eq!(row.percentile(50), Duration::from_millis(51));
+        assert_eq!(row.percentile(90), Duration::from_millis(91));
+        assert_eq!(row.percentile(100), Duration::from_millis(101));
+        assert!(Table(vec![row]).to_string().contains("51.000 ms"));
         assert_eq!(Timed::new("none", vec![]).percentile(50), Duration::ZERO);
     }
 }

@@ -76,18 +76,18 @@ fn difference(then: &str, now: &str) -> String {
     let left = old.len().min(new.len()) - head;
     let tail = old.iter().rev().zip(new.iter().rev()).take(left).take_while(|(a, b)| a == b);
     let tail = tail.count();
-    let middle = |lines: &[&str], sign: char| -> String {
+    let middle = |lines: &[&str], sign: &str| -> String {
         let changed = lines.iter().take(lines.len() - tail).skip(head);
-        changed.map(|line| format!("{sign} {line}\n")).collect()
+        changed.flat_map(|line| [sign, line, "\n"]).collect()
     };
     let same = |lines: &mut dyn Iterator<Item = &&str>| -> String {
-        lines.map(|line| format!("  {line}\n")).collect()
+        lines.flat_map(|line| ["  ", line, "\n"]).collect()
     };
     format!(
         "{}{}{}{}",
         same(&mut old.iter().take(head)),
-        middle(&old, '-'),
-        middle(&new, '+'),
+        middle(&old, "- "),
+        middle(&new, "+ "),
         same(&mut old.iter().skip(old.len() - tail))
     )
 }

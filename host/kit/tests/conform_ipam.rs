@@ -35,8 +35,8 @@ fn trapped() -> Error {
 }
 
 fn range(value: &Value) -> Option<Range> {
-    let list = value.as_array().filter(|list| list.len() == 2)?;
-    let end = |at: usize| list[at].as_str()?.parse().ok();
+    let ends = value.as_array().filter(|ends| ends.len() == 2)?;
+    let end = |at: usize| ends[at].as_str()?.parse().ok();
     let (first, last): Range = (end(0)?, end(1)?);
     (first.is_ipv4() == last.is_ipv4() && first < last).then_some((first, last))
 }
@@ -102,7 +102,7 @@ impl Double {
         if self.does("own-count")
             && let IpAddr::V4(first) = first
         {
-            return self.by_own_count(first, book).map(Some);
+            return by_own_count(first, book).map(Some);
         }
         let turn = u32::try_from(self.calls.replace(self.calls.get() + 1) % 40).unwrap();
         let start = match first {
@@ -113,21 +113,17 @@ impl Double {
         };
         book.take_free(&[range], &[(last, last)], start).map_err(Error::Book)
     }
+}
 
-    /// Up and up: neither does who asks again get the same, nor is anything free again.
-    fn by_own_count(
-        &self,
-        first: std::net::Ipv4Addr,
-        book: &mut dyn Book,
-    ) -> Result<IpAddr, Error> {
-        let next = book.store_get("next").map_err(Error::Book)?.unwrap_or_default();
-        let next: u32 = next.parse().unwrap_or_default();
-        book.store_put("next", &(next + 1).to_string(), false).map_err(Error::Book)?;
-        let address = IpAddr::V4((u32::from(first) + next % 59).into());
-        match book.take(address).map_err(Error::Book)? {
-            Ok(()) => Ok(address),
-            Err(_) => Err(failed(Reason::Exhausted, "taken")),
-        }
+/// Up and up: neither does who asks again get the same, nor is anything free again.
+fn by_own_count(first: std::net::Ipv4Addr, book: &mut dyn Book) -> Result<IpAddr, Error> {
+    let next = book.store_get("next").map_err(Error::Book)?.unwrap_or_default();
+    let next: u32 = next.parse().unwrap_or_default();
+    book.store_put("next", &(next + 1).to_string(), false).map_err(Error::Book)?;
+    let address = IpAddr::V4((u32::from(first) + next % 59).into());
+    match book.take(address).map_err(Error::Book)? {
+        Ok(()) => Ok(address),
+        Err(_) => Err(failed(Reason::Exhausted, "taken")),
     }
 }
 

@@ -15,7 +15,7 @@ struct Double {
     calls: Cell<u64>,
 }
 
-fn object(value: Value) -> Map<String, Value> {
+fn object(value: &Value) -> Map<String, Value> {
     value.as_object().cloned().unwrap()
 }
 
@@ -109,7 +109,7 @@ impl Policy for Double {
             let reason = if self.does("no-reason") { "" } else { "too many in the namespace" };
             return Ok(Verdict::Deny(reason.into()));
         }
-        Ok(Verdict::Amend(object(match self.misdeed {
+        Ok(Verdict::Amend(object(&match self.misdeed {
             "changes-type" => json!({ "mtu": mtu, "ipam": { "type": "mine" } }),
             "drops-policies" => json!({ "policies": null }),
             _ => json!({ "mtu": mtu }),
@@ -125,8 +125,8 @@ impl Policy for Double {
         _: &mut dyn Book,
     ) -> Result<Verdict, Error> {
         Ok(match self.misdeed {
-            "changes-result" => Verdict::Amend(object(json!({ "ips": [] }))),
-            _ => Verdict::Amend(object(json!({ "dns": { "search": ["a.example"] } }))),
+            "changes-result" => Verdict::Amend(object(&json!({ "ips": [] }))),
+            _ => Verdict::Amend(object(&json!({ "dns": { "search": ["a.example"] } }))),
         })
     }
 }

@@ -23,7 +23,7 @@ fn guest(folder: &str) -> Vec<u8> {
 
 fn plugin(folder: &str) -> Plugin {
     let name = Path::new(folder).file_name().unwrap().to_str().unwrap();
-    Plugin::compiled(name, &guest(folder), Limits::default(), Grants::default()).unwrap()
+    Plugin::compiled(name, &guest(folder), &Limits::default(), &Grants::default()).unwrap()
 }
 
 /// A busy machine is no fault of the plugin's.

@@ -200,9 +200,8 @@ mod tests {
             let decision = allow(World::Policy, &none, Want::Import(capability));
             let wanted = match name.split(['/', '@']).collect::<Vec<_>>()[..] {
                 ["wharfinger:plugin", "ledger", _] => Decision::Refuse,
-                ["wasi:sockets" | "wasi:filesystem", ..] => Decision::Hollow,
                 ["wasi:cli", "stdout" | "stderr" | "exit", _] => Decision::Give,
-                ["wasi:cli", ..] => Decision::Hollow,
+                ["wasi:sockets" | "wasi:filesystem" | "wasi:cli", ..] => Decision::Hollow,
                 ["wasi:http", "outgoing-handler", _] => Decision::Ask,
                 _ => Decision::Give,
             };

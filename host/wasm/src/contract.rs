@@ -272,7 +272,7 @@ fn unknown(name: &str) -> String {
     if let Some(near) = Capability::nearest_wasi(name) {
         return format!("wanted {name}; offered {near}; build the plugin for WASI 0.2");
     }
-    format!("wanted {name}; offered {} of {PACKAGE}, and WASI 0.2", interfaces.join(", "),)
+    format!("wanted {name}; offered {} of {PACKAGE}, and WASI 0.2", interfaces.join(", "))
 }
 
 /// The known word that this one was perhaps meant to be.

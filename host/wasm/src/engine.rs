@@ -125,9 +125,8 @@ impl Loaded {
         let shape = contract::shape(&names.exports)?;
         let misfit = || contract::misfit(&shape, &with_functions(engine, &component));
         let mut linker = Linker::new(engine);
-        let linked = link(&mut linker, &shape, grants, &names);
-        let linked = match linked {
-            Some(linked) => linked.map_err(|e| format!("{e:#}"))?,
+        let given = match link(&mut linker, &shape, grants, &names) {
+            Some(given) => given.map_err(|e| format!("{e:#}"))?,
             None => return Err(misfit().unwrap_or_else(|| "an import is not granted".to_owned())),
         };
         let component = linker
@@ -137,8 +136,8 @@ impl Loaded {
             engine,
             component: Box::leak(Box::new(component)),
             shape,
-            waits: linked.iter().any(|(capability, _)| capability.is_wasi()),
-            sends: linked.iter().any(|(capability, _)| *capability == Capability::HttpOutgoing),
+            waits: given.iter().any(|(capability, _)| capability.is_wasi()),
+            sends: given.iter().any(|(capability, _)| *capability == Capability::HttpOutgoing),
         })
     }
 
@@ -170,7 +169,7 @@ fn link(
     grants: &Grants,
     names: &Names,
 ) -> Option<wasmtime::Result<Linked>> {
-    let mut linked = Linked::new();
+    let mut given = Linked::new();
     for (name, _) in &names.imports {
         let capability = Capability::of(name)?;
         match allow(shape.world, grants, Want::Import(capability)) {
@@ -178,7 +177,7 @@ fn link(
             Decision::Refuse => return None,
         }
         let version = Name::parse(name).and_then(|name| Version::of_ours(&name));
-        if linked.contains(&(capability, version)) {
+        if given.contains(&(capability, version)) {
             continue;
         }
         let added = match version {
@@ -188,9 +187,9 @@ fn link(
         if let Err(error) = added {
             return Some(Err(error));
         }
-        linked.push((capability, version));
+        given.push((capability, version));
     }
-    Some(Ok(linked))
+    Some(Ok(given))
 }
 
 fn names(engine: &Engine, component: &Component) -> Names {
@@ -208,10 +207,10 @@ fn with_functions(engine: &Engine, component: &Component) -> Names {
     let shape = component.component_type();
     for ((_, functions), (_, import)) in names.imports.iter_mut().zip(shape.imports(engine)) {
         if let ComponentItem::ComponentInstance(instance) = import.ty {
-            let named = instance.exports(engine);
+            let exported = instance.exports(engine);
             let is_function =
                 |item: &ComponentItem| matches!(item, ComponentItem::ComponentFunc(_));
-            *functions = named
+            *functions = exported
                 .filter(|(_, e)| is_function(&e.ty))
                 .map(|(name, _)| name.to_owned())
                 .collect();

@@ -50,7 +50,7 @@ impl Default for Limits {
             returned: 256 << 10,
             store: 1 << 20,
             component: 64 << 20,
-            compile: Duration::from_secs(60),
+            compile: Duration::from_mins(1),
         }
     }
 }

@@ -78,14 +78,14 @@ impl Plugin {
     pub fn compiled(
         name: &str,
         wasm: &[u8],
-        limits: Limits,
-        grants: Grants,
+        limits: &Limits,
+        grants: &Grants,
     ) -> Result<Self, Error> {
         let identity = format!("{name}@{}", package::digest(wasm));
         let failed = |what| Error::Unloadable { plugin: identity.clone(), what };
         let code = package::compile_component(name, wasm).map_err(|e| failed(e.to_string()))?;
         let code = raw::copy(&code).map_err(|e| failed(format!("map its code: {e}")))?;
-        Self::load(&Runtimes::default(), &identity, &code, &limits, &grants)
+        Self::load(&Runtimes::default(), &identity, &code, limits, grants)
     }
 
     /// Its name and digest: "host-local@sha256:0123…".

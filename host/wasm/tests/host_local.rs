@@ -11,7 +11,7 @@ use wharfinger_wasm::{Error, Ipam, IpamPlugin, Limits, Reason};
 static WASM: LazyLock<Vec<u8>> = LazyLock::new(|| guest("plugins-wasm/host-local"));
 
 fn host_local() -> IpamPlugin {
-    ipam("host-local", &WASM, Limits::default())
+    ipam("host-local", &WASM, &Limits::default())
 }
 
 const DUAL: &str = r#"{

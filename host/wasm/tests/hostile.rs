@@ -11,7 +11,7 @@ use wharfinger_wasm::{Error, Grants, Ipam, IpamPlugin, Level, Limits, Plugin, Re
 
 static WASM: LazyLock<Vec<u8>> = LazyLock::new(|| guest("tests/hostile"));
 
-fn hostile(limits: Limits) -> IpamPlugin {
+fn hostile(limits: &Limits) -> IpamPlugin {
     ipam("hostile", &WASM, limits)
 }
 
@@ -38,9 +38,9 @@ fn misdeed(plugin: &IpamPlugin, name: &str) -> Error {
 
 #[test]
 fn pain_c7_an_endless_loop_ends_at_the_deadline_and_delays_nobody_else() {
-    let looping = hostile(Limits::default());
+    let looping = hostile(&Limits::default());
     let other = std::thread::spawn(|| {
-        let plugin = hostile(Limits::default());
+        let plugin = hostile(&Limits::default());
         let started = Instant::now();
         for _ in 0..100 {
             plugin.allocate(&node(), &request("good", &[]), &mut MemBook::default()).unwrap();
@@ -65,7 +65,7 @@ fn several_calls_in_one_process_keep_their_own_deadlines() {
     let calls = [100_u64, 400, 250].map(|ms| {
         std::thread::spawn(move || {
             let deadline = Duration::from_millis(ms);
-            let plugin = hostile(Limits { deadline, ..Limits::default() });
+            let plugin = hostile(&Limits { deadline, ..Limits::default() });
             let started = Instant::now();
             let answer = plugin.allocate(&node(), &request("loop", &[]), &mut MemBook::default());
             assert!(
@@ -84,7 +84,7 @@ fn several_calls_in_one_process_keep_their_own_deadlines() {
 
 #[test]
 fn the_time_of_host_functions_counts() {
-    let plugin = hostile(quick());
+    let plugin = hostile(&quick());
     let slow = Duration::from_millis(120);
     let mut book = MemBook { slow, ..MemBook::default() };
     let answer = plugin.allocate(&node(), &request("good", &[]), &mut book);
@@ -104,10 +104,10 @@ fn meets(plugin: &IpamPlugin, name: &str, wanted: &str, said: &str) {
 
 #[test]
 fn pain_d7_each_limit_is_its_own_error_with_its_setting() {
-    let hasty = hostile(quick());
+    let hasty = hostile(&quick());
     meets(&hasty, "loop", "limits.deadline", "200 ms");
     meets(&hasty, "loop-of-host-calls", "limits.deadline", "200 ms");
-    let plugin = hostile(patient());
+    let plugin = hostile(&patient());
     for (name, wanted, said) in [
         ("memory", "limits.memory", "64 MiB"),
         ("recursion", "limits.stack", "512 KiB"),
@@ -130,7 +130,7 @@ fn tables_and_instances_are_limited() {
         (Limits { instances: 0, ..Limits::default() }, "limits.instances"),
         (Limits { memory: 64 << 10, ..Limits::default() }, "limits.memory"),
     ] {
-        let plugin = hostile(limits);
+        let plugin = hostile(&limits);
         match plugin.allocate(&node(), &request("good", &[]), &mut MemBook::default()) {
             Err(Error::Limit { setting, .. }) => assert_eq!(setting, wanted),
             other => panic!("{wanted}: {other:?}"),
@@ -140,7 +140,7 @@ fn tables_and_instances_are_limited() {
 
 #[test]
 fn pain_d8_a_trap_names_plugin_export_and_innermost_functions() {
-    let plugin = hostile(patient());
+    let plugin = hostile(&patient());
     for name in ["trap", "trap-after-taking"] {
         let error = misdeed(&plugin, name);
         assert!(matches!(error, Error::Trapped { call: "allocate", .. }), "{name}: {error:?}");
@@ -154,7 +154,7 @@ fn pain_d8_a_trap_names_plugin_export_and_innermost_functions() {
 
 #[test]
 fn every_wrong_answer_is_refused_with_what_is_wrong() {
-    let plugin = hostile(patient());
+    let plugin = hostile(&patient());
     for (name, wanted) in [
         ("not-taken", "it returned 10.0.0.77, which it did not take in this call"),
         ("twice", "it returned 10.0.0.5 twice"),
@@ -193,7 +193,7 @@ fn every_wrong_answer_is_refused_with_what_is_wrong() {
 
 #[test]
 fn wanted_addresses_that_the_lease_lacks_are_a_wrong_answer() {
-    let plugin = hostile(patient());
+    let plugin = hostile(&patient());
     let request = request("good", &["10.0.0.6"]);
     match plugin.allocate(&node(), &request, &mut MemBook::default()) {
         Err(Error::BadAnswer { what, .. }) => assert!(what.contains("without 10.0.0.6"), "{what}"),
@@ -203,7 +203,7 @@ fn wanted_addresses_that_the_lease_lacks_are_a_wrong_answer() {
 
 #[test]
 fn text_of_a_plugin_is_cleaned_and_invalid_text_ends_the_call() {
-    let plugin = hostile(patient());
+    let plugin = hostile(&patient());
     match misdeed(&plugin, "wild-text") {
         Error::Failed { message, reason: Reason::Other, .. } => assert_eq!(message, "a [31m b"),
         other => panic!("{other:?}"),
@@ -218,7 +218,7 @@ fn text_of_a_plugin_is_cleaned_and_invalid_text_ends_the_call() {
 
 #[test]
 fn validate_and_pools_are_limited_and_checked_too() {
-    let plugin = hostile(quick());
+    let plugin = hostile(&quick());
     let error = plugin.validate(&node(), "ledger").unwrap_err().to_string();
     assert!(
         error.contains("validate: it called ledger.take, which is for allocate alone"),
@@ -235,7 +235,7 @@ fn validate_and_pools_are_limited_and_checked_too() {
 
 #[test]
 fn pain_d5_failures_of_plugin_book_engine_and_limits_differ() {
-    let plugin = hostile(patient());
+    let plugin = hostile(&patient());
     let mut book = MemBook { broken: Some("the disk is full"), ..MemBook::default() };
     let error = plugin.allocate(&node(), &request("good", &[]), &mut book).unwrap_err();
     assert!(matches!(&error, Error::Book(_)), "{error:?}");
@@ -248,7 +248,7 @@ fn pain_d5_failures_of_plugin_book_engine_and_limits_differ() {
 
 #[test]
 fn what_is_no_component_of_ours_is_said_in_plain_words() {
-    let loaded = |wasm: &[u8]| Plugin::compiled("x", wasm, Limits::default(), Grants::default());
+    let loaded = |wasm: &[u8]| Plugin::compiled("x", wasm, &Limits::default(), &Grants::default());
     let said = loaded(b"\0asm\x0d\0\x01\0").err().unwrap().to_string();
     assert!(said.contains("an IPAM plugin exports wharfinger:plugin/ipam@0.1.0, @0.2.0"), "{said}");
     let said = loaded(b"no wasm").err().unwrap().to_string();

@@ -17,7 +17,7 @@ fn kept(path: &str) -> Vec<u8> {
 }
 
 fn loaded(path: &str) -> Plugin {
-    Plugin::compiled("kept", &kept(path), Limits::default(), Grants::default()).unwrap()
+    Plugin::compiled("kept", &kept(path), &Limits::default(), &Grants::default()).unwrap()
 }
 
 fn asked(config: &str) -> PolicyRequest {
@@ -129,7 +129,7 @@ fn pain_h4_loading_and_describing_say_the_same_about_what_does_not_fit() {
         ("acme:x/y@1.0.0", "wharfinger:plugin/ipam@0.3.0", "wanted wharfinger:plugin/ipam@0.3.0"),
     ] {
         let wasm = wrong(import, export);
-        let said = Plugin::compiled("x", &wasm, Limits::default(), Grants::default());
+        let said = Plugin::compiled("x", &wasm, &Limits::default(), &Grants::default());
         let said = said.err().unwrap().to_string();
         assert!(said.contains(wanted), "{said}");
         let misfit = describe(&wasm).unwrap().misfit.unwrap();
@@ -139,7 +139,7 @@ fn pain_h4_loading_and_describing_say_the_same_about_what_does_not_fit() {
 
 #[test]
 fn pain_h13_a_trap_does_not_spoil_the_next_call() {
-    let plugin = ipam("hostile", &guest("tests/hostile"), Limits::default());
+    let plugin = ipam("hostile", &guest("tests/hostile"), &Limits::default());
     for _ in 0..3 {
         let trapped = plugin.allocate(&node(), &request("trap", &[]), &mut MemBook::default());
         assert!(matches!(trapped, Err(Error::Trapped { .. })), "{trapped:?}");
@@ -149,7 +149,7 @@ fn pain_h13_a_trap_does_not_spoil_the_next_call() {
 
 #[test]
 fn pain_d7_the_stores_quota_has_its_own_error() {
-    let plugin = ipam("hostile", &guest("tests/hostile"), Limits::default());
+    let plugin = ipam("hostile", &guest("tests/hostile"), &Limits::default());
     for what in ["store-over-quota", "store-over-in-parts"] {
         match plugin.allocate(&node(), &request(what, &[]), &mut MemBook::default()) {
             Err(Error::Limit { setting: "limits.store", allowed, .. }) => {
@@ -166,7 +166,7 @@ fn pain_d7_the_stores_quota_has_its_own_error() {
 fn within_little_address_space() {
     let limits = Limits { stack: 512 << 10, ..Limits::default() };
     let kept = kept("0.1.0/rust-ipam.wasm");
-    let plugin = Plugin::compiled("kept", &kept, limits, Grants::default()).unwrap();
+    let plugin = Plugin::compiled("kept", &kept, &limits, &Grants::default()).unwrap();
     let plugin = plugin.ipam().unwrap();
     let config = r#"{"ranges": [[{"subnet": "10.1.0.0/24"}]]}"#;
     plugin.allocate(&node(), &request(config, &[]), &mut MemBook::default()).unwrap();

@@ -13,7 +13,7 @@ static WASM: LazyLock<Vec<u8>> = LazyLock::new(|| guest("tests/hostile-wasi"));
 
 fn plugin(milliseconds: u64) -> IpamPlugin {
     let deadline = Duration::from_millis(milliseconds);
-    ipam("hostile-wasi", &WASM, Limits { deadline, ..Limits::default() })
+    ipam("hostile-wasi", &WASM, &Limits { deadline, ..Limits::default() })
 }
 
 fn call(plugin: &IpamPlugin, what: &str) -> (Error, Vec<(Level, String)>) {

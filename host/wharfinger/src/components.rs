@@ -124,7 +124,7 @@ impl Components {
         let limits = self.limits(name, digest, &identity)?;
         let grants = self.settings.grants(name, digest);
         let grants = grants.map_err(|e| unloadable(&identity, self.of_config(&e)))?;
-        Ok(Wanted { limits, grants, identity })
+        Ok(Wanted { identity, limits, grants })
     }
 
     fn limits(&self, name: Option<&str>, digest: &str, plugin: &str) -> Result<Limits, Error> {

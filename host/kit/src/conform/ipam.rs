@@ -96,7 +96,7 @@ impl<'a> Subject<'a> {
     /// A call that comes to nothing; anything but a lease or a typed failure is a fault.
     fn crash(&self, sim: &Sim, request: &Request) -> Result<Called<Lease>, Stop> {
         let called = self.slowest.note(sim.crash(self.plugin, request)?);
-        self.judged(request, called)
+        judged(request, called)
     }
 
     fn add(&self, sim: &Sim, request: &Request) -> Result<Called<Lease>, Stop> {
@@ -118,20 +118,20 @@ impl<'a> Subject<'a> {
         // What is not taken cannot be committed: looked at before, so that the fault is named.
         self.crash(sim, request)?;
         let called = self.slowest.note(sim.add(self.plugin, request, meanwhile)?);
-        self.judged(request, called)
+        judged(request, called)
     }
+}
 
-    fn judged(&self, request: &Request, called: Called<Lease>) -> Result<Called<Lease>, Stop> {
-        let taken = called.taken();
-        match &called.answer {
-            Err(error) if super::lacks_http(error) => super::needs_http(error),
-            Err(error) if super::crashed(error) => fault(error.to_string()),
-            Err(_) => Ok(called),
-            Ok(lease) => match wrong_lease(lease, &taken, &request.wanted) {
-                Some(what) => fault(format!("{}: {what}", request.attachment.id)),
-                None => Ok(called),
-            },
-        }
+fn judged(request: &Request, called: Called<Lease>) -> Result<Called<Lease>, Stop> {
+    let taken = called.taken();
+    match &called.answer {
+        Err(error) if super::lacks_http(error) => super::needs_http(error),
+        Err(error) if super::crashed(error) => fault(error.to_string()),
+        Err(_) => Ok(called),
+        Ok(lease) => match wrong_lease(lease, &taken, &request.wanted) {
+            Some(what) => fault(format!("{}: {what}", request.attachment.id)),
+            None => Ok(called),
+        },
     }
 }
 
@@ -204,6 +204,7 @@ fn must_refuse(answer: &Result<Lease, Error>, wanted: Reason, when: &str) -> Res
     }
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "as checks end")]
 fn passed(note: impl Into<String>) -> Checked {
     Ok(note.into())
 }

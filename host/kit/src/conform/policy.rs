@@ -79,13 +79,11 @@ impl Subject<'_> {
                 "routes": [{ "dst": "0.0.0.0/0" }],
             },
         });
-        let object = network.as_object_mut();
-        let object = object.map(|object| {
+        if let Some(object) = network.as_object_mut() {
             object.extend(self.settings.network.clone());
             object.extend(more.clone());
-            object
-        });
-        let mut whole = object.cloned().unwrap_or_default();
+        }
+        let mut whole = network.as_object().cloned().unwrap_or_default();
         whole.insert("runtimeConfig".to_owned(), runtime.clone());
         let args: Map<String, Value> = attachment
             .args

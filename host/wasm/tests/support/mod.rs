@@ -27,8 +27,8 @@ pub(crate) fn guest(folder: &str) -> Vec<u8> {
 }
 
 /// An IPAM plugin of these bytes, without grants.
-pub(crate) fn ipam(name: &str, wasm: &[u8], limits: Limits) -> IpamPlugin {
-    Plugin::compiled(name, wasm, limits, Grants::default()).unwrap().ipam().unwrap()
+pub(crate) fn ipam(name: &str, wasm: &[u8], limits: &Limits) -> IpamPlugin {
+    Plugin::compiled(name, wasm, limits, &Grants::default()).unwrap().ipam().unwrap()
 }
 
 /// A request by container `c1`.

@@ -58,16 +58,16 @@ fn compare(subject: &Subject<'_>, how: &str, noise: Noise<'_>) -> Checked {
         return idle("it admits no pod");
     }
     let plain = first_refused(subject, &welcome, &|_, _| Ok(()))?;
-    let noisy = first_refused(subject, &welcome, noise)?;
-    match (plain, noisy) {
+    let disturbed = first_refused(subject, &welcome, noise)?;
+    match (plain, disturbed) {
         (None, None) => Ok(format!("{} pods, none refused", welcome.len())),
-        (plain, noisy) if plain == noisy => {
+        (plain, disturbed) if plain == disturbed => {
             let at = plain.unwrap_or_default();
             frees(subject, &welcome, at)?;
             Ok(format!("{at} pods are admitted, however it is asked"))
         }
-        (plain, noisy) => {
-            fault(format!("it admits {} attachments, but {} {how}", shown(plain), shown(noisy)))
+        (plain, disturbed) => {
+            fault(format!("it admits {} attachments, but {} {how}", shown(plain), shown(disturbed)))
         }
     }
 }

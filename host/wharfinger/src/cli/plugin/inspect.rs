@@ -1,6 +1,6 @@
 //! `wharfinger plugin inspect`: what a component is, may do, and would need.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Result, bail};
 use clap::Args;
@@ -57,7 +57,7 @@ impl Inspect {
         let path = Path::new(&self.wanted);
         // A name has neither.
         if self.wanted.contains(['/', '.']) {
-            return self.file(program, path.to_owned());
+            return file(program, path);
         }
         if let Some(identity) = program.components().built_in()?.identity(&self.wanted) {
             bail!("{identity} is built in: part of this executable, with no grants of its own");
@@ -69,16 +69,16 @@ impl Inspect {
         let wasm = cache.wasm(&digest, u64::MAX).map_err(|error| told(&error))?;
         Ok(Seen { about: describe(&wasm)?, name: Some(self.wanted.clone()) })
     }
+}
 
-    fn file(&self, program: &Program, path: PathBuf) -> Result<Seen> {
-        let candidate = Candidate::read(&path, &program.configured().limits)?;
-        // Whether it is installed is of interest; that the store is not well is said by others.
-        let cache = store::open(&program.paths.lib).ok().flatten();
-        let name = cache.and_then(|cache| {
-            let mut pins = cache.pins().iter();
-            let same = pins.find(|(_, pin)| pin.digest.to_string() == candidate.about.digest);
-            same.map(|(name, _)| name.clone())
-        });
-        Ok(Seen { about: candidate.about, name })
-    }
+fn file(program: &Program, path: &Path) -> Result<Seen> {
+    let candidate = Candidate::read(path, &program.configured().limits)?;
+    // Whether it is installed is of interest; that the store is not well is said by others.
+    let cache = store::open(&program.paths.lib).ok().flatten();
+    let name = cache.and_then(|cache| {
+        let mut pins = cache.pins().iter();
+        let same = pins.find(|(_, pin)| pin.digest.to_string() == candidate.about.digest);
+        same.map(|(name, _)| name.clone())
+    });
+    Ok(Seen { about: candidate.about, name })
 }

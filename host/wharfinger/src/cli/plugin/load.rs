@@ -27,7 +27,7 @@ impl Loaded {
 /// Compiles a component.
 pub(super) fn load(path: &Path, limits: &Limits, grants: &Grants) -> Result<Loaded> {
     let wasm = bytes(path)?;
-    let plugin = Plugin::compiled(&name(path), &wasm, limits.clone(), grants.clone());
+    let plugin = Plugin::compiled(&name(path), &wasm, limits, grants);
     let plugin = plugin.map_err(|error| anyhow!("{error}"))?;
     Ok(match plugin.world() {
         World::Ipam => Loaded::Ipam(Box::new(plugin.ipam()?)),

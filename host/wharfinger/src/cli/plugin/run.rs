@@ -1,5 +1,6 @@
 //! `wharfinger plugin run`: one call, against a ledger that is empty or given.
 
+use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -61,10 +62,10 @@ impl Run {
 fn shown(record: &Record) -> Result<String> {
     let mut text = format!("{:#}\n", serde_json::to_value(&record.answer)?);
     for import in &record.imports {
-        text.push_str(&match import {
-            Import::Log { level, message } => format!("log ({level:?}): {message}\n"),
-            other => format!("asked {other}: {}\n", answer(other)?),
-        });
+        match import {
+            Import::Log { level, message } => writeln!(text, "log ({level:?}): {message}")?,
+            other => writeln!(text, "asked {other}: {}", answer(other)?)?,
+        }
     }
     let took = Duration::from_micros(record.took);
     Ok(format!("{text}{} took {took:.2?}; nothing was kept\n", record.call.export()))
