@@ -101,6 +101,6 @@ fn object(patch: &str) -> Result<Map<String, Value>, String> {
     match serde_json::from_str(patch) {
         Ok(Value::Object(object)) => Ok(object),
         Ok(_) => Err(format!("it amended with {}, which is no JSON object", answer::shown(patch))),
-        Err(e) => Err(format!("it amended with {}: {e}", answer::shown(patch))),
+        Err(e) => Err(format!("it amended with {}, which is no JSON: {e}", answer::shown(patch))),
     }
 }

@@ -154,7 +154,7 @@ fn two_containers_of_containerd() {
 fn refused(containerd: &Containerd<'_>, id: &str) -> String {
     let rootfs = containerd.world.text_path("rootfs");
     let output = containerd
-        .ctr(&["run", "--rm", "--cni", "--rootfs", &rootfs, id, "/bin/true"])
+        .ctr(&["run", "--rm", "--cni", "--rootfs", &rootfs, id, "/bin/sleep", "1000"])
         .output()
         .expect("ctr");
     assert!(!output.status.success(), "{output:?}");
@@ -172,7 +172,7 @@ fn a_pod_that_a_policy_refuses_shows_name_and_reason() {
     let plugin = world.conf("bridge", &json!({ "policies": [policy] }));
     let list = json!({ "cniVersion": "1.0.0", "name": "pods", "plugins": [plugin] });
     containerd.mounts.configure("10-pods.conflist", &list);
-    let said = refused(&containerd, "one");
+    let said = refused(&containerd, "refused-one");
     assert!(said.contains("rules") && said.contains("the quay is closed"), "{said}");
     world.assert_nothing_left();
 
@@ -184,7 +184,7 @@ fn a_pod_that_a_policy_refuses_shows_name_and_reason() {
         "[[policies]]\nplugin = \"rules\"\n[policies.config]\n\
          rules = [{ match = {}, deny = \"closed by the node\" }]\n",
     );
-    let said = refused(&containerd, "two");
+    let said = refused(&containerd, "refused-two");
     assert!(said.contains("rules") && said.contains("closed by the node"), "{said}");
     world.assert_nothing_left();
 }

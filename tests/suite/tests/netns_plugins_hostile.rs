@@ -25,7 +25,7 @@ const IPAM: &[Misdeed] = &[
     ("recursion", 103, &["stack", "512 KiB", "limits.stack"]),
     ("trap", 102, &["trapped", "unreachable", "innermost_misdeed"]),
     ("trap-after-taking", 102, &["trapped", "innermost_misdeed"]),
-    ("divide", 102, &["trapped", "divide by zero"]),
+    ("divide", 102, &["trapped", "allocate"]),
     ("call-flood", 103, &["1000", "limits.ledger-calls"]),
     ("store-flood", 103, &["1000", "limits.ledger-calls"]),
     ("store-over-quota", 103, &["1 MiB", "limits.store"]),

@@ -3,7 +3,7 @@
 #![allow(clippy::expect_used, clippy::panic, reason = "a failed expectation is a failed test")]
 
 use serde_json::{Value, json};
-use wharfinger_suite::{Attached, Call, Container, Failure, World, merge};
+use wharfinger_suite::{Attached, Call, Container, Failure, World};
 
 /// A pod's arguments, as a kubelet gives them.
 fn pod(namespace: &str, name: &str) -> String {
@@ -59,14 +59,18 @@ fn rules_deny_by_namespace_with_the_policys_name_and_reason() {
 fn rules_set_what_a_policy_may_set() {
     let world = World::new();
     let ranges = json!([[{ "subnet": "10.1.0.0/24" }, { "subnet": "10.2.0.0/24" }]]);
-    let mut conf = rules(
-        &world,
-        &json!({ "rules": [
-            { "match": { "namespace": "slow" }, "set": { "mtu": 1400 } },
-            { "match": { "namespace": "blue" }, "set": { "pool": "10.2.0.0/24" } },
-        ] }),
+    // A bridge that is the gateway has one gateway's address; a routed link has none.
+    let config = json!({ "rules": [
+        { "match": { "namespace": "slow" }, "set": { "mtu": 1400 } },
+        { "match": { "namespace": "blue" }, "set": { "pool": "10.2.0.0/24" } },
+    ] });
+    let conf = world.conf(
+        "ptp",
+        &json!({
+            "policies": [{ "plugin": "rules", "config": config }],
+            "ipam": { "type": "host-local", "ranges": ranges },
+        }),
     );
-    merge(&mut conf, &json!({ "ipam": { "type": "host-local", "ranges": ranges } }));
     let slow = allowed(&world, &conf, &pod("slow", "a"));
     assert_eq!(slow.container.ns.link("eth0").mtu, 1400);
     slow.check();
