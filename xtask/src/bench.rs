@@ -4,6 +4,7 @@
 //!
 //! All of it happens in namespaces that are thrown away.
 
+mod component;
 mod machine;
 mod parts;
 mod process;
@@ -44,6 +45,8 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     if !tools::install(&["musl-gcc", "ip", "nft", "iptables"])? {
         bail!("the benchmark needs these packages");
     }
+    // The release comes last: both are built in one place.
+    build::native()?;
     build::run()?;
     test::build_suite()?;
     executables()?;
@@ -89,6 +92,8 @@ pub(crate) struct Executables {
     reference: PathBuf,
     /// The floor.
     floor: PathBuf,
+    /// Ours, with host-local outside the sandbox.
+    native: PathBuf,
 }
 
 fn executables() -> Result<Executables> {
@@ -103,5 +108,6 @@ fn executables() -> Result<Executables> {
     if !floor.is_file() {
         say(&format!("no {}: measured without the floor", floor.display()));
     }
-    Ok(Executables { ours, reference, floor })
+    let native = ours.with_file_name("wharfinger-native");
+    Ok(Executables { ours, reference, floor, native })
 }

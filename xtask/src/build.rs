@@ -32,12 +32,8 @@ pub(crate) fn run() -> Result<()> {
     if !tools::install(&["musl-gcc"])? {
         bail!("the C parts need musl-gcc: Debian's package musl-tools");
     }
-    let components: Vec<(&str, PathBuf)> = BUILT_IN
-        .iter()
-        .map(|name| Ok((*name, component(&format!("plugins-wasm/{name}"))?)))
-        .collect::<Result<_>>()?;
-    let program = host()?;
-    package(&program, &components)?;
+    let components = built_in()?;
+    package(&host("")?, &executable(), &components)?;
     report(&executable())
 }
 
@@ -133,19 +129,30 @@ fn encode(module: &[u8]) -> Result<Vec<u8>> {
     ComponentEncoder::default().validate(true).module(module)?.encode()
 }
 
+fn built_in() -> Result<Vec<(&'static str, PathBuf)>> {
+    BUILT_IN.iter().map(|name| Ok((*name, component(&format!("plugins-wasm/{name}"))?))).collect()
+}
+
+/// The release with host-local's logic outside the sandbox: what the sandbox is measured by.
+pub(crate) fn native() -> Result<PathBuf> {
+    let out = executable().with_file_name("wharfinger-native");
+    package(&host("--features native-host-local")?, &out, &built_in()?)?;
+    Ok(out)
+}
+
 /// Builds the executable, as yet without components.
-fn host() -> Result<PathBuf> {
+fn host(features: &str) -> Result<PathBuf> {
+    let target = target();
     let build =
-        format!("build --release --locked --target {} -p wharfinger --target-dir", target());
+        format!("build --release --locked --target {target} -p wharfinger {features} --target-dir");
     let dir = workspace().join("target");
     must(cargo(&build).arg(&dir))?;
-    Ok(dir.join(target()).join("release/wharfinger"))
+    Ok(dir.join(target).join("release/wharfinger"))
 }
 
 /// Has the executable compile the components and write itself, with them, to its place.
-fn package(program: &Path, components: &[(&str, PathBuf)]) -> Result<()> {
-    let out = executable();
-    let parent = out.parent().unwrap_or(&out);
+fn package(program: &Path, out: &Path, components: &[(&str, PathBuf)]) -> Result<()> {
+    let parent = out.parent().unwrap_or(out);
     fs::create_dir_all(parent).with_context(|| format!("make {}", parent.display()))?;
     let mut command = std::process::Command::new(program);
     command.args(["internal", "package"]).arg(out);

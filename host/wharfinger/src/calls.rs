@@ -118,7 +118,6 @@ impl Calls {
     }
 
     /// The same plugin, recorded.
-    #[allow(dead_code, reason = "used as soon as policies are loaded")]
     pub(crate) fn policy(&self, inner: Box<dyn Policy>) -> Box<dyn Policy> {
         Box::new(Recorded { inner, calls: self.clone() })
     }

@@ -150,6 +150,10 @@ impl Engine for Components {
     }
 
     fn ipam(&self, name: &str) -> Result<Box<dyn Ipam>, Error> {
+        #[cfg(feature = "native-host-local")]
+        if name == "host-local" {
+            return Ok(self.calls.ipam(Box::new(crate::native::Native)));
+        }
         Ok(self.calls.ipam(Box::new(self.load(name)?.ipam()?)))
     }
 

@@ -35,7 +35,8 @@ impl Ipam for Native {
 
     fn allocate(&self, _: &Node, request: &Request, book: &mut dyn Book) -> Result<Lease, Error> {
         let network = serde_json::from_str(&request.network_config).unwrap_or_default();
-        let config = read(&request.config).and_then(|config| config::with_runtime(config, &network));
+        let config =
+            read(&request.config).and_then(|config| config::with_runtime(config, &network));
         let config = config.map_err(|problems| invalid("allocate", &problems))?;
         let mut host = Host { book };
         let given = choose::allocate(&config, &request.wanted, &mut host).map_err(refused)?;

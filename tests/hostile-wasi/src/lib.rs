@@ -1,5 +1,5 @@
-//! An IPAM component that uses WASI: its configuration is what to do. What came of it is the
-//! message of its failure.
+//! An IPAM component that uses WASI: its configuration, or the "mode" of it where it is an object,
+//! is what to do. What came of it is the message of its failure.
 
 wit_bindgen::generate!({ path: "../../wit/0.2.0", world: "ipam-plugin", generate_all });
 
@@ -27,7 +27,7 @@ impl Guest for Plugin {
     }
 
     fn allocate(request: Request) -> Result<Lease, Failure> {
-        let words: Vec<&str> = request.config.split(' ').collect();
+        let words: Vec<&str> = mode(&request.config).split(' ').collect();
         let message = match words.as_slice() {
             ["sleep"] => said(std::thread::sleep(HOUR)),
             ["block"] => said(wasip2::clocks::monotonic_clock::subscribe_duration(u64::MAX).block()),
@@ -71,6 +71,11 @@ impl Guest for Plugin {
         };
         Err(Failure { reason: Reason::Other, message, detail: None })
     }
+}
+
+fn mode(config: &str) -> &str {
+    let in_object = config.split_once(r#""mode":""#).and_then(|(_, rest)| rest.split_once('"'));
+    in_object.map_or(config, |(mode, _)| mode)
 }
 
 fn said(came: impl std::fmt::Debug) -> String {

@@ -159,3 +159,47 @@ fn pain_d7_pain_h13_a_policy_can_break_nothing() {
     }
     world.assert_nothing_left();
 }
+
+/// What a component tries by WASI without a grant, and what is said of it.
+const WASI: &[Misdeed] = &[
+    ("sleep", 103, &["deadline", "limits.deadline"]),
+    ("block", 103, &["deadline", "limits.deadline"]),
+    ("spin", 103, &["deadline", "limits.deadline"]),
+    ("exit", 102, &["ended itself", "wasi:cli/exit"]),
+    ("panic", 102, &["trapped", "on purpose"]),
+    ("flood", 103, &["limits.log"]),
+    ("handles", 102, &["trapped"]),
+    ("random 99999999999", 102, &["trapped"]),
+    ("environment", 102, &["([], [], 0)"]),
+    ("read", 102, &["Ok(\"\")"]),
+    ("file /etc/passwd", 102, &["Err("]),
+    ("list /", 102, &["Err("]),
+    ("write /tmp/x", 102, &["Err("]),
+    ("connect 127.0.0.1:22", 102, &["Err("]),
+    ("listen 127.0.0.1:0", 102, &["Err("]),
+    ("udp 127.0.0.1:0", 102, &["Err("]),
+    ("lookup localhost:80", 102, &["Err("]),
+    (
+        "http GET http://127.0.0.1:80/",
+        102,
+        &["wasi:http/outgoing-handler", "not granted", "host = \\\"127.0.0.1\\\""],
+    ),
+];
+
+#[test]
+#[ignore = "needs root: ring netns"]
+fn pain_h5_pain_h15_a_component_reaches_nothing_by_wasi() {
+    let world = World::new();
+    world.install("hostile-wasi", "hostile-wasi");
+    for misdeed in WASI {
+        let ipam = json!({ "type": "hostile-wasi", "mode": misdeed.0 });
+        let failure = fails(&world, &world.conf("bridge", &json!({ "ipam": ipam })));
+        says(&failure, "hostile-wasi@sha256:", misdeed);
+        world.assert_nothing_left();
+    }
+    small(&world);
+    // What was tried with sockets is in the events, by the function's name.
+    let events = world.events();
+    let tried = |event: &Value| event.to_string().contains("wasi:sockets/ip-name-lookup");
+    assert!(events.iter().any(tried), "{events:?}");
+}

@@ -13,7 +13,8 @@ use super::subject::{FLOOR, IPTABLES, NFTABLES, OURS, REFERENCE, Subject};
 use crate::command::{program, say, text};
 
 /// Their names, in the order in which they run.
-pub(crate) const NAMES: [&str; 6] = ["start", "plain", "masquerade", "ipam", "crowd", "books"];
+pub(crate) const NAMES: [&str; 7] =
+    ["start", "plain", "masquerade", "ipam", "component", "crowd", "books"];
 
 /// Runs those that are wanted.
 pub(crate) fn run(machine: &Machine, options: &Options) -> Result<()> {
@@ -27,6 +28,7 @@ pub(crate) fn run(machine: &Machine, options: &Options) -> Result<()> {
             "plain" => lives(machine, options, false)?,
             "masquerade" => lives(machine, options, true)?,
             "ipam" => ipam(machine, options)?,
+            "component" => super::component::run(machine, options)?,
             "crowd" => crowd(machine, options)?,
             _ => books(machine, options)?,
         }
@@ -95,7 +97,7 @@ fn live(machine: &Machine, subject: &Subject, mut note: impl FnMut(&str, Took)) 
 }
 
 /// Rounds of lives, the subjects by turns, each round beginning with another.
-fn rounds(
+pub(crate) fn rounds(
     machine: &Machine,
     options: &Options,
     subjects: &[Subject],
