@@ -45,9 +45,11 @@ const IPAM: &[Misdeed] = &[
     ("long-key", 102, &["store.put"]),
 ];
 
-/// The configuration with the hostile component as IPAM.
+/// The configuration with the hostile component as IPAM, on a bridge of its own: its addresses are
+/// not the neighbour's.
 fn ipam(world: &World, mode: &str) -> Value {
-    world.conf("bridge", &json!({ "ipam": { "type": "hostile", "mode": mode } }))
+    let ipam = json!({ "type": "hostile", "mode": mode });
+    world.conf("bridge", &json!({ "bridge": "cni1", "ipam": ipam }))
 }
 
 fn fails(world: &World, conf: &Value) -> Failure {
