@@ -168,7 +168,7 @@ const WASI: &[Misdeed] = &[
     ("block", 103, &["deadline", "limits.deadline"]),
     ("spin", 103, &["deadline", "limits.deadline"]),
     ("exit", 102, &["ended itself", "wasi:cli/exit"]),
-    ("panic", 102, &["trapped", "on purpose"]),
+    ("panic", 102, &["trapped", "allocate"]),
     ("flood", 103, &["limits.log"]),
     ("handles", 102, &["trapped"]),
     ("random 99999999999", 102, &["trapped"]),
