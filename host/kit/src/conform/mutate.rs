@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
+use wharfinger_wasm::{Error, Problem};
 
-use super::{Checked, fault};
+use super::{Checked, Stop, fault, good_problem};
 
 /// More places than this are not tried: a configuration of thousands of ranges is wrong in the
 /// same ways at each.
@@ -26,7 +27,7 @@ pub(super) struct Wrong {
 }
 
 /// Every one. Some are not wrong to every plugin: a key that it does not know, say.
-pub(super) fn wrongs(config: &Value) -> Vec<Wrong> {
+fn wrongs(config: &Value) -> Vec<Wrong> {
     let mut all = texts();
     let mut places = Vec::new();
     walk(config, "", &mut places);
@@ -53,9 +54,36 @@ fn key(pointer: &str) -> Option<String> {
     pointer.split('/').nth(1).map(str::to_owned)
 }
 
+/// Tries every wrong way of a configuration; `refuses` says whether the plugin refused it.
+pub(super) fn tried(
+    config: &Value,
+    mut refuses: impl FnMut(&Wrong) -> Result<bool, Stop>,
+) -> Checked {
+    let mut tally = Tally::default();
+    for wrong in wrongs(config) {
+        let no = refuses(&wrong)?;
+        tally.note(&wrong, no);
+    }
+    tally.check()
+}
+
+/// The problems that a plugin found in a wrong configuration: each must be one that a person can
+/// act on.
+pub(super) fn problems(
+    wrong: &Wrong,
+    found: Result<Vec<Problem>, Error>,
+) -> Result<Vec<Problem>, Stop> {
+    let Wrong { what, text, .. } = wrong;
+    let problems = found.or_else(|error| fault(format!("{what}: validate: {error}")))?;
+    for problem in &problems {
+        good_problem(text, problem).map_err(|why| Stop::Fault(format!("{what}: {why}")))?;
+    }
+    Ok(problems)
+}
+
 /// What a plugin refuses of the wrong ways.
 #[derive(Default)]
-pub(super) struct Tally {
+struct Tally {
     tried: usize,
     refused: usize,
     /// By key: whether anything there is refused.
@@ -64,7 +92,7 @@ pub(super) struct Tally {
 
 impl Tally {
     /// One more.
-    pub(super) fn note(&mut self, wrong: &Wrong, refused: bool) {
+    fn note(&mut self, wrong: &Wrong, refused: bool) {
         self.tried += 1;
         self.refused += usize::from(refused);
         if let Some(key) = wrong.key.as_ref().filter(|key| !HOST.contains(&key.as_str())) {
@@ -73,7 +101,7 @@ impl Tally {
     }
 
     /// A plugin that takes anything for a key of its own does not look at it.
-    pub(super) fn check(&self) -> Checked {
+    fn check(&self) -> Checked {
         let Self { tried, refused, keys } = self;
         match keys.iter().find(|(_, refused)| !**refused) {
             Some((key, _)) => fault(format!("it takes anything at /{key}, and finds no fault")),

@@ -60,16 +60,42 @@ impl<P: Named + ?Sized> Recorded<P> {
         });
     }
 
-    fn keep_failure(
+    /// Asks, and keeps what was asked where it fails.
+    fn failing<T>(
         &self,
         node: &Node,
-        began: Instant,
-        error: Option<&Error>,
         call: impl FnOnce() -> Call,
-    ) {
-        let Some(error) = error else { return };
-        self.keep(node, began, Vec::new(), Answer::Error(Failure::of(error)), call);
+        ask: impl FnOnce(&P) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let began = Instant::now();
+        let result = ask(&self.inner);
+        if let Err(error) = &result {
+            self.keep(node, began, Vec::new(), Answer::Error(Failure::of(error)), call);
+        }
+        result
     }
+
+    /// Asks with a book that takes notes, and keeps all of it.
+    fn noting<T>(
+        &self,
+        node: &Node,
+        book: &mut dyn Book,
+        call: impl FnOnce() -> Call,
+        answer: impl FnOnce(&T) -> Answer,
+        ask: impl FnOnce(&P, &mut dyn Book) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let began = Instant::now();
+        let mut recorder = Recorder::new(book);
+        let result = ask(&self.inner, &mut recorder);
+        let answer = Answer::of(&result, answer);
+        self.keep(node, began, recorder.imports(), answer, call);
+        result
+    }
+}
+
+/// As a record has it.
+fn verdict(verdict: &Verdict) -> Answer {
+    Answer::Verdict(verdict.clone())
 }
 
 impl Ipam for Recorded<dyn Ipam> {
@@ -78,19 +104,13 @@ impl Ipam for Recorded<dyn Ipam> {
     }
 
     fn validate(&self, node: &Node, config: &str) -> Result<Vec<Problem>, Error> {
-        let began = Instant::now();
-        let result = self.inner.validate(node, config);
         let call = || Call::Validate { config: config.to_owned() };
-        self.keep_failure(node, began, result.as_ref().err(), call);
-        result
+        self.failing(node, call, |inner| inner.validate(node, config))
     }
 
     fn pools(&self, node: &Node, config: &str) -> Result<Vec<Pool>, Error> {
-        let began = Instant::now();
-        let result = self.inner.pools(node, config);
         let call = || Call::Pools { config: config.to_owned() };
-        self.keep_failure(node, began, result.as_ref().err(), call);
-        result
+        self.failing(node, call, |inner| inner.pools(node, config))
     }
 
     fn allocate(
@@ -99,13 +119,9 @@ impl Ipam for Recorded<dyn Ipam> {
         request: &Request,
         book: &mut dyn Book,
     ) -> Result<Lease, Error> {
-        let began = Instant::now();
-        let mut recorder = Recorder::new(book);
-        let result = self.inner.allocate(node, request, &mut recorder);
-        let answer = Answer::of(&result, |lease| Answer::Lease(lease.clone()));
         let call = || Call::Allocate { request: request.clone() };
-        self.keep(node, began, recorder.imports(), answer, call);
-        result
+        let answer = |lease: &Lease| Answer::Lease(lease.clone());
+        self.noting(node, book, call, answer, |inner, book| inner.allocate(node, request, book))
     }
 
     fn remote(&self) -> bool {
@@ -120,17 +136,15 @@ impl Ipam for Recorded<dyn Ipam> {
         lease: Option<&Lease>,
         book: &mut dyn Book,
     ) -> Result<(), Error> {
-        let began = Instant::now();
-        let mut recorder = Recorder::new(book);
-        let result = self.inner.released(node, config, attachment, lease, &mut recorder);
-        let answer = Answer::of(&result, |()| Answer::Released(()));
         let call = || Call::Released {
             config: config.to_owned(),
             attachment: attachment.clone(),
             lease: lease.cloned(),
         };
-        self.keep(node, began, recorder.imports(), answer, call);
-        result
+        let answer = |(): &()| Answer::Released(());
+        self.noting(node, book, call, answer, |inner, book| {
+            inner.released(node, config, attachment, lease, book)
+        })
     }
 }
 
@@ -140,11 +154,8 @@ impl Policy for Recorded<dyn Policy> {
     }
 
     fn validate(&self, node: &Node, config: &str) -> Result<Vec<Problem>, Error> {
-        let began = Instant::now();
-        let result = self.inner.validate(node, config);
         let call = || Call::Validate { config: config.to_owned() };
-        self.keep_failure(node, began, result.as_ref().err(), call);
-        result
+        self.failing(node, call, |inner| inner.validate(node, config))
     }
 
     fn admit(
@@ -153,13 +164,8 @@ impl Policy for Recorded<dyn Policy> {
         request: &PolicyRequest,
         book: &mut dyn Book,
     ) -> Result<Verdict, Error> {
-        let began = Instant::now();
-        let mut recorder = Recorder::new(book);
-        let result = self.inner.admit(node, request, &mut recorder);
-        let answer = Answer::of(&result, |verdict| Answer::Verdict(verdict.clone()));
         let call = || Call::Admit { request: request.clone() };
-        self.keep(node, began, recorder.imports(), answer, call);
-        result
+        self.noting(node, book, call, verdict, |inner, book| inner.admit(node, request, book))
     }
 
     fn review(
@@ -170,16 +176,13 @@ impl Policy for Recorded<dyn Policy> {
         cni_result: &str,
         book: &mut dyn Book,
     ) -> Result<Verdict, Error> {
-        let began = Instant::now();
-        let mut recorder = Recorder::new(book);
-        let result = self.inner.review(node, request, plan, cni_result, &mut recorder);
-        let answer = Answer::of(&result, |verdict| Answer::Verdict(verdict.clone()));
         let call = || Call::Review {
             request: request.clone(),
             plan: plan.clone(),
             result: cni_result.to_owned(),
         };
-        self.keep(node, began, recorder.imports(), answer, call);
-        result
+        self.noting(node, book, call, verdict, |inner, book| {
+            inner.review(node, request, plan, cni_result, book)
+        })
     }
 }

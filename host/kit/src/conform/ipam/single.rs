@@ -6,7 +6,7 @@ use serde_json::Value;
 use wharfinger_wasm::{Error, Reason, Request};
 
 use super::{Subject, addresses, first, must_refuse, passed, reason, spelled};
-use crate::conform::mutate::{Tally, Wrong, wrongs};
+use crate::conform::mutate::{self, Wrong};
 use crate::conform::{Checked, Stop, crashed, fault, good_problem, idle};
 
 /// Attachments that a check makes.
@@ -163,21 +163,13 @@ fn both(subject: &Subject<'_>, free: &[IpAddr]) -> Result<(), Stop> {
 }
 
 pub(super) fn bad(subject: &Subject<'_>) -> Checked {
-    let mut tally = Tally::default();
-    for wrong in wrongs(&subject.settings.config) {
-        let refused = refuses(subject, &wrong)?;
-        tally.note(&wrong, refused);
-    }
-    tally.check()
+    mutate::tried(&subject.settings.config, |wrong| refuses(subject, wrong))
 }
 
 fn refuses(subject: &Subject<'_>, wrong: &Wrong) -> Result<bool, Stop> {
     let Wrong { what, text, .. } = wrong;
     let problems = subject.plugin.validate(&subject.settings.node(), text);
-    let problems = problems.or_else(|error| fault(format!("{what}: validate: {error}")))?;
-    for problem in &problems {
-        good_problem(text, problem).map_err(|why| Stop::Fault(format!("{what}: {why}")))?;
-    }
+    let problems = mutate::problems(wrong, problems)?;
     let asked: Value = serde_json::from_str(text).unwrap_or_default();
     let request = Request { config: text.clone(), ..subject.request_with(0, 0, &asked) };
     if let Err(error) = subject.plugin.pools(&subject.settings.node(), text)

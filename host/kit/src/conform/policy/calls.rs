@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 use wharfinger_wasm::{Error, PolicyRequest, Reason};
 
 use super::{Subject, about};
-use crate::conform::mutate::{Tally, Wrong, wrongs};
+use crate::conform::mutate::{self, Wrong};
 use crate::conform::{Checked, Stop, crashed, fault, good_problem, idle};
 
 /// Pods that a check asks about.
@@ -96,22 +96,14 @@ pub(super) fn varied(subject: &Subject<'_>) -> Vec<PolicyRequest> {
 }
 
 pub(super) fn bad(subject: &Subject<'_>) -> Checked {
-    let mut tally = Tally::default();
-    for wrong in wrongs(&subject.settings.config) {
-        let refused = refuses(subject, &wrong)?;
-        tally.note(&wrong, refused);
-    }
-    tally.check()
+    mutate::tried(&subject.settings.config, |wrong| refuses(subject, wrong))
 }
 
 /// What a policy does with a configuration that it cannot read: it must not admit by it.
 fn refuses(subject: &Subject<'_>, wrong: &Wrong) -> Result<bool, Stop> {
     let Wrong { what, text, .. } = wrong;
     let problems = subject.plugin.validate(&subject.settings.node(), text);
-    let problems = problems.or_else(|error| fault(format!("{what}: validate: {error}")))?;
-    for problem in &problems {
-        good_problem(text, problem).map_err(|why| Stop::Fault(format!("{what}: {why}")))?;
-    }
+    let problems = mutate::problems(wrong, problems)?;
     let request = PolicyRequest { config: text.clone(), ..subject.request(0, 0) };
     let called = subject.sim().admit(subject.plugin, &request, &about(), false)?;
     match subject.slowest.note(called).answer {
