@@ -54,16 +54,8 @@ fn req_22_req_23_a_second_add_is_an_error_and_harms_nothing() {
 fn req_22_a_foreign_interface_is_an_error_before_any_address_is_taken() {
     let world = World::new();
     let call = call("c1", NETNS[0]);
-    let mut foreign = wharfinger_kernel::LinkFacts {
-        link: wharfinger_plan::LinkRef::container("eth0"),
-        kind: "dummy".into(),
-        mac: None,
-        mtu: 1500,
-        alias: None,
-        addresses: Vec::new(),
-        up: true,
-    };
-    foreign.up = false;
+    let eth0 = wharfinger_plan::LinkRef::container("eth0");
+    let foreign = wharfinger_kernel::LinkFacts::new(eth0, "dummy");
     world.kernel.add_link(100, foreign);
     let error = world.add(&call).unwrap_err();
     assert_eq!(code_of(&error), code::EXISTS);
@@ -582,14 +574,11 @@ fn req_70_req_72_as_the_ipam_of_another_plugin_only_the_address_is_ours() {
     assert_eq!(world.addresses(&call.id).len(), 1);
     let again = world.add(&call).unwrap();
     assert_eq!(again.ips, success.ips, "asked twice, it answers the same");
+    let eth0 = wharfinger_plan::LinkRef::container("eth0");
     let mut used = wharfinger_kernel::LinkFacts {
-        link: wharfinger_plan::LinkRef::container("eth0"),
-        kind: "veth".into(),
-        mac: None,
-        mtu: 1500,
-        alias: None,
         addresses: vec![success.ips[0].address],
         up: true,
+        ..wharfinger_kernel::LinkFacts::new(eth0, "veth")
     };
     world.kernel.add_link(100, used.clone());
     assert_eq!(code_of(&world.add(&call).unwrap_err()), code::EXISTS, "req 70: it is in use");

@@ -2,7 +2,7 @@
 
 use ipnet::IpNet;
 use wharfinger_cni::{Dns, Interface, Ip, Route, Success};
-use wharfinger_plan::{Action, LinkFacts, LinkKind, LinkRef, Mac, Place, Plan};
+use wharfinger_plan::{Action, Link, LinkFacts, LinkKind, LinkRef, Mac, Owner, Place, Plan};
 
 use crate::Facts;
 use crate::lease::Lease;
@@ -59,6 +59,18 @@ impl Draft {
             Answer::Observed => result.ips.extend(self.observed(applied, own)),
         }
         result
+    }
+
+    /// The link of the host that the driver makes for the attachment, where it makes one.
+    pub(crate) fn host_link(&self) -> Option<&Link> {
+        self.plan.steps.iter().find_map(|step| match &step.action {
+            Action::Link(link)
+                if step.owner == Owner::Attachment && link.link.place == Place::Host =>
+            {
+                Some(link)
+            }
+            _ => None,
+        })
     }
 
     fn interface(&self, link: &LinkRef, applied: &Facts, netns: &str) -> Interface {

@@ -10,6 +10,7 @@ mod bridge;
 mod draft;
 mod error;
 mod facts;
+pub mod features;
 mod lease;
 mod loopback;
 mod names;

@@ -7,6 +7,9 @@ use wharfinger_plan::Mac;
 
 use crate::Error;
 
+/// The `type` under which the executable has its own configuration.
+pub(crate) const OUR_TYPE: &str = "wharfinger";
+
 /// Our own keys beside a driver's.
 const OWN_KEYS: &[&str] = &["driver", "policies", "features", "delegate"];
 

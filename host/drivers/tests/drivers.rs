@@ -216,13 +216,10 @@ fn only_what_has_ipam_needs_addresses() {
 fn loopback_answers_what_the_kernel_put_there_and_passes_prev_result_through() {
     let draft = draft(r#"{"driver":"loopback"}"#, "{}").unwrap();
     let lo = LinkFacts {
-        link: LinkRef::container("lo"),
-        kind: String::new(),
-        mac: None,
         mtu: 65536,
-        alias: None,
         up: true,
         addresses: vec!["127.0.0.1/8".parse().unwrap(), "::1/128".parse().unwrap()],
+        ..LinkFacts::new(LinkRef::container("lo"), "")
     };
     let applied = Facts { links: vec![lo] };
     let result = draft.result(&applied, "/n", None);

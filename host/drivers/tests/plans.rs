@@ -84,17 +84,15 @@ fn facts(text: &str) -> Outcome<Facts> {
     let link = |line: &str| -> Outcome<LinkFacts> {
         let words: Vec<&str> = line.split(' ').collect();
         let name = words[0];
+        let link = match name.strip_prefix("container:") {
+            Some(name) => LinkRef::container(name),
+            None => LinkRef::host(name),
+        };
         Ok(LinkFacts {
-            link: match name.strip_prefix("container:") {
-                Some(name) => LinkRef::container(name),
-                None => LinkRef::host(name),
-            },
-            kind: words[1].to_owned(),
-            mac: None,
             mtu: words[2].parse()?,
-            alias: None,
             up: true,
             addresses: words[3..].iter().map(|word| word.parse()).collect::<Result<_, _>>()?,
+            ..LinkFacts::new(link, words[1])
         })
     };
     Ok(Facts { links: text.lines().map(link).collect::<Outcome<_>>()? })

@@ -18,6 +18,7 @@ const DELETE: u16 = libc::RTM_DELLINK;
 const GET: u16 = libc::RTM_GETLINK;
 const UP: u32 = libc::IFF_UP.cast_unsigned();
 const PROMISC: u32 = libc::IFF_PROMISC.cast_unsigned();
+const ALLMULTI: u32 = libc::IFF_ALLMULTI.cast_unsigned();
 /// RFC 2863, as the kernel numbers it.
 const OPERSTATE_UP: u8 = 6;
 /// A port of a bridge that forwards nothing (linux/if_bridge.h).
@@ -46,6 +47,11 @@ pub(crate) struct Found {
     pub(crate) alias: Option<String>,
     pub(crate) up: bool,
     pub(crate) promisc: bool,
+    pub(crate) allmulti: bool,
+    /// Packets.
+    pub(crate) txqlen: u32,
+    /// The index of a veth's other end, or of what the link stands on.
+    pub(crate) peer: Option<u32>,
     /// The index of the bridge it is a port of.
     pub(crate) master: Option<u32>,
     pub(crate) hairpin: bool,
@@ -262,6 +268,7 @@ fn read(payload: &[u8]) -> Found {
         index: header.ifi_index.cast_unsigned(),
         up: header.ifi_flags & UP != 0,
         promisc: header.ifi_flags & PROMISC != 0,
+        allmulti: header.ifi_flags & ALLMULTI != 0,
         ..Found::default()
     };
     for attribute in attributes.map_while(Result::ok) {
@@ -272,6 +279,8 @@ fn read(payload: &[u8]) -> Found {
             LinkAttrs::Ifalias(alias) => found.alias = Some(alias.to_string_lossy().into_owned()),
             LinkAttrs::Operstate(state) => found.operstate = state,
             LinkAttrs::Master(index) => found.master = Some(index),
+            LinkAttrs::Link(index) => found.peer = Some(index),
+            LinkAttrs::Txqlen(packets) => found.txqlen = packets,
             LinkAttrs::Group(group) => found.unfinished = group == UNFINISHED,
             LinkAttrs::Linkinfo(info) => read_info(info, &mut found),
             _ => {}

@@ -114,8 +114,8 @@ impl<'a> Session<'a> {
 
 /// What a link is like.
 pub(crate) fn facts(link: LinkRef, found: Found, addresses: Vec<ipnet::IpNet>) -> LinkFacts {
-    let Found { kind, mac, mtu, alias, up, .. } = found;
-    LinkFacts { link, kind, mac, mtu, alias, addresses, up }
+    let Found { kind, mac, mtu, alias, up, index, peer, promisc, allmulti, txqlen, .. } = found;
+    LinkFacts { link, kind, mac, mtu, alias, addresses, up, index, peer, promisc, allmulti, txqlen }
 }
 
 fn no_netns() -> Error {

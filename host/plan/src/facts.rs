@@ -5,6 +5,7 @@ use ipnet::IpNet;
 use crate::{LinkRef, Mac};
 
 /// What a link is like.
+#[expect(clippy::struct_excessive_bools, reason = "they are the kernel's own flags")]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LinkFacts {
     /// Its name and place.
@@ -21,4 +22,35 @@ pub struct LinkFacts {
     pub addresses: Vec<IpNet>,
     /// IFF_UP.
     pub up: bool,
+    /// As the kernel numbers it in its namespace.
+    pub index: u32,
+    /// The index of the other end of a veth, or of the link that this one stands on; it may be
+    /// another namespace's.
+    pub peer: Option<u32>,
+    /// IFF_PROMISC.
+    pub promisc: bool,
+    /// IFF_ALLMULTI.
+    pub allmulti: bool,
+    /// Packets.
+    pub txqlen: u32,
+}
+
+impl LinkFacts {
+    /// A link with nothing on it: down, of an ordinary size, with no address of any kind.
+    pub fn new(link: LinkRef, kind: &str) -> Self {
+        Self {
+            link,
+            kind: kind.to_owned(),
+            mac: None,
+            mtu: 1500,
+            alias: None,
+            addresses: Vec::new(),
+            up: false,
+            index: 0,
+            peer: None,
+            promisc: false,
+            allmulti: false,
+            txqlen: 0,
+        }
+    }
 }

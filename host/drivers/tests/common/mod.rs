@@ -44,15 +44,7 @@ pub(crate) fn draft(conf: &str, lease: &str) -> Result<Draft, PlanError> {
 
 /// What a link may be like after a plan was applied.
 pub(crate) fn link(link: LinkRef, kind: &str, mac: &str) -> LinkFacts {
-    LinkFacts {
-        link,
-        kind: kind.to_owned(),
-        mac: Some(mac.parse().unwrap()),
-        mtu: 1450,
-        alias: None,
-        up: true,
-        addresses: Vec::new(),
-    }
+    LinkFacts { mac: Some(mac.parse().unwrap()), mtu: 1450, up: true, ..LinkFacts::new(link, kind) }
 }
 
 /// The links of a bridged attachment.

@@ -51,15 +51,7 @@ pub(super) enum Done {
 
 impl Default for Space {
     fn default() -> Self {
-        let lo = LinkFacts {
-            link: LinkRef::container("lo"),
-            kind: String::new(),
-            mac: None,
-            mtu: 65536,
-            alias: None,
-            addresses: Vec::new(),
-            up: false,
-        };
+        let lo = LinkFacts { mtu: 65536, ..LinkFacts::new(LinkRef::container("lo"), "") };
         let links = BTreeMap::from([("lo".to_owned(), MemLink::new(lo))]);
         Self { links, routes: Vec::new(), sysctls: BTreeMap::new() }
     }
@@ -198,13 +190,12 @@ impl State {
         self.made += 1;
         let [a, b, c, d] = self.made.to_be_bytes();
         LinkFacts {
-            link: name,
-            kind: kind.to_owned(),
             mac: mac.or(Some(Mac([0x06, 0, a, b, c, d]))),
             mtu: link.mtu.unwrap_or(1500),
             alias: link.alias.clone(),
-            addresses: Vec::new(),
             up: link.up,
+            index: self.made,
+            ..LinkFacts::new(name, kind)
         }
     }
 

@@ -1,0 +1,2 @@
+//! DHCP leases.
+#![forbid(unsafe_code)]

@@ -1,0 +1,25 @@
+//! `sbr`.
+
+use wharfinger_cni::conf::Fields;
+use wharfinger_plan::Step;
+
+use crate::{Error, Facts, PlanError, features::Subject};
+
+/// The configuration of `sbr`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Sbr {}
+
+impl Sbr {
+    pub(crate) fn parse(fields: &Fields<'_>) -> Result<Option<Self>, Error> {
+        let pointer = fields.pointer().to_owned();
+        Err(Error::Unsupported { pointer, value: "sbr".to_owned() })
+    }
+
+    pub(crate) fn plan(
+        &self,
+        _subject: &Subject<'_>,
+        _facts: &Facts,
+    ) -> Result<Vec<Step>, PlanError> {
+        Ok(Vec::new())
+    }
+}
