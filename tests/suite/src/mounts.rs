@@ -1,5 +1,5 @@
 //! A mount namespace in which runtimes find their usual paths, the machine's own left as they are:
-//! what is written below `/etc`, `/opt` and `/var/lib` goes into memory.
+//! what is written below `/etc`, `/opt`, `/var/lib` and `/run/containerd` goes into memory.
 
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -25,6 +25,8 @@ mkdir -p /etc/cni/net.d /opt/cni/bin /var/lib/cni
 mount -t tmpfs tmpfs /etc/cni/net.d
 mount -t tmpfs tmpfs /opt/cni/bin
 mount -t tmpfs tmpfs /var/lib/cni
+mkdir -p /run/containerd
+mount -t tmpfs tmpfs /run/containerd
 for plugin in "$3"/* "$2"/*; do
   test ! -e "$plugin" || ln -sf "$(readlink -f "$plugin")" "/opt/cni/bin/${plugin##*/}"
 done

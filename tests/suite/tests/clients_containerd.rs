@@ -93,7 +93,9 @@ impl<'w> Containerd<'w> {
 
 impl Drop for Containerd<'_> {
     fn drop(&mut self) {
-        for id in ["one", "two"] {
+        // Also of a container that was refused: its process waits to be started.
+        let tasks = self.ctr(&["task", "ls", "--quiet"]).output().map(|output| output.stdout);
+        for id in String::from_utf8_lossy(&tasks.unwrap_or_default()).lines() {
             let _ = self.ctr(&["task", "rm", "--force", id]).output();
         }
         let _ = self.daemon.kill();
