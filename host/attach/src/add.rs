@@ -292,6 +292,7 @@ impl Adding<'_> {
             cookie: Some(self.netns.cookie),
             domain: self.network.domain.clone(),
             addresses,
+            ports: Vec::new(),
             conf: deputy::kept(call, decided.remote.is_some()),
             plugin: decided.plugin.clone(),
             plan: decided.draft.as_ref().map(|draft| draft.plan.clone()).unwrap_or_default(),

@@ -170,6 +170,7 @@ fn empty(id: &AttachmentId, now: u64) -> Record {
         cookie: None,
         domain: "host".to_owned(),
         addresses: Vec::new(),
+        ports: Vec::new(),
         conf: serde_json::Value::Null,
         plugin: None,
         plan: Plan::default(),

@@ -262,6 +262,7 @@ pub(crate) fn record(id: &AttachmentId, addresses: Vec<IpAddr>) -> Record {
         cookie: None,
         domain: id.network.clone(),
         addresses,
+        ports: Vec::new(),
         conf: Value::Null,
         plugin: None,
         plan: Plan::default(),

@@ -33,6 +33,7 @@ fn record(id: AttachmentId, address: IpAddr) -> Record {
         cookie: Some(1),
         domain: "host".into(),
         addresses: vec![address],
+        ports: Vec::new(),
         conf: serde_json::json!({"cniVersion": "1.1.0", "name": "pods", "type": "wharfinger"}),
         plugin: None,
         plan: Plan::default(),

@@ -4,6 +4,7 @@
 use wharfinger_cni::AttachmentId;
 
 use crate::point::{Point, Span};
+use crate::port::Spot;
 use crate::{Entry, Error, Owner, Record, Usage};
 
 /// What is known of one address of a domain. One of which nothing is known has no row.
@@ -73,8 +74,8 @@ pub(crate) trait Book {
     /// All, or one network's, by their keys.
     fn attachments(&self, network: Option<&str>) -> Result<Vec<Entry>, Error>;
     fn put_attachment(&mut self, record: &Record, seq: u64) -> Result<(), Error>;
-    /// Removes the record and the stores' entries that go with it; its addresses are not
-    /// touched: they must be no longer held.
+    /// Removes the record and the stores' entries that go with it; its addresses and ports are
+    /// not touched: they must be no longer held.
     fn remove_attachment(&mut self, id: &AttachmentId) -> Result<(), Error>;
     /// Removes the stores' entries that go with the attachment.
     fn remove_entries(&mut self, id: &AttachmentId) -> Result<(), Error>;
@@ -98,6 +99,14 @@ pub(crate) trait Book {
     fn rested(&self, now: u64, limit: usize) -> Result<Vec<(String, Point)>, Error>;
     /// How many addresses of the span are held, rest, are remembered; `total` stays zero.
     fn count(&self, domain: &str, span: Span, now: u64) -> Result<Usage, Error>;
+
+    /// Somebody else than `but` whose port clashes with this one: of several, that of the lowest
+    /// address.
+    fn port_holder(&self, spot: Spot, but: &AttachmentId) -> Result<Option<AttachmentId>, Error>;
+    /// The port, which is nobody else's, is the attachment's.
+    fn hold_port(&mut self, spot: Spot, id: &AttachmentId) -> Result<(), Error>;
+    /// The port is free, where it was the attachment's.
+    fn free_port(&mut self, spot: Spot, id: &AttachmentId) -> Result<(), Error>;
 
     /// The ranges that the network allocates from.
     fn pool(&self, domain: &str, network: &str) -> Result<Vec<Span>, Error>;

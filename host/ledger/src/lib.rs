@@ -1,4 +1,4 @@
-//! The book of who holds which address: one trait, a model in memory, SQLite on the node.
+//! The book of who holds which address and which port of the host: one trait, a model in memory, SQLite on the node.
 //!
 //! The book is optimistic: a session reads, holds its writes back, and commits them if what it
 //! read still stands; otherwise the caller runs the call again. No lock and no write transaction
@@ -13,6 +13,7 @@ mod book;
 mod mem;
 mod owner;
 mod point;
+mod port;
 mod rules;
 mod search;
 mod session;
@@ -21,6 +22,7 @@ mod sqlite;
 pub use book::Identity;
 pub use mem::MemLedger;
 pub use owner::Owner;
+pub use port::{Holder, HostPort};
 pub use session::Kept;
 pub use sqlite::{Damaged, Fresh, Opened, Options, Rebuilt, SqliteLedger};
 
@@ -58,6 +60,9 @@ pub struct Record {
     pub domain: String,
     /// What it holds.
     pub addresses: Vec<IpAddr>,
+    /// The host's ports that it holds: each has one owner on the node, whatever the domain.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ports: Vec<HostPort>,
     /// The resolved configuration of the ADD.
     pub conf: serde_json::Value,
     /// The plugin that chose the addresses, and its digest: "host-local@sha256:…".
@@ -216,6 +221,8 @@ pub trait Session {
     fn pools(&mut self, ranges: &[Range]) -> Result<(), Error>;
     /// Takes this address. One that the attachment holds already, or that rests, is granted.
     fn take(&mut self, address: IpAddr) -> Result<Result<(), Refusal>, Error>;
+    /// Claims a port of the host. One that the attachment holds already is granted.
+    fn claim(&mut self, port: &HostPort) -> Result<Result<(), Holder>, Error>;
     /// Takes a free address of the ranges, less the excluded ones: first what the attachment
     /// holds from an earlier ADD; then upwards from `start` (itself included; without one
     /// within the ranges, from above the last one taken from these ranges), range after range,
@@ -258,8 +265,9 @@ pub trait Session {
     /// when the session commits.
     fn usage(&self, ranges: &[Range]) -> Result<Usage, Error>;
     /// Writes the record and what the session took, all or nothing. `record.addresses` are those
-    /// that stay taken; each must have been taken in this session. What the attachment held
-    /// before and does not hold now is free at once, and entries of stores that were to go with
+    /// that stay taken, `record.ports` those that stay claimed; each must have been taken or
+    /// claimed in this session. What the attachment held before and does not hold now is free at
+    /// once, and entries of stores that were to go with
     /// it and that this session did not write are gone.
     fn commit(self: Box<Self>, record: &Record) -> Result<Commit, Error>;
 }
@@ -270,6 +278,16 @@ pub trait Session {
 /// 2^53, so that JSON carries it.
 fn first_seq(now: u64) -> u64 {
     now.min(1 << 32) << 20
+}
+
+/// A claim of a record that is put together from what was found on the node.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+pub enum Claim {
+    /// To an address.
+    Address(IpAddr),
+    /// To a port of the host.
+    Port(HostPort),
 }
 
 /// The book cannot answer.

@@ -2,7 +2,6 @@
 //! For tests and for trying things out. It keeps no runs of taken addresses: it walks them.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -10,9 +9,12 @@ use wharfinger_cni::AttachmentId;
 
 use crate::book::{Accept, Address, Book, Halt, Identity, Lasting, Place, Scan, Shelf, Stored};
 use crate::point::{Point, Span};
+use crate::port::Spot;
 use crate::rules;
 use crate::session::{Sitting, done};
-use crate::{Entry, Error, Ledger, Notice, Owner, Range, Record, Release, Scope, Session, Usage};
+use crate::{
+    Claim, Entry, Error, Ledger, Notice, Owner, Range, Record, Release, Scope, Session, Usage,
+};
 
 /// A book in memory. Shared between threads by reference; sessions of several threads commit
 /// one after the other, and conflict as those of several processes do on disk.
@@ -29,11 +31,11 @@ impl MemLedger {
 
     /// A book with these records, as one that was lost is written anew from what was found on
     /// the node. Sequence numbers begin above those of any book that was written before `now`.
-    /// Beside it the claims that could not be entered, since an earlier record has the address.
+    /// Beside it the claims that could not be entered, since an earlier record has what they name.
     pub fn rebuilt(
         records: &[Record],
         now: u64,
-    ) -> Result<(Self, Vec<(AttachmentId, IpAddr)>), Error> {
+    ) -> Result<(Self, Vec<(AttachmentId, Claim)>), Error> {
         let mut rows = Rows { seq: crate::first_seq(now), ..Rows::default() };
         let doubled = rules::restore(&mut rows, records)?;
         Ok((Self { rows: Mutex::new(rows) }, doubled))
@@ -170,6 +172,7 @@ pub(crate) struct Rows {
     seq: u64,
     attachments: BTreeMap<AttachmentId, Entry>,
     addresses: BTreeMap<(String, Point), Address>,
+    ports: BTreeMap<Spot, AttachmentId>,
     pools: BTreeMap<Pair, Vec<Span>>,
     cursors: BTreeMap<(Pair, Vec<Span>), Point>,
     identities: BTreeMap<(Pair, String), Vec<Point>>,
@@ -326,6 +329,21 @@ impl Book for Rows {
             *count = count.saturating_add(1);
         }
         Ok(usage)
+    }
+
+    fn port_holder(&self, spot: Spot, but: &AttachmentId) -> Result<Option<AttachmentId>, Error> {
+        let clashing = self.ports.iter().filter(|(other, _)| spot.clashes(**other));
+        Ok(clashing.map(|(_, holder)| holder).find(|holder| *holder != but).cloned())
+    }
+
+    fn hold_port(&mut self, spot: Spot, id: &AttachmentId) -> Result<(), Error> {
+        self.ports.insert(spot, id.clone());
+        Ok(())
+    }
+
+    fn free_port(&mut self, spot: Spot, id: &AttachmentId) -> Result<(), Error> {
+        self.ports.retain(|other, holder| *other != spot || holder != id);
+        Ok(())
     }
 
     fn pool(&self, domain: &str, network: &str) -> Result<Vec<Span>, Error> {

@@ -10,8 +10,9 @@ use wharfinger_cni::AttachmentId;
 
 use crate::book::{Address, Book, Halt, Lasting, Place, Rest, Scan, Stored};
 use crate::point::{Point, Span, merged};
+use crate::port::{Holder, spots};
 use crate::search::{Ask, Seeker, Tier, find};
-use crate::{Error, Owner, Range, Record, Refusal, Release, Scope, State, Usage};
+use crate::{Claim, Error, HostPort, Owner, Range, Record, Refusal, Release, Scope, State, Usage};
 
 /// How many addresses whose rest is over are freed in one go: an ADD never pays for more. What
 /// is beyond goes on resting, and is given before a range counts as full.
@@ -24,6 +25,8 @@ pub(crate) enum Note {
     Granted(Point),
     /// It was refused: its holder.
     Refused(Point, AttachmentId),
+    /// A port was claimed; where it was refused, its holder.
+    Claimed(HostPort, Option<AttachmentId>),
     /// An address was looked for.
     Found(Search),
     /// What an identity's addresses were.
@@ -66,6 +69,7 @@ pub(crate) struct Draft {
     pub(crate) notes: Vec<Note>,
     /// In the order in which they were taken.
     pub(crate) taken: Vec<Point>,
+    pub(crate) claimed: Vec<HostPort>,
     pub(crate) pools: Option<Vec<Span>>,
     /// What was taken last from these ranges.
     pub(crate) cursors: BTreeMap<Vec<Span>, Point>,
@@ -97,6 +101,33 @@ pub(crate) fn grant<B: Book>(
         Some(holder) if holder != scope.id => Err(Refusal::Held(holder)),
         _ => Ok(()),
     })
+}
+
+/// Whether the port can be claimed.
+pub(crate) fn claim<B: Book>(
+    book: &B,
+    id: &AttachmentId,
+    port: &HostPort,
+) -> Result<Result<(), Holder>, Error> {
+    let Some(holder) = port_holder(book, id, port)? else { return Ok(Ok(())) };
+    let Some(entry) = book.attachment(&holder)? else {
+        return Err(book.damaged(format!("{port} is {holder}'s, who has no record")));
+    };
+    Ok(Err(Holder { id: holder, since: entry.record.created }))
+}
+
+/// Whose port, other than the attachment's own, clashes with this one.
+fn port_holder<B: Book>(
+    book: &B,
+    id: &AttachmentId,
+    port: &HostPort,
+) -> Result<Option<AttachmentId>, Error> {
+    for spot in spots(port) {
+        if let Some(holder) = book.port_holder(spot, id)? {
+            return Ok(Some(holder));
+        }
+    }
+    Ok(None)
 }
 
 /// Whether the ranges are nobody else's.
@@ -141,6 +172,7 @@ pub(crate) fn commit<B: Book>(book: &mut B, draft: &Draft, record: &Record) -> R
     for address in &record.addresses {
         occupy(book, record, Point::from(*address))?;
     }
+    hold_ports(book, record, &record.ports)?;
     write_ranges(book, draft, record)?;
     let mut lasting = Vec::new();
     write_identities(book, draft, record, seq, &mut lasting)?;
@@ -159,8 +191,11 @@ fn check_record(draft: &Draft, record: &Record) -> Result<(), Error> {
         return Err(misuse(format!("the session is {}'s in domain {}", scope.id, scope.domain)));
     }
     let taken = |address: &&IpAddr| !draft.taken.contains(&Point::from(**address));
-    match record.addresses.iter().find(taken) {
-        Some(address) => Err(misuse(format!("{address} was not taken in this session"))),
+    if let Some(address) = record.addresses.iter().find(taken) {
+        return Err(misuse(format!("{address} was not taken in this session")));
+    }
+    match record.ports.iter().find(|port| !draft.claimed.contains(port)) {
+        Some(port) => Err(misuse(format!("{port} was not claimed in this session"))),
         None => Ok(()),
     }
 }
@@ -181,6 +216,7 @@ fn note_stands<B: Book>(book: &B, draft: &Draft, note: &Note) -> Result<bool, Er
         Note::Refused(point, holder) => {
             grant(book, &draft.scope, *point)? == Err(Refusal::Held(holder.clone()))
         }
+        Note::Claimed(port, holder) => port_holder(book, &draft.scope.id, port)? == *holder,
         Note::Found(search) => search_stands(book, draft, search)?,
         Note::Remembered(identity, points) => book.identity(draft.place(), identity)? == *points,
         Note::Entry(owner, key, stored) => book.entry(owner, key)? == *stored,
@@ -211,6 +247,10 @@ fn give_up<B: Book>(book: &mut B, before: &Record, record: &Record) -> Result<()
             vacate(book, before, Point::from(*address), None)?;
         }
     }
+    let kept: Vec<_> = record.ports.iter().flat_map(spots).collect();
+    for spot in before.ports.iter().flat_map(spots).filter(|spot| !kept.contains(spot)) {
+        book.free_port(spot, &before.id)?;
+    }
     if moved {
         drop_pool(book, &before.domain, &before.id.network)?;
     }
@@ -240,6 +280,11 @@ fn occupy<B: Book>(book: &mut B, record: &Record, point: Point) -> Result<(), Er
         return Ok(());
     }
     book.set_address(&record.domain, point, &Address { holder, rest: None, ..known })
+}
+
+/// The ports are the record's from now on.
+fn hold_ports<B: Book>(book: &mut B, record: &Record, ports: &[HostPort]) -> Result<(), Error> {
+    ports.iter().flat_map(spots).try_for_each(|spot| book.hold_port(spot, &record.id))
 }
 
 /// Where the network's last attachment of the domain is gone, its ranges are nobody's.
@@ -359,12 +404,12 @@ pub(crate) fn seed<B: Book>(book: &mut B, lasting: &[Lasting]) -> Result<(), Err
     Ok(())
 }
 
-/// Writes records that were put together from what was found on the node. An address that two
-/// of them name stays with the earlier one; the later one's claim is returned.
+/// Writes records that were put together from what was found on the node. What two of them claim
+/// stays with the earlier one; the later one's claim is returned.
 pub(crate) fn restore<B: Book>(
     book: &mut B,
     records: &[Record],
-) -> Result<Vec<(AttachmentId, IpAddr)>, Error> {
+) -> Result<Vec<(AttachmentId, Claim)>, Error> {
     let mut doubled = Vec::new();
     for record in records {
         let seq = book.next_seq()?;
@@ -372,8 +417,16 @@ pub(crate) fn restore<B: Book>(
         for address in &record.addresses {
             let point = Point::from(*address);
             match book.address(&record.domain, point)?.and_then(|known| known.holder) {
-                Some(holder) if holder != record.id => doubled.push((record.id.clone(), *address)),
+                Some(holder) if holder != record.id => {
+                    doubled.push((record.id.clone(), Claim::Address(*address)));
+                }
                 _ => occupy(book, record, point)?,
+            }
+        }
+        for port in &record.ports {
+            match port_holder(book, &record.id, port)? {
+                Some(_) => doubled.push((record.id.clone(), Claim::Port(*port))),
+                None => hold_ports(book, record, std::slice::from_ref(port))?,
             }
         }
     }
@@ -398,7 +451,7 @@ pub(crate) fn attached<B: Book>(
     Ok(Release::Done)
 }
 
-/// The record is gone, its addresses rest.
+/// The record is gone, its addresses rest; a port is free at once.
 pub(crate) fn release<B: Book>(
     book: &mut B,
     id: &AttachmentId,
@@ -413,6 +466,9 @@ pub(crate) fn release<B: Book>(
     let rest = until.map(|until| Rest { until, order });
     for address in &entry.record.addresses {
         vacate(book, &entry.record, Point::from(*address), rest)?;
+    }
+    for spot in entry.record.ports.iter().flat_map(spots) {
+        book.free_port(spot, id)?;
     }
     book.remove_attachment(id)?;
     drop_pool(book, &entry.record.domain, &id.network)?;

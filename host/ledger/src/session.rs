@@ -8,7 +8,9 @@ use crate::book::{Book, Halt, Scan, Shelf};
 use crate::point::{Point, spans};
 use crate::rules::{self, Draft, Note, Search, Store, Written};
 use crate::search::{Ask, Tier, find};
-use crate::{Commit, Error, Owner, Range, Record, Refusal, Scope, Session, Usage};
+use crate::{
+    Commit, Error, Holder, HostPort, Owner, Range, Record, Refusal, Scope, Session, Usage,
+};
 
 /// What a session had written to stores at some time: see [`Session::kept`].
 #[derive(Debug, Clone)]
@@ -34,6 +36,7 @@ impl<'a, S: Shelf> Sitting<'a, S> {
             scope,
             notes: Vec::new(),
             taken: Vec::new(),
+            claimed: Vec::new(),
             pools: None,
             cursors: BTreeMap::new(),
             identities: Vec::new(),
@@ -109,6 +112,16 @@ impl<S: Shelf> Session for Sitting<'_, S> {
                     self.draft.taken.push(point);
                 }
             }
+        }
+        Ok(granted)
+    }
+
+    fn claim(&mut self, port: &HostPort) -> Result<Result<(), Holder>, Error> {
+        let granted = self.shelf.read(|book| rules::claim(book, &self.draft.scope.id, port))?;
+        let holder = granted.as_ref().err().map(|holder| holder.id.clone());
+        self.draft.notes.push(Note::Claimed(*port, holder));
+        if granted.is_ok() && !self.draft.claimed.contains(port) {
+            self.draft.claimed.push(*port);
         }
         Ok(granted)
     }

@@ -13,7 +13,9 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use common::*;
-use wharfinger_ledger::{Commit, Error, Ledger, Opened, Options, Record, Release, SqliteLedger};
+use wharfinger_ledger::{
+    Claim, Commit, Error, Ledger, Opened, Options, Record, Release, SqliteLedger,
+};
 
 const NOW: u64 = 1_700_000_000;
 
@@ -170,9 +172,9 @@ fn what_is_no_book_of_ours_is_named_and_set_aside() {
         drop(open(dir.path()));
     };
     says("PRAGMA application_id = 7", "of application 0x7");
-    says("PRAGMA user_version = 9", "its format is 9, this version knows 2");
+    says("PRAGMA user_version = 9", "its format is 9, this version knows 3");
     says("PRAGMA user_version = 0", "its format is 0");
-    says("DROP TABLE run", "7 tables of 8");
+    says("DROP TABLE run", "8 tables of 9");
     fs::write(&options.path, "").unwrap();
     assert!(damaged(options.clone()).contains("empty"));
     drop(open(dir.path()));
@@ -309,15 +311,21 @@ fn a_rebuilt_book_has_what_lives_and_tells_of_double_claims() {
     let dir = tempfile::tempdir().unwrap();
     let Opened::Fresh(fresh) = SqliteLedger::open(options(dir.path())).unwrap() else { panic!() };
     let a = record(&id("a"), &[ip("10.0.0.1"), ip("fd00::1")]);
+    let a = Record { ports: vec![port("tcp/80")], ..a };
     let b = record(&id("b"), &[ip("10.0.0.1"), ip("10.0.0.2")]);
+    let b = Record { ports: vec![port("tcp/80@10.0.0.1"), port("tcp/81")], ..b };
     let rebuilt = fresh.rebuild(&[a.clone(), b.clone()], NOW).unwrap();
-    assert_eq!(rebuilt.doubled, [(id("b"), ip("10.0.0.1"))]);
+    let doubled = [Claim::Address(ip("10.0.0.1")), Claim::Port(port("tcp/80@10.0.0.1"))];
+    assert_eq!(rebuilt.doubled, doubled.map(|claim| (id("b"), claim)));
     assert!(rebuilt.lost.is_none());
     let book = rebuilt.ledger;
     assert_eq!(entry(&book, &id("a")).record, a);
     assert_eq!(entry(&book, &id("b")).record, b);
     assert!(entry(&book, &id("a")).seq > 1 << 32, "above those of the book that was lost");
     del(&book, &id("b"), NOW, Duration::ZERO);
+    let holder = session(&book, &id("c"), NOW).claim(&port("tcp/80@10.0.0.1")).unwrap();
+    assert_eq!(holder.unwrap_err().id, id("a"));
+    session(&book, &id("c"), NOW).claim(&port("tcp/81")).unwrap().unwrap();
     let all = [range("10.0.0.1-10.0.0.2")];
     assert_eq!(book.usage(DOMAIN, &all, NOW).unwrap().held, 1);
     assert_eq!(add_from(&book, &id("c"), &all, NOW), Some(ip("10.0.0.2")));

@@ -20,10 +20,19 @@ fn make(path: &Path, sql: &str) {
 /// E4: a book of format 1 is read, and its attachments are released.
 #[test]
 fn pain_e4_a_book_of_format_1_is_read_and_released() {
+    read_and_release(include_str!("data/book-1.sql"), include_str!("data/lasting-1.sql"));
+}
+
+/// E4: so is one of format 2.
+#[test]
+fn pain_e4_a_book_of_format_2_is_read_and_released() {
+    read_and_release(include_str!("data/book-2.sql"), include_str!("data/lasting-2.sql"));
+}
+
+fn read_and_release(book: &str, lasting: &str) {
     let dir = tempfile::tempdir().unwrap();
-    make(&options(dir.path()).path, include_str!("data/book-1.sql"));
-    make(&options(dir.path()).lasting, include_str!("data/lasting-1.sql"));
-    audit(dir.path());
+    make(&options(dir.path()).path, book);
+    make(&options(dir.path()).lasting, lasting);
     let book = open(dir.path());
     let entries = book.list(None).unwrap();
     let names: Vec<_> = entries.iter().map(|entry| entry.record.id.container.as_str()).collect();
@@ -35,7 +44,10 @@ fn pain_e4_a_book_of_format_1_is_read_and_released() {
     assert_eq!(usage, Usage { total: 10, held: 2, cooling: 1, remembered: 1 });
     assert_eq!(add_from(&book, &id("e"), &all, NOW), Some(ip("10.0.0.4")));
     add_sticky(&book, &id("f"), "web-0");
-    for name in ["a", "d", "e", "f"] {
+    // What the format did not have.
+    add_ports(&book, &id("g"), &[port("tcp/80")]);
+    session(&book, &id("a"), NOW).claim(&port("tcp/80")).unwrap().unwrap_err();
+    for name in ["a", "d", "e", "f", "g"] {
         del(&book, &id(name), NOW, COOL);
     }
     assert_eq!(book.usage(DOMAIN, &all, NOW + 60).unwrap().held, 0);

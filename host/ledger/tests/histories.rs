@@ -12,8 +12,10 @@ use std::time::Duration;
 
 use common::*;
 use proptest::prelude::*;
-use wharfinger_cni::AttachmentId;
-use wharfinger_ledger::{Commit, Error, Ledger, Range, Record, Release, Scope, Session, Usage};
+use wharfinger_cni::{AttachmentId, Protocol};
+use wharfinger_ledger::{
+    Commit, Error, HostPort, Ledger, Range, Record, Release, Scope, Session, Usage,
+};
 
 /// Sets of ranges: small enough to be filled, at the families' ends, beside and over each other.
 const RANGES: [&[&str]; 8] = [
@@ -36,6 +38,31 @@ const EXCLUDED: [&[&str]; 4] = [
 
 const NAMED: [&str; 6] = ["10.0.0.0", "10.0.0.5", "255.255.255.255", "::", "fd00::1", "192.0.2.1"];
 
+/// Ports of one address, of all of a family, of all; two of them the same in other clothes.
+const PORTS: [&str; 9] = [
+    "tcp/80",
+    "tcp/80@0.0.0.0",
+    "tcp/80@::",
+    "tcp/80@10.0.0.1",
+    "tcp/80@10.0.0.2",
+    "tcp/80@::ffff:10.0.0.1",
+    "tcp/80@fd00::1",
+    "udp/80",
+    "tcp/81@10.0.0.1",
+];
+
+/// The sockets that a port takes, on a host with these addresses.
+fn sockets(port: &HostPort) -> BTreeSet<(Protocol, u16, IpAddr)> {
+    let all = ["10.0.0.1", "10.0.0.2", "192.0.2.7", "fd00::1", "fd00::2", "2001:db8::7"].map(ip);
+    let takes = |own: &IpAddr| match port.address.map(|address| address.to_canonical()) {
+        None => true,
+        Some(IpAddr::V4(v4)) if v4.is_unspecified() => own.is_ipv4(),
+        Some(IpAddr::V6(v6)) if v6.is_unspecified() => own.is_ipv6(),
+        Some(one) => one == *own,
+    };
+    all.into_iter().filter(takes).map(|own| (port.protocol, port.port, own)).collect()
+}
+
 fn ranges(texts: &[&str]) -> Vec<Range> {
     texts.iter().map(|text| range(text)).collect()
 }
@@ -45,6 +72,7 @@ enum Step {
     Open { slot: usize, who: usize, domain: usize },
     TakeFree { slot: usize, ranges: usize, excluded: usize, start: Option<usize> },
     Take { slot: usize, named: usize },
+    Claim { slot: usize, port: usize },
     Pools { slot: usize, ranges: usize },
     Remembered { slot: usize, identity: usize },
     Remember { slot: usize, identity: usize },
@@ -69,6 +97,7 @@ fn step() -> impl Strategy<Value = Step> {
                 slot, ranges, excluded: excluded % EXCLUDED.len(), start,
             }),
         2 => (slot.clone(), 0..NAMED.len()).prop_map(|(slot, named)| Take { slot, named }),
+        4 => (slot.clone(), 0..PORTS.len()).prop_map(|(slot, port)| Claim { slot, port }),
         1 => (slot.clone(), 0..RANGES.len()).prop_map(|(slot, ranges)| Pools { slot, ranges }),
         1 => (slot.clone(), 0..3_usize)
             .prop_map(|(slot, identity)| Remembered { slot, identity }),
@@ -126,6 +155,7 @@ struct Sheet {
     now: u64,
     own: Vec<IpAddr>,
     taken: Vec<IpAddr>,
+    claimed: Vec<HostPort>,
     cursors: BTreeMap<Vec<String>, IpAddr>,
     rests_ended: bool,
     identities: BTreeSet<String>,
@@ -172,6 +202,14 @@ impl Naive {
 
     fn set(&mut self, domain: &str, address: IpAddr, fate: Fate) {
         self.fates.insert((domain.to_owned(), address), fate);
+    }
+
+    /// Whose port has a socket in common with this one.
+    fn in_the_way(&self, id: &AttachmentId, port: &HostPort) -> Vec<AttachmentId> {
+        let sockets = sockets(port);
+        let clashes = |other: &HostPort| !self::sockets(other).is_disjoint(&sockets);
+        let others = self.records.values().filter(|record| record.id != *id);
+        others.filter(|record| record.ports.iter().any(clashes)).map(|it| it.id.clone()).collect()
     }
 
     fn end_rests(&mut self, now: u64) {
@@ -242,6 +280,9 @@ impl Naive {
             assert!(known.holder.is_none(), "{address} was given twice");
             let holder = Some(record.id.clone());
             self.set(&record.domain, *address, Fate { holder, rest: None });
+        }
+        for port in &record.ports {
+            assert!(self.in_the_way(&record.id, port).is_empty(), "{port} was given twice");
         }
         for (ranges, last) in &sheet.cursors {
             if record.addresses.contains(last) {
@@ -344,6 +385,7 @@ fn sit(step: &Step, naive: &mut Naive, pairs: &mut [Pair<'_>]) {
                 pair.sheet.taken.push(address);
             }
         }
+        Step::Claim { slot, port } => claim(&mut pairs[slot], &port_of(port), naive),
         Step::Pools { slot, ranges: set } => {
             pairs[slot].both(|s| said(s.pools(&ranges(RANGES[set]))));
         }
@@ -377,6 +419,22 @@ fn sit(step: &Step, naive: &mut Naive, pairs: &mut [Pair<'_>]) {
     }
 }
 
+fn port_of(number: usize) -> HostPort {
+    port(PORTS[number])
+}
+
+fn claim(pair: &mut Pair<'_>, port: &HostPort, naive: &Naive) {
+    let Some(found) = pair.both(|s| said(s.claim(port)).unwrap()) else { return };
+    let others = naive.in_the_way(pair.sheet.id.as_ref().unwrap(), port);
+    match found {
+        Ok(()) => {
+            assert!(others.is_empty(), "{port} is {others:?}'s");
+            pair.sheet.claimed.push(*port);
+        }
+        Err(holder) => assert!(others.contains(&holder.id), "{port} is {others:?}'s"),
+    }
+}
+
 /// What a session sees of the store.
 fn look(pair: &mut Pair<'_>, after: Option<&str>, limit: usize) {
     pair.both(|s| said(s.store_scan(&own(), "k/", after, limit)).unwrap());
@@ -390,8 +448,11 @@ fn commit(slot: usize, keep: u8, naive: &mut Naive, pairs: &mut [Pair<'_>]) {
     };
     let kept = sheet.taken.iter().enumerate().filter(|(bit, _)| keep >> (bit % 8) & 1 == 1);
     let addresses = kept.map(|(_, address)| *address).collect();
+    let ports = sheet.claimed.iter().enumerate().filter(|(bit, _)| keep >> (7 - bit % 8) & 1 == 1);
+    let ports = ports.map(|(_, port)| *port).collect();
     let id = sheet.id.clone().unwrap();
-    let record = Record { domain: sheet.domain.clone(), addresses, ..record(&id, &[]) };
+    let domain = sheet.domain.clone();
+    let record = Record { domain, addresses, ports, ..record(&id, &[]) };
     let (model, sqlite) = (model.commit(&record).unwrap(), sqlite.commit(&record).unwrap());
     assert_eq!(model, sqlite);
     if matches!(model, Commit::Done(_)) {
@@ -445,8 +506,9 @@ fn turn<'a>(step: &Step, books: [&'a dyn Ledger; 2], naive: &mut Naive, pairs: &
 fn compare(books: [&dyn Ledger; 2], naive: &Naive) {
     let [model, sqlite] = books.map(|book| book.list(None).unwrap());
     assert_eq!(model, sqlite);
-    let expected: Vec<_> = naive.records.values().map(|record| &record.addresses).collect();
-    assert_eq!(model.iter().map(|entry| &entry.record.addresses).collect::<Vec<_>>(), expected);
+    let what = |record: &Record| (record.addresses.clone(), record.ports.clone());
+    let expected: Vec<_> = naive.records.values().map(what).collect();
+    assert_eq!(model.iter().map(|entry| what(&entry.record)).collect::<Vec<_>>(), expected);
     assert_eq!(books[0].horizon().unwrap(), books[1].horizon().unwrap());
     for set in RANGES {
         for place in [domain(0), domain(1)] {
@@ -502,7 +564,7 @@ fn run(history: &[Step]) {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// B8, B9, G2 and all the rest: over random histories the two books answer as one, and as
+    /// B8, B9, F6, G2 and all the rest: over random histories the two books answer as one, and as
     /// the naive one does.
     #[test]
     fn pain_b9_random_histories_are_the_same_in_all_books(

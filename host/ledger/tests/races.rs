@@ -13,7 +13,9 @@ use std::time::Duration;
 
 use common::*;
 use wharfinger_cni::AttachmentId;
-use wharfinger_ledger::{Commit, Entry, Ledger, MemLedger, Release, Session, SqliteLedger};
+use wharfinger_ledger::{
+    Commit, Entry, HostPort, Ledger, MemLedger, Record, Release, Session, SqliteLedger,
+};
 
 /// All orders in which actors of so many steps can take turns.
 fn orders(steps: &[usize]) -> Vec<Vec<usize>> {
@@ -221,5 +223,61 @@ fn pain_b4_128_writers_on_the_model() {
 fn pain_b4_64_writers_on_disk() {
     let dir = tempfile::tempdir().unwrap();
     writers::<SqliteLedger, _>(64, 3, || open(dir.path()));
+    audit(dir.path());
+}
+
+/// An ADD with this port, which is somebody else's now or a conflict in the end, or not.
+fn try_port(book: &dyn Ledger, id: &AttachmentId, port: HostPort) -> bool {
+    let mut session = session(book, id, 0);
+    if session.claim(&port).unwrap().is_err() {
+        return false;
+    }
+    std::thread::yield_now();
+    let record = Record { ports: vec![port], ..record(id, &[]) };
+    matches!(session.commit(&record).unwrap(), Commit::Done(_))
+}
+
+/// Everybody wants a port that clashes with everybody else's, all the time: never do two have
+/// theirs at once, and in the end it is free.
+fn claimers<D: Ledger, L: Borrow<D>>(count: usize, rounds: usize, book: impl Fn() -> L + Sync) {
+    let ports = ["tcp/80", "tcp/80@0.0.0.0", "tcp/80@10.0.0.1", "tcp/80@::ffff:10.0.0.1"];
+    let ports = ports.map(port);
+    let owner = std::sync::Mutex::new(());
+    let had = std::sync::atomic::AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        for number in 0..count {
+            let (book, owner, had) = (&book, &owner, &had);
+            scope.spawn(move || {
+                let (id, book) = (id(&number.to_string()), book());
+                for round in 0..rounds {
+                    if try_port(book.borrow(), &id, ports[(number + round) % ports.len()]) {
+                        let mine = owner.try_lock().unwrap();
+                        had.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+                        std::thread::yield_now();
+                        drop(mine);
+                        del(book.borrow(), &id, 0, COOL);
+                    }
+                }
+            });
+        }
+    });
+    assert!(had.into_inner() > 0);
+    let book = book();
+    assert!(book.borrow().list(None).unwrap().is_empty());
+    add_ports(book.borrow(), &id("last"), &ports);
+}
+
+/// F6: of many that want one port at once, one has it.
+#[test]
+fn pain_f6_64_claimers_of_one_port_in_memory() {
+    let book = MemLedger::new();
+    claimers::<MemLedger, _>(64, 8, || &book);
+}
+
+/// F6: the same on disk, each with a connection of its own.
+#[test]
+fn pain_f6_32_claimers_of_one_port_on_disk() {
+    let dir = tempfile::tempdir().unwrap();
+    claimers::<SqliteLedger, _>(32, 4, || open(dir.path()));
     audit(dir.path());
 }

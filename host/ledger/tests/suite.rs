@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use common::*;
 use serde_json::json;
-use wharfinger_ledger::{Commit, Error, Ledger, Range, Record, Refusal, Release, State, Usage};
+use wharfinger_ledger::{
+    Commit, Error, Holder, Ledger, Range, Record, Refusal, Release, State, Usage,
+};
 
 const NOW: u64 = 1_700_000_000;
 
@@ -193,6 +195,68 @@ fn pain_b6_one_static_address_is_not_given_to_two<K>() {
     assert_eq!(late.unwrap(), Commit::Conflict);
     let again = session(book, &id("b"), NOW).take(ip("10.0.0.5")).unwrap();
     assert_eq!(again, Err(Refusal::Held(id("a"))));
+}
+
+/// F6: a port of the host has one owner on the node, whatever network and domain; who comes
+/// second is told who has it, and since when.
+fn pain_f6_a_port_of_the_host_has_one_owner<K>() {
+    let kind = K::new();
+    let book = kind.book();
+    add_ports(book, &id("a"), &[port("tcp/80"), port("udp/53@10.0.0.1")]);
+    let refused = |id: &_, text: &str| session(book, id, NOW).claim(&port(text)).unwrap().err();
+    let holder = Some(Holder { id: id("a"), since: entry(book, &id("a")).record.created });
+    for text in ["tcp/80", "tcp/80@0.0.0.0", "tcp/80@::", "tcp/80@10.0.0.9", "tcp/80@fd00::9"] {
+        assert_eq!(refused(&id_of("other", "b"), text), holder, "{text}");
+        assert_eq!(refused(&id("a"), text), None, "one's own {text}");
+    }
+    for text in ["udp/53", "udp/53@0.0.0.0", "udp/53@10.0.0.1", "udp/53@::ffff:10.0.0.1"] {
+        assert_eq!(refused(&id("b"), text), holder, "{text}");
+    }
+    let free = ["udp/80", "sctp/80", "tcp/81", "udp/53@10.0.0.2", "udp/53@::"].map(port);
+    add_ports(book, &id("b"), &free);
+    assert_eq!(entry(book, &id("b")).record.ports, free);
+    del(book, &id("a"), NOW, COOL);
+    // No port rests, and what `b` has is its own still.
+    add_ports(book, &id("c"), &[port("tcp/80")]);
+    assert_eq!(refused(&id("c"), "udp/53@10.0.0.2").unwrap().id, id("b"));
+    assert_eq!(refused(&id("c"), "udp/53@10.0.0.1"), None);
+}
+
+/// F6: an ADD again of the same attachment keeps its ports, and frees those that it wants no
+/// longer.
+fn pain_f6_an_add_again_keeps_and_gives_up_ports<K>() {
+    let kind = K::new();
+    let book = kind.book();
+    add_ports(book, &id("a"), &[port("tcp/80"), port("tcp/443@10.0.0.1")]);
+    add_ports(book, &id("a"), &[port("tcp/80@0.0.0.0"), port("tcp/443@10.0.0.1")]);
+    let free = |text: &str| session(book, &id("b"), NOW).claim(&port(text)).unwrap().is_ok();
+    assert!(free("tcp/80@::") && !free("tcp/80@10.0.0.7") && !free("tcp/443"));
+    seq_of(session(book, &id("a"), NOW).commit(&record(&id("a"), &[])));
+    assert!(free("tcp/80") && free("tcp/443"));
+}
+
+/// F6: two that were both told that a port is free do not both get it; and one that was told
+/// whose it is, and whose answer that is not any longer, runs again.
+fn pain_f6_what_a_claim_was_told_is_checked_at_the_commit<K>() {
+    let kind = K::new();
+    let book = kind.book();
+    let (mut first, mut second) = (session(book, &id("a"), NOW), session(book, &id("b"), NOW));
+    first.claim(&port("tcp/80@10.0.0.1")).unwrap().unwrap();
+    second.claim(&port("tcp/80")).unwrap().unwrap();
+    let with = |name: &str, text: &str| Record { ports: vec![port(text)], ..record(&id(name), &[]) };
+    seq_of(first.commit(&with("a", "tcp/80@10.0.0.1")));
+    assert_eq!(second.commit(&with("b", "tcp/80")).unwrap(), Commit::Conflict);
+    let mut late = session(book, &id("b"), NOW);
+    assert_eq!(late.claim(&port("tcp/80")).unwrap().unwrap_err().id, id("a"));
+    del(book, &id("a"), NOW, COOL);
+    assert_eq!(late.commit(&record(&id("b"), &[])).unwrap(), Commit::Conflict);
+    // One that was claimed and not kept stays free; one that was not claimed cannot be kept.
+    let mut given_up = session(book, &id("b"), NOW);
+    given_up.claim(&port("tcp/80")).unwrap().unwrap();
+    seq_of(given_up.commit(&record(&id("b"), &[])));
+    add_ports(book, &id("c"), &[port("tcp/80")]);
+    let misuse = session(book, &id("d"), NOW).commit(&with("d", "tcp/81")).unwrap_err();
+    assert!(misuse.to_string().contains("tcp port 81 was not claimed"), "{misuse}");
 }
 
 /// B8: ranges of two networks of a domain do not overlap; one's own may grow and shrink; a

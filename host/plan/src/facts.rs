@@ -5,7 +5,6 @@ use ipnet::IpNet;
 use crate::{LinkRef, Mac};
 
 /// What a link is like.
-#[expect(clippy::struct_excessive_bools, reason = "they are the kernel's own flags")]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LinkFacts {
     /// Its name and place.

@@ -10,11 +10,11 @@ mod fail;
 mod file;
 mod lasting;
 mod outbox;
+mod ports;
 mod rows;
 mod runs;
 mod schema;
 
-use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -24,7 +24,7 @@ use wharfinger_cni::AttachmentId;
 use crate::book::{Book, Halt, Shelf};
 use crate::session::{Sitting, done};
 use crate::{
-    Entry, Error, Identity, Ledger, Notice, Range, Record, Release, Scope, Session, Usage,
+    Claim, Entry, Error, Identity, Ledger, Notice, Range, Record, Release, Scope, Session, Usage,
 };
 use crate::{first_seq, rules};
 use db::Db;
@@ -72,8 +72,8 @@ pub struct Rebuilt {
     /// The book. Another process may have been faster: then it is that one's, and the records
     /// that were given are not in it.
     pub ledger: SqliteLedger,
-    /// Claims that could not be entered, since an earlier record has the address.
-    pub doubled: Vec<(AttachmentId, IpAddr)>,
+    /// Claims that could not be entered, since an earlier record has what they name.
+    pub doubled: Vec<(AttachmentId, Claim)>,
     /// The half that outlives a reboot could not be read, and was set aside: identities and
     /// permanent entries of stores are lost.
     pub lost: Option<Error>,
@@ -103,7 +103,7 @@ impl Fresh {
 }
 
 /// See [`Rebuilt`]: claims that clashed, and what was lost.
-type Begun = (Vec<(AttachmentId, IpAddr)>, Option<Error>);
+type Begun = (Vec<(AttachmentId, Claim)>, Option<Error>);
 
 fn vanished(options: &Options) -> Error {
     fail::unavailable(&options.path, "open: the new file was removed at once".to_owned())

@@ -5,9 +5,10 @@ use rusqlite::{OptionalExtension, Row, params};
 use wharfinger_cni::AttachmentId;
 
 use super::db::Db;
-use super::{lasting, runs};
+use super::{lasting, ports, runs};
 use crate::book::{Accept, Address, Book, Halt, Identity, Lasting, Place, Rest, Scan, Stored};
 use crate::point::{Point, Span};
+use crate::port::Spot;
 use crate::{Entry, Error, Owner, Record, Usage};
 
 /// As SQLite has integers. A time or number beyond 2^63 is as good as never.
@@ -55,7 +56,7 @@ fn id(row: &Row<'_>, column: usize) -> rusqlite::Result<AttachmentId> {
 }
 
 /// Columns `holder` and the holder's key, joined. A holder that there is no record of is damage.
-fn holder(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<AttachmentId>> {
+pub(super) fn holder(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<AttachmentId>> {
     let holder: Option<i64> = row.get(column)?;
     holder.map(|_| id(row, column.saturating_add(1))).transpose()
 }
@@ -222,6 +223,18 @@ impl Book for Db {
         };
         let range = params![domain, span.first.key(), span.last.key(), int(now)];
         Ok(self.one("count addresses", sql, range, row)?.unwrap_or_default())
+    }
+
+    fn port_holder(&self, spot: Spot, but: &AttachmentId) -> Result<Option<AttachmentId>, Error> {
+        ports::holder(self, spot, but)
+    }
+
+    fn hold_port(&mut self, spot: Spot, id: &AttachmentId) -> Result<(), Error> {
+        ports::hold(self, spot, self.row_of(id)?)
+    }
+
+    fn free_port(&mut self, spot: Spot, id: &AttachmentId) -> Result<(), Error> {
+        ports::free(self, spot, self.row_of(id)?)
     }
 
     fn pool(&self, domain: &str, network: &str) -> Result<Vec<Span>, Error> {

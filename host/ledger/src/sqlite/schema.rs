@@ -13,8 +13,9 @@ pub(super) struct Format {
     tables: i64,
 }
 
-/// The volatile half: attachments, addresses, and a mirror of the lasting half. "whBk".
-pub(super) const BOOK: Format = Format { id: 0x7768_426b, steps: &[BOOK_1, BOOK_2], tables: 8 };
+/// The volatile half: attachments, addresses, ports, and a mirror of the lasting half. "whBk".
+pub(super) const BOOK: Format =
+    Format { id: 0x7768_426b, steps: &[BOOK_1, BOOK_2, BOOK_3], tables: 9 };
 
 /// The lasting half: identities and permanent entries of stores. "whLs".
 pub(super) const LASTING: Format =
@@ -89,6 +90,15 @@ CREATE TABLE notice (
     network TEXT NOT NULL, container TEXT NOT NULL, ifname TEXT NOT NULL,
     plugin TEXT NOT NULL, config TEXT NOT NULL, attachment TEXT NOT NULL, lease TEXT);
 CREATE INDEX notice_network ON notice (network, container, ifname);
+";
+
+/// A port of the host has one owner on the node. `protocol` is its number (IANA); an address of
+/// zeros is all of its family.
+const BOOK_3: &str = "
+CREATE TABLE port (
+    protocol INTEGER NOT NULL, port INTEGER NOT NULL, address BLOB NOT NULL,
+    holder INTEGER NOT NULL,
+    PRIMARY KEY (protocol, port, address)) WITHOUT ROWID;
 ";
 
 /// What a file turned out to be.

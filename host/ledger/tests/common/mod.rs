@@ -7,10 +7,10 @@ use std::path::Path;
 use std::time::Duration;
 
 use serde_json::json;
-use wharfinger_cni::AttachmentId;
+use wharfinger_cni::{AttachmentId, Protocol};
 use wharfinger_ledger::{
-    Commit, Entry, Error, Identity, Ledger, MemLedger, Opened, Options, Owner, Range, Record,
-    Release, Scope, Session, SqliteLedger, State,
+    Commit, Entry, Error, HostPort, Identity, Ledger, MemLedger, Opened, Options, Owner, Range,
+    Record, Release, Scope, Session, SqliteLedger, State,
 };
 use wharfinger_plan::Plan;
 
@@ -25,6 +25,18 @@ pub(crate) fn ip(text: &str) -> IpAddr {
 pub(crate) fn range(text: &str) -> Range {
     let (first, last) = text.split_once('-').unwrap_or((text, text));
     Range::new(ip(first), ip(last)).unwrap()
+}
+
+/// `tcp/8080`, or `udp/53@10.0.0.1`.
+pub(crate) fn port(text: &str) -> HostPort {
+    let (protocol, rest) = text.split_once('/').unwrap();
+    let protocol = match protocol {
+        "tcp" => Protocol::Tcp,
+        "udp" => Protocol::Udp,
+        _ => Protocol::Sctp,
+    };
+    let (port, address) = rest.split_once('@').map_or((rest, None), |(p, a)| (p, Some(ip(a))));
+    HostPort { protocol, address, port: port.parse().unwrap() }
 }
 
 /// Of network `pods`.
@@ -54,6 +66,7 @@ pub(crate) fn record(id: &AttachmentId, addresses: &[IpAddr]) -> Record {
         cookie: Some(u64::MAX),
         domain: DOMAIN.into(),
         addresses: addresses.to_vec(),
+        ports: Vec::new(),
         conf: json!({"z": 1, "a": [1.5, "é", null]}),
         plugin: Some("host-local@sha256:00".into()),
         plan: Plan::default(),
@@ -179,6 +192,15 @@ pub(crate) fn add_named(book: &dyn Ledger, id: &AttachmentId, address: IpAddr, n
     seq_of(session.commit(&record(id, &[address])))
 }
 
+/// A whole ADD with ports of the host and nothing else.
+pub(crate) fn add_ports(book: &dyn Ledger, id: &AttachmentId, ports: &[HostPort]) -> u64 {
+    let mut session = session(book, id, 0);
+    for port in ports {
+        session.claim(port).unwrap().unwrap();
+    }
+    seq_of(session.commit(&Record { ports: ports.to_vec(), ..record(id, &[]) }))
+}
+
 pub(crate) fn seq_of(commit: Result<Commit, Error>) -> u64 {
     match commit.unwrap() {
         Commit::Done(seq) => seq,
@@ -257,6 +279,13 @@ pub(crate) fn audit(dir: &Path) {
                 WHERE i.domain = address.domain AND i.address = address.address)",
     );
     assert!(nobody.is_empty(), "{nobody:?}");
+    let nobodys = texts(
+        "SELECT hex(address) FROM port WHERE holder NOT IN (SELECT id FROM attachment)
+         UNION SELECT hex(a.address) FROM port a JOIN port b USING (protocol, port)
+         WHERE a.holder <> b.holder AND substr(a.address, 1, 1) = substr(b.address, 1, 1)
+            AND substr(a.address, 2) = zeroblob(16)",
+    );
+    assert!(nobodys.is_empty(), "{nobodys:?}");
     let held: i64 = conn
         .query_row("SELECT count(*) FROM address WHERE holder IS NOT NULL", [], |row| row.get(0))
         .unwrap();

@@ -38,6 +38,7 @@ fn object(entry: &Entry) -> Value {
         "ifname": record.id.ifname,
         "state": record.state,
         "addresses": record.addresses,
+        "ports": record.ports,
         "domain": record.domain,
         "netns": record.netns,
         "created": record.created,
