@@ -45,6 +45,11 @@ pub fn attachments(survey: &Survey) -> Vec<Found> {
             entry.plan.steps.push(Step::owned(Action::Masquerade(masquerade.clone())));
         }
     }
+    for action in &survey.filter {
+        if let Some(id) = action.comment().and_then(told).map(|alias| alias.id) {
+            entry(&mut found, id).plan.steps.push(Step::owned(action.clone()));
+        }
+    }
     found.into_values().collect()
 }
 

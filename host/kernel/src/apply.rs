@@ -89,6 +89,13 @@ fn one(session: &mut Session<'_>, step: &Step) -> Result<bool, Error> {
         Action::Address(address) => ensure_address(session, address),
         Action::Route(route) => ensure_route(session, route),
         Action::Masquerade(wanted) => ensure_masquerade(session, wanted),
+        Action::Forward(_)
+        | Action::PortMap(_)
+        | Action::Isolation(_)
+        | Action::Guard(_)
+        | Action::Rules(_) => {
+            Err(refused("apply", steps::object(&step.action), Refusal::of(libc::ENOSYS)))
+        }
         // Handled in groups.
         Action::Sysctl(_) => Ok(false),
     }

@@ -23,7 +23,7 @@ mod verify;
 
 use std::path::Path;
 
-use wharfinger_plan::{LinkRef, Plan};
+use wharfinger_plan::{Action, LinkRef, Plan};
 
 pub use wharfinger_plan::LinkFacts;
 
@@ -63,6 +63,8 @@ pub struct Survey {
     pub links: Vec<LinkFacts>,
     /// (address, comment) of each masquerade.
     pub masquerades: Vec<wharfinger_plan::Masquerade>,
+    /// What else of attachments is in our tables, as far as undoing it needs it.
+    pub filter: Vec<Action>,
 }
 
 /// The kernel, as the verbs need it.
@@ -90,6 +92,10 @@ pub trait Kernel {
     fn undo(&self, plan: &Plan, netns: Option<&Netns>) -> Vec<Error>;
     /// What the kernel tells of attachments.
     fn survey(&self) -> Result<Survey, Error>;
+    /// Makes our tables of the packet filter anew from the steps of all attachments, in one
+    /// transaction. Steps of other kinds are passed over; what the administrator has in a chain
+    /// of his stays.
+    fn reload(&self, all: &[Action]) -> Result<(), Error>;
     /// What this plan needs and the kernel does not have, for people: empty where all is there.
     /// Changes nothing that outlasts the call.
     fn missing(&self, plan: &Plan) -> Result<Vec<String>, Error>;

@@ -137,6 +137,8 @@ impl MemKernel {
         let mut all: Vec<String> = links.collect();
         let rules = state.masquerades.values();
         all.extend(rules.map(|rule| format!("masquerade {} of {}", rule.address, rule.comment)));
+        let of = |action: &Action| action.comment().unwrap_or_default().to_owned();
+        all.extend(state.filter.iter().map(|action| format!("{action} of {}", of(action))));
         all
     }
 
@@ -165,6 +167,18 @@ impl MemKernel {
     /// Removes a masquerade behind the plans' back.
     pub fn delete_masquerade(&self, address: IpAddr) {
         self.state().masquerades.remove(&address);
+    }
+
+    /// What else than masquerades is in the tables of the packet filter.
+    pub fn filter(&self) -> Vec<Action> {
+        self.state().filter.clone()
+    }
+
+    /// Empties the tables of the packet filter behind the plans' back.
+    pub fn flush_filter(&self) {
+        let mut state = self.state();
+        state.filter.clear();
+        state.masquerades.clear();
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -277,7 +291,16 @@ impl Kernel for MemKernel {
         let links = state.space(HOST_COOKIE).links.values();
         let links = links.map(|link| link.facts.clone()).filter(|facts| facts.alias.is_some());
         let links = links.collect();
-        Ok(Survey { links, masquerades: state.masquerades.values().cloned().collect() })
+        let masquerades = state.masquerades.values().cloned().collect();
+        Ok(Survey { links, masquerades, filter: state.filter.clone() })
+    }
+
+    fn reload(&self, all: &[Action]) -> Result<(), Error> {
+        self.flush_filter();
+        let mut state = self.state();
+        let of_filter = all.iter().filter(|action| action.comment().is_some());
+        of_filter.map(|action| state.apply(action, HOST_COOKIE)).collect::<Result<Vec<_>, _>>()?;
+        Ok(())
     }
 
     fn missing(&self, _plan: &Plan) -> Result<Vec<String>, Error> {

@@ -5,7 +5,7 @@
 
 use std::path::Path;
 
-use wharfinger_plan::{LinkRef, Place, Plan};
+use wharfinger_plan::{Action, LinkRef, Place, Plan};
 
 use crate::session::Session;
 use crate::{
@@ -68,6 +68,11 @@ impl Kernel for Netlink {
 
     fn survey(&self) -> Result<Survey, Error> {
         survey::survey(&mut Session::new(None)?)
+    }
+
+    fn reload(&self, all: &[Action]) -> Result<(), Error> {
+        let _ = all;
+        Err(refused("reload", "the packet filter", crate::socket::Refusal::of(libc::ENOSYS)))
     }
 
     fn missing(&self, plan: &Plan) -> Result<Vec<String>, Error> {

@@ -25,7 +25,12 @@ pub(crate) fn to_undo(plan: &Plan, with_container: bool) -> Vec<&Step> {
             Action::Link(link) => !matches!(link.kind, LinkKind::Existing),
             Action::Address(address) => !going.contains(&&address.link),
             Action::Route(route) => !going.contains(&&route.link),
-            Action::Masquerade(_) => true,
+            Action::Masquerade(_)
+            | Action::Forward(_)
+            | Action::PortMap(_)
+            | Action::Isolation(_)
+            | Action::Guard(_)
+            | Action::Rules(_) => true,
             Action::Up { .. } | Action::Sysctl(_) => false,
         })
         .collect()
@@ -78,5 +83,9 @@ pub(crate) fn object(action: &Action) -> String {
         Action::Route(route) => format!("route {} dev {}", route.destination, route.link),
         Action::Sysctl(sysctl) => format!("sysctl {}", sysctl.key),
         Action::Masquerade(masquerade) => format!("masquerade {}", masquerade.address),
+        Action::Forward(_) | Action::PortMap(_) => action.to_string(),
+        Action::Isolation(isolation) => format!("isolation on {}", isolation.bridge),
+        Action::Guard(guard) => format!("guard of {}", guard.link),
+        Action::Rules(rules) => format!("rules of {}", rules.comment),
     }
 }

@@ -1,6 +1,7 @@
 //! What the kernel itself tells of attachments, and what it lacks for a plan.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::path::Path;
 
 use ipnet::IpNet;
@@ -29,7 +30,7 @@ pub(crate) fn survey(session: &mut Session<'_>) -> Result<Survey, Error> {
         Err(error) if error.errno() == Some(libc::EPROTONOSUPPORT) => Vec::new(),
         Err(error) => return Err(error),
     };
-    Ok(Survey { links, masquerades })
+    Ok(Survey { links, masquerades, filter: Vec::new() })
 }
 
 /// What a plan needs and the kernel does not have, for people.
@@ -67,6 +68,10 @@ fn needs_ipv6(action: &Action) -> bool {
         Action::Address(address) => address.address.addr().is_ipv6(),
         Action::Route(route) => route.destination.addr().is_ipv6(),
         Action::Masquerade(masquerade) => masquerade.address.is_ipv6(),
-        Action::Link(_) | Action::Up { .. } | Action::Sysctl(_) => false,
+        Action::Forward(forward) => forward.addresses.iter().any(IpAddr::is_ipv6),
+        Action::PortMap(map) => map.ports.iter().any(|port| port.to.is_ipv6()),
+        Action::Isolation(isolation) => isolation.addresses.iter().any(IpAddr::is_ipv6),
+        Action::Rules(rules) => rules.addresses.iter().any(IpAddr::is_ipv6),
+        Action::Guard(_) | Action::Link(_) | Action::Up { .. } | Action::Sysctl(_) => false,
     }
 }

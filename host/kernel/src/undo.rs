@@ -22,6 +22,11 @@ fn one(session: &mut Session<'_>, action: &Action) -> Result<(), Error> {
         Action::Address(address) => remove_address(session, address),
         Action::Route(route) => remove_route(session, route),
         Action::Masquerade(masquerade) => remove_masquerade(session, masquerade),
+        Action::Forward(_)
+        | Action::PortMap(_)
+        | Action::Isolation(_)
+        | Action::Guard(_)
+        | Action::Rules(_) => Ok(()),
         Action::Up { .. } | Action::Sysctl(_) => Ok(()),
     }
 }

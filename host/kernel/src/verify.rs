@@ -34,6 +34,11 @@ fn one(session: &mut Session<'_>, action: &Action) -> Result<Vec<Difference>, Er
         Action::Route(route) => Ok(about(route_difference(session, route)?)),
         Action::Sysctl(sysctl) => Ok(about(sysctl_difference(session, sysctl)?)),
         Action::Masquerade(wanted) => Ok(about(masquerade_difference(session, wanted)?)),
+        Action::Forward(_)
+        | Action::PortMap(_)
+        | Action::Isolation(_)
+        | Action::Guard(_)
+        | Action::Rules(_) => Ok(about(Some(missing()))),
     }
 }
 

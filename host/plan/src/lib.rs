@@ -9,9 +9,14 @@
 #![forbid(unsafe_code)]
 
 mod facts;
+mod filter;
 mod render;
 
 pub use facts::LinkFacts;
+pub use filter::{
+    Allow, Claim, Condition, Forward, Guard, HostPort, IngressPolicy, Isolation, PortMap, Ports,
+    Protocol, Rules, Span, Values,
+};
 
 use std::fmt;
 use std::net::IpAddr;
@@ -209,6 +214,16 @@ pub enum Action {
     Sysctl(Sysctl),
     /// What leaves the host from an address carries the host's own.
     Masquerade(Masquerade),
+    /// What is forwarded from and to addresses passes.
+    Forward(Forward),
+    /// Ports of the host lead to the container.
+    PortMap(PortMap),
+    /// Who of this host may not reach the container.
+    Isolation(Isolation),
+    /// What comes from the container carries its own addresses.
+    Guard(Guard),
+    /// Who may reach the container, and whom it may reach.
+    Rules(Rules),
 }
 
 impl Action {
@@ -220,7 +235,31 @@ impl Action {
             Self::Address(address) => address.link.place,
             Self::Route(route) => route.link.place,
             Self::Sysctl(sysctl) => sysctl.place,
-            Self::Masquerade(_) => Place::Host,
+            Self::Masquerade(_)
+            | Self::Forward(_)
+            | Self::PortMap(_)
+            | Self::Isolation(_)
+            | Self::Guard(_)
+            | Self::Rules(_) => Place::Host,
+        }
+    }
+}
+
+impl Action {
+    /// The key of the attachment that a step of the packet filter is for; none for other steps.
+    pub fn comment(&self) -> Option<&str> {
+        match self {
+            Self::Masquerade(it) => Some(&it.comment),
+            Self::Forward(it) => Some(&it.comment),
+            Self::PortMap(it) => Some(&it.comment),
+            Self::Isolation(it) => Some(&it.comment),
+            Self::Guard(it) => Some(&it.comment),
+            Self::Rules(it) => Some(&it.comment),
+            Self::Link(_)
+            | Self::Up { .. }
+            | Self::Address(_)
+            | Self::Route(_)
+            | Self::Sysctl(_) => None,
         }
     }
 }

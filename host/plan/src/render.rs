@@ -34,6 +34,11 @@ impl fmt::Display for Action {
             Self::Route(route) => route.fmt(f),
             Self::Sysctl(sysctl) => sysctl.fmt(f),
             Self::Masquerade(masquerade) => masquerade.fmt(f),
+            Self::Forward(forward) => forward.fmt(f),
+            Self::PortMap(ports) => ports.fmt(f),
+            Self::Isolation(isolation) => isolation.fmt(f),
+            Self::Guard(guard) => guard.fmt(f),
+            Self::Rules(rules) => rules.fmt(f),
         }
     }
 }

@@ -2,8 +2,9 @@
 use std::error::Error;
 
 use wharfinger_plan::{
-    Action, Address, Link, LinkKind, LinkRef, Mac, Masquerade, Others, Peer, Place, Plan, Port,
-    Route, Step, Sysctl,
+    Action, Address, Allow, Condition, Forward, Guard, HostPort, IngressPolicy, Isolation, Link,
+    LinkKind, LinkRef, Mac, Masquerade, Others, Peer, Place, Plan, Port, PortMap, Ports, Protocol,
+    Route, Rules, Span, Step, Sysctl, Values,
 };
 
 fn sample() -> Result<Plan, Box<dyn Error>> {
@@ -65,6 +66,101 @@ fn survives_json() -> Result<(), Box<dyn Error>> {
     let plan = sample()?;
     let text = serde_json::to_string(&plan)?;
     assert_eq!(serde_json::from_str::<Plan>(&text)?, plan);
+    Ok(())
+}
+
+fn filter() -> Result<Plan, Box<dyn Error>> {
+    let comment = || "pods/c1/eth0".to_owned();
+    let addresses = vec!["10.1.0.5".parse()?, "fd00:1::5".parse()?];
+    let ports = |protocol, range| Ports { protocol, range };
+    let allow = Allow {
+        peers: vec!["10.0.0.0/8".parse()?],
+        ports: vec![
+            ports(Protocol::Tcp, Some((80, 80))),
+            ports(Protocol::Udp, Some((1, 9))),
+            ports(Protocol::Icmp, None),
+        ],
+    };
+    let http = HostPort {
+        protocol: Protocol::Tcp,
+        host: None,
+        port: 8080,
+        to: "10.1.0.5".parse()?,
+        to_port: 80,
+    };
+    let v6 = HostPort { host: Some("::1".parse()?), to: "fd00:1::5".parse()?, ..http.clone() };
+    let from = Span::from("192.0.2.0/24".parse::<ipnet::IpNet>()?);
+    Ok(Plan::new(
+        [
+            Action::Forward(Forward {
+                addresses: addresses.clone(),
+                admin_chain: Some("CNI-ADMIN".into()),
+                zone: Some("trusted".into()),
+                comment: comment(),
+            }),
+            Action::PortMap(PortMap {
+                ports: vec![http, v6],
+                link: Some("cni0".into()),
+                snat: true,
+                masq_all: false,
+                conditions: vec![Condition {
+                    v4: true,
+                    negated: true,
+                    values: Values::Source(vec![from]),
+                }],
+                comment: comment(),
+            }),
+            Action::Isolation(Isolation {
+                bridge: "cni0".into(),
+                port: Some("veth1".into()),
+                addresses: addresses.clone(),
+                policy: IngressPolicy::SameBridge,
+                comment: comment(),
+            }),
+            Action::Guard(Guard {
+                link: "veth1".into(),
+                port: true,
+                mac: Some("02:00:0a:01:00:05".parse()?),
+                addresses: Some(addresses.clone()),
+                comment: comment(),
+            }),
+            Action::Rules(Rules {
+                bridge: Some("cni0".into()),
+                addresses,
+                ingress: Some(vec![allow, Allow::default()]),
+                egress: Some(Vec::new()),
+                comment: comment(),
+            }),
+        ]
+        .map(Step::owned)
+        .into(),
+    ))
+}
+
+#[test]
+fn the_packet_filter_survives_json_and_reads_well() -> Result<(), Box<dyn Error>> {
+    let plan = filter()?;
+    let text = serde_json::to_string(&plan)?;
+    assert_eq!(serde_json::from_str::<Plan>(&text)?, plan);
+    let want = "\
+\x20 1. host       forward 10.1.0.5,fd00:1::5 but as CNI-ADMIN says zone trusted
+  2. host       ports tcp/8080->10.1.0.5:80,tcp/::1:8080->[fd00:1::5]:80 if ip saddr != 192.0.2.0-192.0.2.255 masquerade neighbours
+  3. host       ingress of 10.1.0.5,fd00:1::5 same-bridge cni0
+  4. host       from veth1 only 02:00:0a:01:00:05 10.1.0.5,fd00:1::5
+  5. host       rules of 10.1.0.5,fd00:1::5 ingress [10.0.0.0/8 tcp/80,udp/1-9,icmp,any] egress []
+";
+    assert_eq!(plan.to_string(), want);
+    Ok(())
+}
+
+#[test]
+fn a_port_map_claims_each_port_of_the_host_once() -> Result<(), Box<dyn Error>> {
+    let plan = filter()?;
+    let Some(Action::PortMap(map)) = plan.steps.get(1).map(|step| &step.action) else {
+        return Err("no port map".into());
+    };
+    let claims: Vec<String> = map.claims().iter().map(ToString::to_string).collect();
+    assert_eq!(claims, ["tcp/0.0.0.0:8080", "tcp/[::1]:8080"]);
     Ok(())
 }
 

@@ -1,13 +1,33 @@
 //! A plan in the contract's words, as policies review it.
 
 use serde_json::Value;
-use wharfinger_plan::{Action, Address, Link, LinkKind, LinkRef, Place, Plan, Route, Step, Sysctl};
+use wharfinger_plan::{
+    Action, Address, HostPort, Link, LinkKind, LinkRef, Place, Plan, Route, Step, Sysctl,
+};
 
 use crate::bindings::v0_2::wharfinger::plugin::{plan as wit, types};
 
 /// Its steps, in their order.
 pub(crate) fn steps(plan: &Plan) -> Vec<wit::Step> {
-    plan.steps.iter().map(step).collect()
+    plan.steps.iter().flat_map(all).collect()
+}
+
+/// A port map is a step for each of its ports.
+fn all(step: &Step) -> Vec<wit::Step> {
+    match &step.action {
+        Action::PortMap(map) => map.ports.iter().map(forward).map(wit::Step::Forward).collect(),
+        _ => vec![self::step(step)],
+    }
+}
+
+fn forward(port: &HostPort) -> wit::ForwardStep {
+    wit::ForwardStep {
+        protocol: port.protocol.to_string(),
+        host_address: port.host.map(|host| host.to_string()),
+        host_port: port.port,
+        address: port.to.to_string(),
+        port: port.to_port,
+    }
 }
 
 fn step(step: &Step) -> wit::Step {
@@ -17,7 +37,13 @@ fn step(step: &Step) -> wit::Step {
         Action::Route(route) => wit::Step::Route(self::route(route)),
         Action::Sysctl(sysctl) => wit::Step::Sysctl(self::sysctl(sysctl)),
         // These have no arm of their own: as they are written in a plan.
-        Action::Up { .. } | Action::Masquerade(_) => wit::Step::Other(other(&step.action)),
+        Action::Up { .. }
+        | Action::Masquerade(_)
+        | Action::Forward(_)
+        | Action::PortMap(_)
+        | Action::Isolation(_)
+        | Action::Guard(_)
+        | Action::Rules(_) => wit::Step::Other(other(&step.action)),
     }
 }
 

@@ -20,6 +20,8 @@ pub(super) struct State {
     pub(super) paths: Paths,
     pub(super) spaces: BTreeMap<u64, Space>,
     pub(super) masquerades: BTreeMap<IpAddr, Masquerade>,
+    /// The other steps of the packet filter.
+    pub(super) filter: Vec<Action>,
     /// Counts up, for MAC addresses that nobody chose.
     made: u32,
 }
@@ -114,6 +116,11 @@ impl State {
                 Ok(Done::Made)
             }
             Action::Masquerade(wanted) => self.masquerade(wanted),
+            Action::Forward(_)
+            | Action::PortMap(_)
+            | Action::Isolation(_)
+            | Action::Guard(_)
+            | Action::Rules(_) => Ok(self.filter(action)),
         }
     }
 
@@ -243,6 +250,14 @@ impl State {
         }
     }
 
+    fn filter(&mut self, wanted: &Action) -> Done {
+        if self.filter.contains(wanted) {
+            return Done::WasThere;
+        }
+        self.filter.push(wanted.clone());
+        Done::Made
+    }
+
     fn masquerade(&mut self, wanted: &Masquerade) -> Result<Done, Error> {
         match self.masquerades.get(&wanted.address) {
             None => {
@@ -279,6 +294,11 @@ impl State {
                     self.masquerades.remove(&rule.address);
                 }
             }
+            Action::Forward(_)
+            | Action::PortMap(_)
+            | Action::Isolation(_)
+            | Action::Guard(_)
+            | Action::Rules(_) => self.filter.retain(|found| found != action),
             Action::Up { .. } | Action::Sysctl(_) => {}
         }
     }
@@ -327,6 +347,17 @@ impl State {
                 Some(found) => vec![format!("is of {}, not {}", found.comment, rule.comment)],
                 None => missing(),
             },
+            Action::Forward(_)
+            | Action::PortMap(_)
+            | Action::Isolation(_)
+            | Action::Guard(_)
+            | Action::Rules(_) => {
+                if self.filter.contains(action) {
+                    Vec::new()
+                } else {
+                    missing()
+                }
+            }
         }
     }
 }
