@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 use wharfinger_cni::NetConf;
 use wharfinger_cni::conf::{ConfError, Fields};
 
+use crate::names::{self, Kind};
 use crate::{Engine, Error, network};
 
 /// The `type` under which the executable has its own configuration.
@@ -58,6 +59,12 @@ pub enum Source {
 /// Tells where in `conf` we stand (design, "The one executable, in each place it can stand").
 pub fn place(conf: &NetConf) -> Result<Place, Error> {
     let fields = conf.fields();
+    match names::kind(&conf.called) {
+        Some(Kind::Main) => return Ok(Place::Main { driver: conf.called.clone() }),
+        Some(Kind::Ipam) => return Ok(Place::Ipam),
+        Some(Kind::Chained) => return Ok(Place::Chained),
+        None => {}
+    }
     if conf.plugin_type == OUR_TYPE {
         return match fields.str("driver")? {
             Some(driver) => Ok(Place::Main { driver: driver.to_owned() }),

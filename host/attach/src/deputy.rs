@@ -11,7 +11,7 @@ use wharfinger_delegate::{DelegateCall, Verb};
 use wharfinger_ledger::Record;
 
 use crate::conf::{self, Place, Source};
-use crate::{Error, Host, allow};
+use crate::{Error, Host, allow, names};
 
 /// All that a call of an executable needs.
 struct Call<'a> {
@@ -134,19 +134,23 @@ fn named(host: &Host, conf: &NetConf) -> Option<String> {
 /// `remote` tells that somebody else is to hear of the attachment's end.
 pub(crate) fn kept(call: &Attach, remote: bool) -> Value {
     let args = joined(&call.args);
-    json!({ "network": call.conf.raw, "args": args, "path": call.path, "remote": remote })
+    let mut kept =
+        json!({ "network": call.conf.raw, "args": args, "path": call.path, "remote": remote });
+    if names::kind(&call.conf.called).is_some()
+        && let Some(map) = kept.as_object_mut()
+    {
+        map.insert("called".to_owned(), call.conf.called.clone().into());
+    }
+    kept
 }
 
 /// Has the executable that decided at ADD give back what it gave. What the record does not tell,
 /// since it was rebuilt from the kernel, `call` may.
 pub(crate) fn release(host: &Host, record: &Record, call: Option<&Attach>) -> Result<(), Error> {
-    let Some(Value::Object(raw)) = record.conf.get("network") else {
+    if record.conf.get("network").is_none() {
         return call.map_or(Ok(()), |call| release_unrecorded(host, call));
-    };
-    let Ok(conf) = NetConf::parse(Value::Object(raw.clone()).to_string().as_bytes(), &Version::ALL)
-    else {
-        return Ok(());
-    };
+    }
+    let Some(conf) = kept_conf(&record.conf) else { return Ok(()) };
     let Some(name) = named(host, &conf) else { return Ok(()) };
     let text = |key: &str| record.conf.get(key).and_then(Value::as_str).unwrap_or_default();
     let deputy = Call {
@@ -155,9 +159,17 @@ pub(crate) fn release(host: &Host, record: &Record, call: Option<&Attach>) -> Re
         netns: record.netns.clone().map(OsString::from),
         args: text("args").to_owned(),
         path: folders(record, call),
-        config: raw,
+        config: &conf.raw,
     };
     deputy.run(host, Verb::Del).map(drop)
+}
+
+/// The configuration that a record keeps, as it was read at ADD.
+pub(crate) fn kept_conf(kept: &Value) -> Option<NetConf> {
+    let network = kept.get("network")?.to_string();
+    let mut conf = NetConf::parse(network.as_bytes(), &Version::ALL).ok()?;
+    conf.called = kept.get("called").and_then(Value::as_str).unwrap_or_default().to_owned();
+    Some(conf)
 }
 
 /// Where the caller says that executables are, and then where they were at ADD: one that was

@@ -19,6 +19,7 @@ mod error;
 pub mod gc;
 mod hearing;
 mod ipam;
+pub mod names;
 mod network;
 mod notes;
 mod outbox;

@@ -60,6 +60,9 @@ pub struct NetConf {
     pub name: String,
     /// `type`, empty where there is none.
     pub plugin_type: String,
+    /// Under which name the plugin was called ([`Plugin::name`]): one executable may serve under
+    /// several. Empty where nobody called it so.
+    pub called: String,
     /// The whole object, as it came.
     pub raw: Map<String, Value>,
 }
@@ -111,6 +114,10 @@ pub trait Plugin {
     fn name(&self) -> &str;
     /// For the about line: `v0.1.0`, with the letter, as callers read it.
     fn release(&self) -> &str;
+    /// What else the about text is to say, below the rest.
+    fn remark(&self) -> &str {
+        ""
+    }
     /// The versions of the protocol that the plugin speaks, oldest first. A network of another
     /// version is refused; callers leave out a plugin that does not list theirs.
     fn versions(&self) -> &[Version] {

@@ -28,8 +28,13 @@ impl NetConf {
                 "the network configuration on stdin is JSON, but not an object",
             ));
         };
-        let mut conf =
-            Self { version: Version::V1_1_0, name: String::new(), plugin_type: String::new(), raw };
+        let mut conf = Self {
+            version: Version::V1_1_0,
+            name: String::new(),
+            plugin_type: String::new(),
+            called: String::new(),
+            raw,
+        };
         conf.name = conf.read_name()?;
         conf.plugin_type = conf.read_type()?;
         Ok(conf)

@@ -128,7 +128,8 @@ fn answer(
         Some(Verb::Version) => Ok(Reply::Versions(versions(plugin))),
         Some(verb) => {
             let vars = Vars::read(env, verb)?;
-            let conf = NetConf::read(&read_all(stdin)?)?.with_version(plugin.versions())?;
+            let mut conf = NetConf::read(&read_all(stdin)?)?.with_version(plugin.versions())?;
+            plugin.name().clone_into(&mut conf.called);
             let version = conf.version;
             perform(env, vars, conf, plugin, stderr).map_err(|error| Failure { version, error })
         }
@@ -136,11 +137,13 @@ fn answer(
 }
 
 fn about(plugin: &dyn Plugin) -> String {
+    let remark = plugin.remark();
     format!(
-        "CNI {} plugin {}\nCNI protocol versions supported: {}",
+        "CNI {} plugin {}\nCNI protocol versions supported: {}{}{remark}",
         plugin.name(),
         plugin.release(),
-        names(plugin).join(", ")
+        names(plugin).join(", "),
+        if remark.is_empty() { "" } else { "\n" },
     )
 }
 

@@ -13,8 +13,12 @@ pub(crate) const OUR_TYPE: &str = "wharfinger";
 /// Our own keys beside a driver's.
 const OWN_KEYS: &[&str] = &["driver", "policies", "features", "delegate"];
 
-/// Refuses keys that look like misspelled ones of ours or of this driver.
+/// Refuses keys that look like misspelled ones of ours or of this driver; under a reference
+/// plugin's `type` unknown keys pass, as there.
 pub(crate) fn refuse_near_misses(fields: &Fields<'_>, driver: &[&str]) -> Result<(), Error> {
+    if fields.str("type")?.is_some_and(|name| name != OUR_TYPE) {
+        return Ok(());
+    }
     let known = [PROTOCOL_KEYS, OWN_KEYS, driver].concat();
     Ok(fields.refuse_near_misses(&known)?)
 }

@@ -48,7 +48,13 @@ impl Case {
         let raw: Map<String, Value> = serde_json::from_str(&self.conf)?;
         let driver = raw.get("driver").and_then(Value::as_str).unwrap_or_default().to_owned();
         let version = Version::V1_1_0;
-        let conf = NetConf { version, name: "pods".into(), plugin_type: "wharfinger".into(), raw };
+        let conf = NetConf {
+            version,
+            name: "pods".into(),
+            plugin_type: "wharfinger".into(),
+            called: String::new(),
+            raw,
+        };
         let id =
             AttachmentId { network: "pods".into(), container: "c1".into(), ifname: "eth0".into() };
         let call = Attach {

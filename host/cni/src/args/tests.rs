@@ -17,6 +17,7 @@ fn call(args: &str, conf: Value) -> Attach {
             version: Version::V1_1_0,
             name: "n".into(),
             plugin_type: String::new(),
+            called: String::new(),
             raw,
         },
         prev_result: None,

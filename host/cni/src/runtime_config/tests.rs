@@ -7,7 +7,13 @@ fn conf(runtime_config: &Value) -> NetConf {
     let Value::Object(raw) = json!({ "runtimeConfig": runtime_config }) else {
         unreachable!("an object")
     };
-    NetConf { version: Version::V1_1_0, name: "n".into(), plugin_type: String::new(), raw }
+    NetConf {
+        version: Version::V1_1_0,
+        name: "n".into(),
+        plugin_type: String::new(),
+        called: String::new(),
+        raw,
+    }
 }
 
 #[test]

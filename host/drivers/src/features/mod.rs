@@ -87,8 +87,15 @@ impl Feature {
     }
 
     /// All that `features` of a configuration of ours asks for, in the order of [`FEATURES`].
+    /// Under a reference plugin's name the whole configuration is that feature's, and `features`
+    /// is no key.
     pub fn all(call: &Attach) -> Result<Vec<Self>, Error> {
         let fields = call.conf.fields();
+        if !call.conf.called.is_empty() && call.conf.called != read::OUR_TYPE {
+            let own = FEATURES.iter().filter(|name| **name == call.conf.called);
+            let parsed = own.map(|name| Self::parse(name, &fields, call));
+            return Ok(parsed.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect());
+        }
         let Some(features) = fields.object("features")? else { return Ok(Vec::new()) };
         for key in features.map().keys() {
             if !FEATURES.iter().any(|name| name.eq_ignore_ascii_case(key)) {

@@ -20,7 +20,13 @@ pub(crate) fn call(conf: &str) -> Attach {
         args: Vec::new(),
         path: Vec::new(),
         netns_override: false,
-        conf: NetConf { version, name, plugin_type: "wharfinger".into(), raw },
+        conf: NetConf {
+            version,
+            name,
+            plugin_type: "wharfinger".into(),
+            called: String::new(),
+            raw,
+        },
         prev_result: None,
     }
 }
