@@ -388,8 +388,11 @@ fn plugin_code(error: &wharfinger_wasm::Error) -> u32 {
 fn ledger_code(error: &wharfinger_ledger::Error) -> u32 {
     match error {
         wharfinger_ledger::Error::Overlap { .. } => code::INVALID_CONFIG,
-        wharfinger_ledger::Error::Damaged { .. } => code::LEDGER,
-        wharfinger_ledger::Error::Unavailable { .. } => code::TRY_AGAIN,
+        wharfinger_ledger::Error::Damaged { .. }
+        | wharfinger_ledger::Error::Reservations { .. } => code::LEDGER,
+        wharfinger_ledger::Error::Unavailable { .. } | wharfinger_ledger::Error::Busy { .. } => {
+            code::TRY_AGAIN
+        }
         wharfinger_ledger::Error::Misuse { .. } => code::INTERNAL,
     }
 }

@@ -14,6 +14,7 @@ mod mem;
 mod owner;
 mod point;
 mod port;
+pub mod reserved;
 mod rules;
 mod search;
 mod session;
@@ -320,6 +321,20 @@ pub enum Error {
         path: String,
         /// What was tried, and what was answered.
         what: String,
+    },
+    /// A directory of the reference `host-local` cannot be read or written.
+    #[error("reservations {path}: {what}")]
+    Reservations {
+        /// The file or directory.
+        path: String,
+        /// What was tried, and what was answered.
+        what: String,
+    },
+    /// Somebody else has the lock of such a directory, for longer than the call may take.
+    #[error("reservations {path}: another process holds its lock; try again")]
+    Busy {
+        /// The directory.
+        path: String,
     },
     /// The caller broke the contract of [`Session::commit`]: a defect of ours.
     #[error("ledger: record of {id}: {what}")]

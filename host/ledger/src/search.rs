@@ -104,7 +104,7 @@ fn begin<B: Book>(
 }
 
 /// The address after `last` of the range `index`: the next one up, or the next range's first.
-fn above(ranges: &[Span], index: usize, last: Point) -> Option<(usize, Point)> {
+pub(crate) fn above(ranges: &[Span], index: usize, last: Point) -> Option<(usize, Point)> {
     let range = ranges.get(index)?;
     if let Some(next) = last.next()
         && range.contains(next)
@@ -116,7 +116,7 @@ fn above(ranges: &[Span], index: usize, last: Point) -> Option<(usize, Point)> {
 }
 
 /// The ranges in the order in which they are searched: once round from `begin`.
-fn pieces(ranges: &[Span], begin: Option<(usize, Point)>) -> Vec<Span> {
+pub(crate) fn pieces(ranges: &[Span], begin: Option<(usize, Point)>) -> Vec<Span> {
     let Some((index, start)) = begin else { return ranges.to_vec() };
     let (before, from) = ranges.split_at_checked(index).unwrap_or((ranges, &[]));
     let Some((range, after)) = from.split_first() else { return ranges.to_vec() };
