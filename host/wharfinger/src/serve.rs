@@ -7,23 +7,27 @@ use serde_json::{Map, Value};
 use wharfinger_attach::add::{self, Added};
 use wharfinger_attach::dry::{self, Unwell};
 use wharfinger_attach::{Error, check, del, gc};
-use wharfinger_cni::{Attach, CniError, Node, Plugin, Success, ValidAttachment, code};
+use wharfinger_cni::{Attach, CniError, Node, Plugin, Success, ValidAttachment, Version, code};
 
 use crate::events::{self, Event};
+use crate::names;
 use crate::program::Program;
-
-/// As callers read it, with the letter.
-const RELEASE: &str = concat!("v", env!("CARGO_PKG_VERSION"));
 
 /// See the module.
 pub(crate) struct Served<'a> {
+    name: &'static str,
     program: &'a Program,
     added: RefCell<Option<Added>>,
 }
 
 impl<'a> Served<'a> {
     pub(crate) fn new(program: &'a Program) -> Self {
-        Self { program, added: RefCell::new(None) }
+        Self::called(names::OWN, program)
+    }
+
+    /// Under a name: our own, or a reference plugin's.
+    pub(crate) fn called(name: &'static str, program: &'a Program) -> Self {
+        Self { name, program, added: RefCell::new(None) }
     }
 
     fn verb<T>(
@@ -50,12 +54,20 @@ impl<'a> Served<'a> {
 }
 
 impl Plugin for Served<'_> {
-    fn name(&self) -> &'static str {
-        "wharfinger"
+    fn name(&self) -> &str {
+        self.name
     }
 
-    fn release(&self) -> &'static str {
-        RELEASE
+    fn release(&self) -> &str {
+        names::release(self.name)
+    }
+
+    fn versions(&self) -> &[Version] {
+        names::versions(self.name)
+    }
+
+    fn remark(&self) -> &str {
+        names::remark(self.name)
     }
 
     fn add(&self, call: &Attach) -> Result<Success, CniError> {
@@ -130,18 +142,27 @@ fn not_available(error: CniError, code: u32) -> CniError {
 /// The executable where it cannot read its own settings: every call is answered with why, but a
 /// DEL, which needs none of them: no pod is kept for a typing error.
 pub(crate) struct Refusing<'a> {
+    pub(crate) name: &'static str,
     pub(crate) error: CniError,
     /// With default settings.
     pub(crate) program: &'a Program,
 }
 
 impl Plugin for Refusing<'_> {
-    fn name(&self) -> &'static str {
-        "wharfinger"
+    fn name(&self) -> &str {
+        self.name
     }
 
-    fn release(&self) -> &'static str {
-        RELEASE
+    fn release(&self) -> &str {
+        names::release(self.name)
+    }
+
+    fn versions(&self) -> &[Version] {
+        names::versions(self.name)
+    }
+
+    fn remark(&self) -> &str {
+        names::remark(self.name)
     }
 
     fn add(&self, _: &Attach) -> Result<Success, CniError> {
@@ -151,7 +172,7 @@ impl Plugin for Refusing<'_> {
     fn replied(&self, _: &Attach, _: bool) {}
 
     fn del(&self, call: &Attach) -> Result<(), CniError> {
-        Served::new(self.program).del(call)
+        Served::called(self.name, self.program).del(call)
     }
 
     fn check(&self, _: &Attach) -> Result<(), CniError> {
