@@ -12,6 +12,7 @@ pub mod mem;
 pub mod netlink;
 mod netns;
 mod nft;
+mod packets;
 mod route;
 mod session;
 mod socket;
@@ -25,6 +26,7 @@ use std::path::Path;
 
 use wharfinger_plan::{Action, LinkRef, Plan};
 
+pub use packets::{Packets, uptime};
 pub use wharfinger_plan::LinkFacts;
 
 /// A network namespace: opened once, checked to be one, and known by its cookie.
