@@ -17,7 +17,8 @@ use crate::link::Found;
 use crate::session::Session;
 use crate::socket::Refusal;
 use crate::{
-    Error, LinkFacts, address, link, masquerade, netns, refused, route, steps, sysctl, undo,
+    Error, LinkFacts, address, foreign, link, masquerade, netns, refused, route, steps, sysctl,
+    undo,
 };
 
 /// How long a port may take to forward, and the first pause between two looks.
@@ -89,11 +90,8 @@ fn one(session: &mut Session<'_>, step: &Step) -> Result<bool, Error> {
         Action::Address(address) => ensure_address(session, address),
         Action::Route(route) => ensure_route(session, route),
         Action::Masquerade(wanted) => ensure_masquerade(session, wanted),
-        Action::Forward(_)
-        | Action::PortMap(_)
-        | Action::Isolation(_)
-        | Action::Guard(_)
-        | Action::Rules(_) => {
+        Action::Forward(wanted) => foreign::ensure(session, &wanted.into()),
+        Action::PortMap(_) | Action::Isolation(_) | Action::Guard(_) | Action::Rules(_) => {
             Err(refused("apply", steps::object(&step.action), Refusal::of(libc::ENOSYS)))
         }
         // Handled in groups.

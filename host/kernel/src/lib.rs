@@ -1,11 +1,12 @@
 //! Carries out plans by netlink and nftables: apply, verify, undo. The only privileged code.
 //!
-//! It knows no CNI: it gets a [`Plan`] and namespaces. It never runs another executable, never
-//! switches a thread back from a namespace, and never leaves half a plan behind. Start reading
+//! It knows no CNI: it gets a [`Plan`] and namespaces. It never runs another executable (but
+//! iptables' own for the tables that nothing else can change: `foreign::legacy`), never switches a thread back from a namespace, and never leaves half a plan behind. Start reading
 //! at [`Kernel`], then `netlink`, the implementation for Linux; `mem` is the double for tests.
 
 mod address;
 mod apply;
+mod foreign;
 mod link;
 mod masquerade;
 pub mod mem;
@@ -13,6 +14,7 @@ pub mod netlink;
 mod netns;
 mod nft;
 mod packets;
+mod remains;
 mod route;
 mod session;
 mod socket;
@@ -26,7 +28,9 @@ use std::path::Path;
 
 use wharfinger_plan::{Action, LinkRef, Plan};
 
+pub use foreign::ForwardDrop;
 pub use packets::{Packets, uptime};
+pub use remains::{Cleared, Reference};
 pub use wharfinger_plan::LinkFacts;
 
 /// A network namespace: opened once, checked to be one, and known by its cookie.
@@ -98,6 +102,12 @@ pub trait Kernel {
     /// transaction. Steps of other kinds are passed over; what the administrator has in a chain
     /// of his stays.
     fn reload(&self, all: &[Action]) -> Result<(), Error>;
+    /// Every chain of somebody else's that drops what is forwarded, whatever our tables accept.
+    fn forward_drops(&self) -> Result<Vec<ForwardDrop>, Error>;
+    /// Removes what the reference plugins left of an attachment in the packet filter, of either
+    /// back end and of any version from 1.1.1 to 1.9.1, and the device of their shaping. Where
+    /// there is nothing of theirs, it is a look and no more.
+    fn clear_reference(&self, reference: &Reference) -> Cleared;
     /// What this plan needs and the kernel does not have, for people: empty where all is there.
     /// Changes nothing that outlasts the call.
     fn missing(&self, plan: &Plan) -> Result<Vec<String>, Error>;

@@ -14,7 +14,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use wharfinger_plan::{Action, LinkRef, Masquerade, Owner, Place, Plan, Route};
 
-use crate::{AtPath, Drift, Error, Kernel, LinkFacts, Netns, Survey, steps};
+use crate::{
+    AtPath, Cleared, Drift, Error, ForwardDrop, Kernel, LinkFacts, Netns, Reference, Survey, steps,
+};
 use space::{Done, State};
 
 /// How a process ends in the middle of a plan.
@@ -41,6 +43,8 @@ struct Hooks {
     fail_undo_at: Option<usize>,
     crash_undo_at: Option<usize>,
     missing: Vec<String>,
+    forward_drops: Vec<ForwardDrop>,
+    cleared: Vec<Reference>,
 }
 
 /// The cookie of the host's namespace.
@@ -99,6 +103,16 @@ impl MemKernel {
     /// What [`Kernel::missing`] answers from now on.
     pub fn set_missing(&self, missing: Vec<String>) {
         self.hooks().missing = missing;
+    }
+
+    /// What [`Kernel::forward_drops`] answers from now on.
+    pub fn set_forward_drops(&self, drops: Vec<ForwardDrop>) {
+        self.hooks().forward_drops = drops;
+    }
+
+    /// The attachments that [`Kernel::clear_reference`] was asked for, in order.
+    pub fn cleared(&self) -> Vec<Reference> {
+        self.hooks().cleared.clone()
     }
 
     /// A link of the namespace with this cookie.
@@ -301,6 +315,15 @@ impl Kernel for MemKernel {
         let of_filter = all.iter().filter(|action| action.comment().is_some());
         of_filter.map(|action| state.apply(action, HOST_COOKIE)).collect::<Result<Vec<_>, _>>()?;
         Ok(())
+    }
+
+    fn forward_drops(&self) -> Result<Vec<ForwardDrop>, Error> {
+        Ok(self.hooks().forward_drops.clone())
+    }
+
+    fn clear_reference(&self, reference: &Reference) -> Cleared {
+        self.hooks().cleared.push(reference.clone());
+        Cleared::default()
     }
 
     fn missing(&self, _plan: &Plan) -> Result<Vec<String>, Error> {

@@ -9,8 +9,8 @@ use wharfinger_plan::{Action, LinkRef, Place, Plan};
 
 use crate::session::Session;
 use crate::{
-    AtPath, Drift, Error, Kernel, LinkFacts, Netns, Survey, apply, netns, refused, survey, undo,
-    verify,
+    AtPath, Cleared, Drift, Error, ForwardDrop, Kernel, LinkFacts, Netns, Reference, Survey, apply,
+    foreign, netns, refused, remains, survey, undo, verify,
 };
 
 /// The kernel of this machine.
@@ -73,6 +73,17 @@ impl Kernel for Netlink {
     fn reload(&self, all: &[Action]) -> Result<(), Error> {
         let _ = all;
         Err(refused("reload", "the packet filter", crate::socket::Refusal::of(libc::ENOSYS)))
+    }
+
+    fn forward_drops(&self) -> Result<Vec<ForwardDrop>, Error> {
+        foreign::forward_drops(&mut Session::new(None)?)
+    }
+
+    fn clear_reference(&self, reference: &Reference) -> Cleared {
+        match Session::new(None) {
+            Ok(mut session) => remains::clear(&mut session, reference),
+            Err(error) => Cleared { notes: Vec::new(), errors: vec![error] },
+        }
     }
 
     fn missing(&self, plan: &Plan) -> Result<Vec<String>, Error> {

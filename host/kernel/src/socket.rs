@@ -413,7 +413,7 @@ impl<'a> Iterator for Messages<'a> {
 }
 
 /// Attributes in a row: their kinds and contents.
-struct Attributes<'a>(&'a [u8]);
+pub(crate) struct Attributes<'a>(pub(crate) &'a [u8]);
 
 impl<'a> Iterator for Attributes<'a> {
     type Item = (u16, &'a [u8]);

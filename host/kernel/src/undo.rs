@@ -8,7 +8,7 @@
 use wharfinger_plan::{Action, Address, Link, Masquerade, Plan, Route};
 
 use crate::session::Session;
-use crate::{Error, address, link, masquerade, refused, route, steps};
+use crate::{Error, address, foreign, link, masquerade, refused, route, steps};
 
 /// Undoes the owned steps of a plan.
 pub(crate) fn undo(session: &mut Session<'_>, plan: &Plan, with_container: bool) -> Vec<Error> {
@@ -22,12 +22,13 @@ fn one(session: &mut Session<'_>, action: &Action) -> Result<(), Error> {
         Action::Address(address) => remove_address(session, address),
         Action::Route(route) => remove_route(session, route),
         Action::Masquerade(masquerade) => remove_masquerade(session, masquerade),
-        Action::Forward(_)
-        | Action::PortMap(_)
+        Action::Forward(forward) => foreign::remove(session, &forward.into()),
+        Action::PortMap(_)
         | Action::Isolation(_)
         | Action::Guard(_)
-        | Action::Rules(_) => Ok(()),
-        Action::Up { .. } | Action::Sysctl(_) => Ok(()),
+        | Action::Rules(_)
+        | Action::Up { .. }
+        | Action::Sysctl(_) => Ok(()),
     }
 }
 

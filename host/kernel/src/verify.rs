@@ -8,7 +8,7 @@ use wharfinger_plan::{
 
 use crate::link::Found;
 use crate::session::Session;
-use crate::{Drift, Error, apply, masquerade, refused, route, steps, sysctl};
+use crate::{Drift, Error, apply, foreign, masquerade, refused, route, steps, sysctl};
 
 /// Every step that is not as the plan says.
 pub(crate) fn verify(session: &mut Session<'_>, plan: &Plan) -> Result<Vec<Drift>, Error> {
@@ -34,11 +34,13 @@ fn one(session: &mut Session<'_>, action: &Action) -> Result<Vec<Difference>, Er
         Action::Route(route) => Ok(about(route_difference(session, route)?)),
         Action::Sysctl(sysctl) => Ok(about(sysctl_difference(session, sysctl)?)),
         Action::Masquerade(wanted) => Ok(about(masquerade_difference(session, wanted)?)),
-        Action::Forward(_)
-        | Action::PortMap(_)
-        | Action::Isolation(_)
-        | Action::Guard(_)
-        | Action::Rules(_) => Ok(about(Some(missing()))),
+        Action::Forward(wanted) => {
+            let all = foreign::differences(session, &wanted.into())?;
+            Ok(all.into_iter().map(|found| (steps::object(action), found)).collect())
+        }
+        Action::PortMap(_) | Action::Isolation(_) | Action::Guard(_) | Action::Rules(_) => {
+            Ok(about(Some(missing())))
+        }
     }
 }
 

@@ -1,0 +1,170 @@
+//! Other people's packet filters: an accept in our table does not undo a drop in theirs.
+//!
+//! Where another base chain drops what is forwarded, our accepts are put there as well: into
+//! nf_tables of others, iptables-nft's among them, by netlink (`accept`); into the tables of the
+//! old ip_tables by their own tool (`legacy`), the one executable that this crate ever runs; with
+//! firewalld by D-Bus, into a zone (`firewalld`). Where nobody drops nothing is made, and nobody's
+//! own rules are ever touched. Start reading at [`ensure`].
+
+mod accept;
+pub(crate) mod expressions;
+pub(crate) mod firewalld;
+pub(crate) mod legacy;
+pub(crate) mod rule;
+pub(crate) mod saved;
+pub(crate) mod wire;
+
+use std::fmt;
+use std::net::IpAddr;
+
+use wharfinger_plan::Forward;
+
+use crate::session::Session;
+use crate::socket::Refusal;
+use crate::{Error, refused};
+
+/// The reference firewall plugin's.
+const ADMIN_CHAIN: &str = "CNI-ADMIN";
+
+/// Whose packets are to get through.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Accepts<'a> {
+    pub(crate) addresses: &'a [IpAddr],
+    /// The chain that an administrator's own rules are in: gone through first.
+    pub(crate) admin_chain: &'a str,
+    /// firewalld's zone.
+    pub(crate) zone: &'a str,
+}
+
+impl<'a> From<&'a Forward> for Accepts<'a> {
+    fn from(forward: &'a Forward) -> Self {
+        Self {
+            addresses: &forward.addresses,
+            admin_chain: forward.admin_chain.as_deref().unwrap_or(ADMIN_CHAIN),
+            zone: forward.zone.as_deref().unwrap_or(firewalld::DEFAULT_ZONE),
+        }
+    }
+}
+
+impl fmt::Display for Accepts<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&listed(self.addresses))
+    }
+}
+
+/// A chain of somebody's in which forwarded packets are dropped.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ForwardDrop {
+    /// As nft(8) calls it: `ip`, `ip6`, `inet`.
+    pub family: String,
+    /// Its table.
+    pub table: String,
+    /// Its name.
+    pub chain: String,
+    /// Its place among the chains of the hook.
+    pub priority: i32,
+    /// How it drops: "policy drop".
+    pub drops: String,
+}
+
+impl fmt::Display for ForwardDrop {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { family, table, chain, priority, drops } = self;
+        write!(f, "chain {family} {table} {chain} (forward, priority {priority}): {drops}")
+    }
+}
+
+pub(crate) fn listed(addresses: &[IpAddr]) -> String {
+    addresses.iter().map(IpAddr::to_string).collect::<Vec<_>>().join(", ")
+}
+
+/// Makes sure that nobody's chain drops what these addresses send and are answered; says whether
+/// any accept was not there before. On a failure, none of them is left.
+pub(crate) fn ensure(session: &mut Session<'_>, wanted: &Accepts<'_>) -> Result<bool, Error> {
+    check_name(wanted.admin_chain)?;
+    let done = ensure_all(session, wanted);
+    if done.is_err() {
+        // Its own cause is told, not that of cleaning up after it.
+        let _ = remove(session, wanted);
+    }
+    done
+}
+
+fn ensure_all(session: &mut Session<'_>, wanted: &Accepts<'_>) -> Result<bool, Error> {
+    let mut made = accept::ensure(session.netfilter()?, wanted)?;
+    if has_firewalld(session)? {
+        made |= firewalld::add(wanted.addresses, wanted.zone)?;
+    }
+    Ok(made | legacy::ensure(wanted)?)
+}
+
+/// A chain's name is one word to the tools, and as long as iptables lets it be.
+fn check_name(chain: &str) -> Result<(), Error> {
+    const LONGEST: usize = 28;
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    let is_word = chain.bytes().all(is_plain) && !chain.starts_with('-');
+    if is_word && (1..=LONGEST).contains(&chain.len()) {
+        return Ok(());
+    }
+    let object = format!("chain {chain:?}: letters, digits and -_. are taken, 28 at most");
+    Err(refused("name", object, Refusal::of(libc::EINVAL)))
+}
+
+/// Removes what [`ensure`] makes for these addresses, wherever it is.
+pub(crate) fn remove(session: &mut Session<'_>, wanted: &Accepts<'_>) -> Result<(), Error> {
+    let by_netlink = match session.netfilter() {
+        Ok(socket) => accept::remove(socket, wanted.addresses),
+        // A kernel that has no nf_tables has no rule of ours.
+        Err(error) if error.errno() == Some(libc::EPROTONOSUPPORT) => Ok(()),
+        Err(error) => Err(error),
+    };
+    let by_zone = match has_firewalld(session) {
+        Ok(true) => firewalld::remove(wanted.addresses, wanted.zone),
+        _ => Ok(()),
+    };
+    let by_tool = legacy::remove(wanted.addresses);
+    by_netlink.and(by_zone).and(by_tool)
+}
+
+/// Each chain or zone that drops and lacks an accept, in words.
+pub(crate) fn differences(
+    session: &mut Session<'_>,
+    wanted: &Accepts<'_>,
+) -> Result<Vec<String>, Error> {
+    let list = |refusal| refused("list", "chains of the forward hook", refusal);
+    let socket = session.netfilter()?;
+    let chains = wire::chains(socket).map_err(list)?;
+    let targets = accept::targets(socket, &chains).map_err(list)?;
+    let mut all = accept::differences(socket, &targets, wanted).map_err(list)?;
+    if chains.iter().any(firewalld::is_its) {
+        all.extend(firewalld::differences(wanted.addresses, wanted.zone)?);
+    }
+    all.extend(legacy::differences(wanted)?);
+    Ok(all)
+}
+
+/// Every chain of somebody's that drops what is forwarded, for people.
+pub(crate) fn forward_drops(session: &mut Session<'_>) -> Result<Vec<ForwardDrop>, Error> {
+    let list = |refusal| refused("list", "chains of the forward hook", refusal);
+    let mut all = Vec::new();
+    match session.netfilter() {
+        Ok(socket) => {
+            let chains = wire::chains(socket).map_err(list)?;
+            let targets = accept::targets(socket, &chains).map_err(list)?;
+            all.extend(targets.iter().map(accept::shown));
+            all.extend(
+                chains.iter().filter(|chain| firewalld::is_its(chain)).map(firewalld::shown),
+            );
+        }
+        Err(error) if error.errno() == Some(libc::EPROTONOSUPPORT) => {}
+        Err(error) => return Err(error),
+    }
+    all.extend(legacy::drops_shown()?);
+    Ok(all)
+}
+
+fn has_firewalld(session: &mut Session<'_>) -> Result<bool, Error> {
+    let list = |refusal| refused("list", "chains", refusal);
+    let chains = wire::chains(session.netfilter()?).map_err(list)?;
+    Ok(chains.iter().any(firewalld::is_its))
+}
