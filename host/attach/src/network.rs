@@ -57,7 +57,7 @@ impl Decided {
 
 /// What a driver may know of links.
 fn facts<'a>(links: impl IntoIterator<Item = &'a LinkFacts>) -> Facts {
-    Facts { links: links.into_iter().cloned().collect() }
+    Facts { links: links.into_iter().cloned().collect(), ..Facts::default() }
 }
 
 impl Network {

@@ -31,7 +31,10 @@ pub fn attachments(survey: &Survey) -> Vec<Found> {
     for link in &survey.links {
         if let Some(alias) = link.alias.as_deref().and_then(told) {
             let entry = entry(&mut found, alias.id.clone());
-            entry.domain = Some(alias.domain);
+            // What shapes an attachment has its name, and nothing else of it.
+            if link.kind != "ifb" {
+                entry.domain = Some(alias.domain);
+            }
             entry.addresses.extend(alias.addresses.iter().map(ipnet::IpNet::addr));
             entry.plan.steps.push(link_step(link, &alias.id.ifname));
         }

@@ -6,6 +6,7 @@ use wharfinger_plan::{
     Action, Address, Link, LinkKind, LinkRef, Mac, Peer, Place, Plan, Route, Step,
 };
 
+use crate::features::{bandwidth, redirection_name};
 use crate::{names, wire};
 
 /// The recorded plan as CHECK verifies it: later plugins of the list may have changed our
@@ -109,6 +110,7 @@ pub fn leftovers(id: &AttachmentId, prev: Option<&Success>) -> Plan {
         up: false,
     };
     let mut steps = vec![Step::owned(Action::Link(link))];
+    steps.push(bandwidth::ifb_step(&LinkRef::host(redirection_name(id)), id, None));
     steps.extend(addresses.into_iter().map(|address| wire::masquerade(id, address)));
     Plan::new(steps)
 }

@@ -90,6 +90,14 @@ pub enum PlanError {
         /// Why one is needed, or cannot be chosen.
         why: &'static str,
     },
+    /// A feature and the attachment do not go together.
+    #[error("{feature}: {what}")]
+    Unfit {
+        /// Its name.
+        feature: &'static str,
+        /// What is wrong, and what to do.
+        what: String,
+    },
     /// The lease contradicts itself.
     #[error("IPAM answered {what}")]
     BadLease {
@@ -102,9 +110,10 @@ impl PlanError {
     fn code(&self) -> u32 {
         match self {
             Self::Exists(_) => code::EXISTS,
-            Self::NotABridge { .. } | Self::BridgeMtu { .. } | Self::MtuBelowIpv6 { .. } => {
-                code::INVALID_CONFIG
-            }
+            Self::NotABridge { .. }
+            | Self::BridgeMtu { .. }
+            | Self::MtuBelowIpv6 { .. }
+            | Self::Unfit { .. } => code::INVALID_CONFIG,
             Self::NotLoopback { .. } => code::KERNEL,
             Self::NoAddress | Self::NoGateway { .. } | Self::BadLease { .. } => code::PLUGIN,
         }

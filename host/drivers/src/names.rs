@@ -46,6 +46,11 @@ pub(crate) fn container_mac(id: &AttachmentId) -> Mac {
     local(octets(id, 10))
 }
 
+/// The link-layer address of the link that packets are redirected to.
+pub(crate) fn redirection_mac(id: &AttachmentId) -> Mac {
+    local(octets(id, 16))
+}
+
 /// Locally administered, of one station (IEEE 802, clause 8.2).
 fn local(mut octets: [u8; 6]) -> Mac {
     let [first, ..] = &mut octets;
@@ -64,7 +69,7 @@ fn digest(id: &AttachmentId) -> [u8; 32] {
     Sha256::digest(id.to_string()).into()
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 0xf]);
     digits.filter_map(|digit| char::from_digit(digit.into(), 16)).collect()
 }

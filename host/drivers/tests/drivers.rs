@@ -22,8 +22,10 @@ fn req_14_an_unsupported_field_is_named_with_its_value() {
 
 #[test]
 fn req_22_an_interface_that_exists_is_an_error() {
-    let facts =
-        Facts { links: vec![link(LinkRef::container("eth0"), "veth", "02:00:00:00:00:01")] };
+    let facts = Facts {
+        links: vec![link(LinkRef::container("eth0"), "veth", "02:00:00:00:00:01")],
+        ..Facts::default()
+    };
     for conf in [BRIDGE, r#"{"driver":"ptp","ipam":{"type":"host-local"}}"#] {
         let error = parse(conf).unwrap().check_facts(&id(), &facts).unwrap_err();
         assert_eq!(error, PlanError::Exists("eth0".to_owned()));
@@ -127,7 +129,7 @@ fn pain_b9_addresses_are_announced_when_the_link_comes_up() {
 
 fn bridge_of(mtu: u32) -> Facts {
     let bridge = link(LinkRef::host("cni0"), "bridge", "02:00:00:00:00:0b");
-    Facts { links: vec![LinkFacts { mtu, ..bridge }] }
+    Facts { links: vec![LinkFacts { mtu, ..bridge }], ..Facts::default() }
 }
 
 fn veth_mtu(conf: &str, facts: &Facts) -> Result<Option<u32>, PlanError> {
@@ -221,7 +223,7 @@ fn loopback_answers_what_the_kernel_put_there_and_passes_prev_result_through() {
         addresses: vec!["127.0.0.1/8".parse().unwrap(), "::1/128".parse().unwrap()],
         ..LinkFacts::new(LinkRef::container("lo"), "")
     };
-    let applied = Facts { links: vec![lo] };
+    let applied = Facts { links: vec![lo], ..Facts::default() };
     let result = draft.result(&applied, "/n", None);
     assert_eq!(result.interfaces.len(), 1);
     assert_eq!(result.interfaces[0].mac, "00:00:00:00:00:00");

@@ -113,7 +113,9 @@ fn what_is_no_key_is_none() {
 fn req_34_leftovers_need_no_record_and_no_prev_result() {
     let id = id("pods", "c1", "eth0");
     let plan = leftovers(&id, None);
-    assert_eq!(plan.steps.len(), 1);
+    assert_eq!(plan.steps.len(), 2);
+    let Action::Link(ifb) = &plan.steps[1].action else { panic!("{plan}") };
+    assert_eq!((&ifb.kind, &ifb.alias), (&LinkKind::Ifb, &Some("pods/c1/eth0".to_owned())));
     let Action::Link(link) = &plan.steps[0].action else { panic!("{plan}") };
     assert_eq!(link.link, LinkRef::host(host_link_name(&id)));
     assert_eq!(link.alias.as_deref(), Some("pods/c1/eth0"));

@@ -101,7 +101,8 @@ fn facts(text: &str) -> Outcome<Facts> {
             ..LinkFacts::new(link, words[1])
         })
     };
-    Ok(Facts { links: text.lines().map(link).collect::<Outcome<_>>()? })
+    let links = text.lines().map(link).collect::<Outcome<_>>()?;
+    Ok(Facts { links, ..Facts::default() })
 }
 
 #[test]

@@ -21,6 +21,8 @@ const SCOPE_HOST: u8 = 254;
 pub(crate) struct Found {
     pub(crate) index: u32,
     pub(crate) address: IpNet,
+    /// The kernel made the route to its network.
+    pub(crate) prefix_route: bool,
 }
 
 /// The addresses of a link, or of all links.
@@ -105,16 +107,18 @@ pub(crate) fn family(address: IpAddr) -> u8 {
 
 fn read(payload: &[u8]) -> Option<Found> {
     let (header, attributes) = OpNewaddrDo::decode_request(payload);
-    let (mut local, mut address) = (None, None);
+    let (mut local, mut address, mut flags) = (None, None, u32::from(header.ifa_flags));
     for attribute in attributes.map_while(Result::ok) {
         match attribute {
             AddrAttrs::Local(found) => local = Some(found),
             AddrAttrs::Address(found) => address = Some(found),
+            AddrAttrs::Flags(found) => flags = found,
             _ => {}
         }
     }
     let address = IpNet::new(local.or(address)?, header.ifa_prefixlen).ok()?;
-    Some(Found { index: header.ifa_index, address })
+    let prefix_route = flags & NOPREFIXROUTE == 0;
+    Some(Found { index: header.ifa_index, address, prefix_route })
 }
 
 #[cfg(test)]

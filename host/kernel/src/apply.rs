@@ -15,10 +15,10 @@ use wharfinger_plan::{
 
 use crate::link::Found;
 use crate::session::Session;
-use crate::socket::Refusal;
+use crate::socket::{Refusal, Socket};
 use crate::{
-    Error, LinkFacts, address, foreign, link, masquerade, netns, refused, route, steps, sysctl,
-    undo,
+    Error, LinkFacts, address, foreign, link, masquerade, netns, refused, route, rule, settings,
+    steps, sysctl, traffic, undo, vrf,
 };
 
 /// How long a port may take to forward, and the first pause between two looks.
@@ -94,6 +94,12 @@ fn one(session: &mut Session<'_>, step: &Step) -> Result<bool, Error> {
         Action::PortMap(_) | Action::Isolation(_) | Action::Guard(_) | Action::Rules(_) => {
             Err(refused("apply", steps::object(&step.action), Refusal::of(libc::ENOSYS)))
         }
+        Action::Shape(wanted) => traffic::shape(session, wanted),
+        Action::Redirect(wanted) => traffic::redirect(session, wanted),
+        Action::Settings(wanted) => settings::ensure(session, wanted),
+        Action::Rule(wanted) => rule::ensure(session, wanted),
+        Action::NoRoute(unwanted) => absent_route(session, unwanted),
+        Action::Member(wanted) => vrf::join(session, wanted),
         // Handled in groups.
         Action::Sysctl(_) => Ok(false),
     }
@@ -125,11 +131,34 @@ fn ensure_link(session: &mut Session<'_>, link: &Link) -> Result<bool, Error> {
             Some(found) => adopt(session, link, &found).map(|()| false),
             None => add_bridge(session, link),
         },
+        LinkKind::Ifb => ensure_made(session, link, link::create_ifb),
+        LinkKind::Vrf { table } => {
+            ensure_made(session, link, |socket, link| link::create_vrf(socket, link, *table))
+        }
         LinkKind::Existing => {
             let found = session.get(&link.link)?;
             adopt(session, link, &found).map(|()| false)
         }
     }
+}
+
+/// A link that is made whole by one request; one that is there has to fit.
+fn ensure_made(
+    session: &mut Session<'_>,
+    link: &Link,
+    make: impl FnOnce(&mut Socket, &Link) -> Result<(), Refusal>,
+) -> Result<bool, Error> {
+    let there = session.find(&link.link)?;
+    if let Some(found) = there {
+        return adopt(session, link, &found).map(|()| false);
+    }
+    let result = make(session.route(link.link.place)?, link);
+    result.map_err(|refusal| refused("add", format!("link {}", link.link), refusal))?;
+    let done = session.get(&link.link).and_then(|found| finish(session, link, &found));
+    if done.is_err() {
+        let _ = undo::remove_link(session, link);
+    }
+    done.map(|()| true)
 }
 
 fn add_bridge(session: &mut Session<'_>, link: &Link) -> Result<bool, Error> {
@@ -200,6 +229,10 @@ pub(crate) fn misfits(found: &Found, wanted: &Link) -> Vec<(&'static str, String
     let kind = link::kind_name(&wanted.kind).map(str::to_owned);
     let found_kind = if found.kind.is_empty() { "none" } else { &found.kind };
     compare("kind", found_kind.to_owned(), kind);
+    if let LinkKind::Vrf { table } = &wanted.kind {
+        let found = found.table.map_or_else(|| "none".to_owned(), |table| table.to_string());
+        compare("table", found, Some(table.to_string()));
+    }
     compare("mtu", found.mtu.to_string(), wanted.mtu.map(|mtu| mtu.to_string()));
     let mac = found.mac.map_or_else(|| "none".to_owned(), |mac| mac.to_string());
     compare("mac", mac, wanted.mac.map(|mac| mac.to_string()));
@@ -345,6 +378,20 @@ fn ensure_route(session: &mut Session<'_>, wanted: &Route) -> Result<bool, Error
         }
         Err(refusal) => Err(refused("add", object(), refusal)),
     }
+}
+
+/// Removes a route; answers whether it was there.
+fn absent_route(session: &mut Session<'_>, unwanted: &Route) -> Result<bool, Error> {
+    let index = session.index(&unwanted.link)?;
+    let object = || steps::object(&Action::Route(unwanted.clone()));
+    let socket = session.route(unwanted.link.place)?;
+    let rivals = route::rivals(socket, unwanted);
+    let rivals = rivals.map_err(|refusal| refused("look up", object(), refusal))?;
+    if !rivals.iter().any(|found| route::is(found, index, unwanted)) {
+        return Ok(false);
+    }
+    let done = route::remove(socket, index, unwanted);
+    done.map(|()| true).map_err(|refusal| refused("remove", object(), refusal))
 }
 
 /// Waits until the ports whose other ends were set up forward. By then they do: looking makes

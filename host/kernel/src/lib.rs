@@ -16,17 +16,22 @@ mod nft;
 mod packets;
 mod remains;
 mod route;
+mod rule;
 mod session;
+mod settings;
 mod socket;
 mod steps;
 mod survey;
 mod sysctl;
+mod tc;
+mod traffic;
 mod undo;
 mod verify;
+mod vrf;
 
 use std::path::Path;
 
-use wharfinger_plan::{Action, LinkRef, Plan};
+use wharfinger_plan::{Action, LinkRef, Plan, Routing};
 
 pub use foreign::ForwardDrop;
 pub use packets::{Packets, uptime};
@@ -86,6 +91,8 @@ pub trait Kernel {
         wanted: &[LinkRef],
         netns: Option<&Netns>,
     ) -> Result<Vec<Option<LinkFacts>>, Error>;
+    /// How the container's namespace routes.
+    fn routing(&self, netns: &Netns) -> Result<Routing, Error>;
     /// Makes everything so, in order. On a failure, what this call did is undone (owned steps,
     /// from last to first), and the failure names the step. Answers what the plan's links
     /// are like afterwards, in the order of the plan, peers after their links.

@@ -6,10 +6,10 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 
 use netlink_bindings::rt_link::{
     Ifinfomsg, IterableLinkinfoAttrs, LinkAttrs, LinkinfoAttrs, LinkinfoBrportAttrs,
-    LinkinfoMemberDataMsg, OpDellinkDo, OpGetlinkDo, OpNewlinkDo, PushLinkAttrs,
+    LinkinfoDataMsg, LinkinfoMemberDataMsg, OpDellinkDo, OpGetlinkDo, OpNewlinkDo, PushLinkAttrs,
 };
 use netlink_bindings::utils::{Pusher, finalize_nested_header, push_header, push_nested_header};
-use wharfinger_plan::{Link, LinkKind, Mac, Peer, Port};
+use wharfinger_plan::{Link, LinkKind, Mac, Peer, Port, Settings};
 
 use crate::socket::{CHANGE, MAKE, Refusal, Socket};
 
@@ -56,6 +56,8 @@ pub(crate) struct Found {
     pub(crate) master: Option<u32>,
     pub(crate) hairpin: bool,
     pub(crate) isolated: bool,
+    /// The table of a VRF.
+    pub(crate) table: Option<u32>,
     /// See [`UNFINISHED`].
     pub(crate) unfinished: bool,
     operstate: u8,
@@ -153,6 +155,24 @@ pub(crate) fn create_veth(
     })
 }
 
+/// Makes a link that is for redirected packets. It keeps none waiting itself.
+pub(crate) fn create_ifb(socket: &mut Socket, link: &Link) -> Result<(), Refusal> {
+    socket.change(NEW, MAKE, |bytes| {
+        let request = OpNewlinkDo::encode_request(bytes, &header(0, flags(link), flags(link)));
+        let request = common(request, &link.link.name, link.mtu, link.mac).push_txqlen(0);
+        request.nested_linkinfo().push_kind(c"ifb");
+    })
+}
+
+/// Makes a VRF.
+pub(crate) fn create_vrf(socket: &mut Socket, link: &Link, table: u32) -> Result<(), Refusal> {
+    socket.change(NEW, MAKE, |bytes| {
+        let request = OpNewlinkDo::encode_request(bytes, &header(0, flags(link), flags(link)));
+        let request = common(request, &link.link.name, link.mtu, link.mac);
+        request.nested_linkinfo().nested_data_vrf().push_table(table);
+    })
+}
+
 /// Sets what the kernel does not take at creation: the alias, and how it is a port.
 pub(crate) fn set_after(
     socket: &mut Socket,
@@ -195,6 +215,32 @@ pub(crate) fn set_wanted_flags(
     link: &Link,
 ) -> Result<(), Refusal> {
     set_flags(socket, index, flags(link))
+}
+
+/// Changes what a step says of a link that is there.
+pub(crate) fn set_settings(
+    socket: &mut Socket,
+    index: u32,
+    wanted: &Settings,
+) -> Result<(), Refusal> {
+    let flags = [(wanted.promisc, PROMISC), (wanted.allmulti, ALLMULTI)];
+    let named = flags.iter().filter(|(change, _)| change.is_some());
+    let changed = named.map(|(_, flag)| flag).sum();
+    let on = flags.iter().filter(|(change, _)| change.is_some_and(|change| change.to));
+    let on = on.map(|(_, flag)| flag).sum();
+    socket.change(NEW, CHANGE, |bytes| {
+        let mut request = OpNewlinkDo::encode_request(bytes, &header(index, on, changed));
+        if let Some(mac) = wanted.mac {
+            request = request.push_address(&mac.to.0);
+        }
+        if let Some(mtu) = wanted.mtu {
+            request = request.push_mtu(mtu.to);
+        }
+        if let Some(packets) = wanted.txqlen {
+            request = request.push_txqlen(packets.to);
+        }
+        drop(request);
+    })
 }
 
 fn set_flags(socket: &mut Socket, index: u32, flags: u32) -> Result<(), Refusal> {
@@ -296,6 +342,9 @@ fn read_info(info: IterableLinkinfoAttrs<'_>, found: &mut Found) {
     for attribute in info.filter_map(Result::ok) {
         match attribute {
             LinkinfoAttrs::Kind(kind) => found.kind = kind.to_string_lossy().into_owned(),
+            LinkinfoAttrs::Data(LinkinfoDataMsg::Vrf(vrf)) => {
+                found.table = vrf.get_table().ok();
+            }
             LinkinfoAttrs::SlaveData(LinkinfoMemberDataMsg::Bridge(port)) => {
                 for attribute in port.map_while(Result::ok) {
                     match attribute {
@@ -316,6 +365,8 @@ pub(crate) fn kind_name(kind: &LinkKind) -> Option<&'static str> {
     match kind {
         LinkKind::Bridge => Some("bridge"),
         LinkKind::Veth { .. } => Some("veth"),
+        LinkKind::Ifb => Some("ifb"),
+        LinkKind::Vrf { .. } => Some("vrf"),
         LinkKind::Existing => None,
     }
 }

@@ -4,6 +4,7 @@
 //! to stop at a step, as a killed process does. Clones share one state, like the processes of
 //! a node. It models what the verbs rely on, not packets. Start reading at [`MemKernel`].
 
+mod features;
 mod space;
 
 use std::collections::BTreeMap;
@@ -12,7 +13,7 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use wharfinger_plan::{Action, LinkRef, Masquerade, Owner, Place, Plan, Route};
+use wharfinger_plan::{Action, LinkRef, Masquerade, Owner, Place, Plan, Route, Routing, Rule};
 
 use crate::{
     AtPath, Cleared, Drift, Error, ForwardDrop, Kernel, LinkFacts, Netns, Reference, Survey, steps,
@@ -132,6 +133,19 @@ impl MemKernel {
         self.state().space(cookie).routes.clone()
     }
 
+    /// The rules of a namespace.
+    pub fn rules_of(&self, cookie: u64) -> Vec<Rule> {
+        self.state().space(cookie).rules.clone()
+    }
+
+    /// What shapes a link, as text; and where what comes in by it is redirected to.
+    pub fn traffic_of(&self, cookie: u64, name: &str) -> Vec<String> {
+        let mut state = self.state();
+        let Some(link) = state.space(cookie).links.get(name) else { return Vec::new() };
+        let shape = link.shape.iter().map(ToString::to_string);
+        shape.chain(link.redirect.iter().map(ToString::to_string)).collect()
+    }
+
     /// A kernel parameter of a namespace.
     pub fn sysctl(&self, cookie: u64, key: &str) -> Option<String> {
         self.state().space(cookie).sysctls.get(key).cloned()
@@ -243,6 +257,10 @@ impl Kernel for MemKernel {
             (Place::Container, None) => None,
         };
         Ok(wanted.iter().map(one).collect())
+    }
+
+    fn routing(&self, netns: &Netns) -> Result<Routing, Error> {
+        Ok(self.state().routing(netns.cookie))
     }
 
     fn apply(&self, plan: &Plan, netns: &Netns) -> Result<Vec<LinkFacts>, Error> {

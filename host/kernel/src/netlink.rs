@@ -5,12 +5,12 @@
 
 use std::path::Path;
 
-use wharfinger_plan::{Action, LinkRef, Place, Plan};
+use wharfinger_plan::{Action, LinkRef, Place, Plan, Routing};
 
 use crate::session::Session;
 use crate::{
     AtPath, Cleared, Drift, Error, ForwardDrop, Kernel, LinkFacts, Netns, Reference, Survey, apply,
-    foreign, netns, refused, remains, survey, undo, verify,
+    foreign, netns, refused, remains, survey, undo, verify, vrf,
 };
 
 /// The kernel of this machine.
@@ -49,6 +49,10 @@ impl Kernel for Netlink {
             _ => session.facts(link),
         };
         wanted.iter().map(one).collect()
+    }
+
+    fn routing(&self, netns: &Netns) -> Result<Routing, Error> {
+        vrf::routing(&mut Session::new(Some(netns))?)
     }
 
     fn apply(&self, plan: &Plan, netns: &Netns) -> Result<Vec<LinkFacts>, Error> {

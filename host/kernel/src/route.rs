@@ -8,12 +8,15 @@ use netlink_bindings::rt_route::{
     Metrics, OpDelrouteDo, OpGetrouteDump, OpNewrouteDo, PushRouteAttrs, RouteAttrs, Rtmsg,
 };
 use netlink_bindings::utils::Pusher;
-use wharfinger_plan::Route;
+use wharfinger_plan::{LinkRef, MAIN_TABLE as MAIN, Route};
 
 use crate::address::family;
 use crate::socket::{CHANGE, MAKE, Refusal, Socket};
 
-const MAIN: u32 = 254;
+/// The table of own addresses.
+pub(crate) const LOCAL: u32 = 255;
+const PROTOCOL_ANY: u8 = 0;
+const PROTOCOL_KERNEL: u8 = 2;
 const PROTOCOL_BOOT: u8 = 3;
 const UNICAST: u8 = 1;
 const SCOPE_UNIVERSE: u8 = 0;
@@ -34,6 +37,27 @@ pub(crate) struct Found {
     priority: u32,
     mtu: Option<u32>,
     advmss: Option<u32>,
+    /// It leads to a link, and not to nowhere or to the host itself.
+    unicast: bool,
+    /// The kernel made it, for an address.
+    by_kernel: bool,
+}
+
+impl Found {
+    /// As a step wants it.
+    pub(crate) fn route(&self, link: &LinkRef) -> Route {
+        Route {
+            link: link.clone(),
+            destination: self.destination,
+            gateway: self.gateway,
+            source: self.source,
+            scope: self.destination.addr().is_ipv4().then_some(self.scope),
+            table: Some(self.table),
+            priority: Some(self.priority).filter(|priority| *priority != 0),
+            mtu: self.mtu,
+            advmss: self.advmss,
+        }
+    }
 }
 
 impl fmt::Display for Found {
@@ -71,7 +95,8 @@ pub(crate) fn add(socket: &mut Socket, index: u32, wanted: &Route) -> Result<(),
 /// Removes a route; one that is gone is fine.
 pub(crate) fn remove(socket: &mut Socket, index: u32, route: &Route) -> Result<(), Refusal> {
     let done = socket.change(libc::RTM_DELROUTE, CHANGE, |bytes| {
-        let mut header = header(route);
+        // Whoever made it.
+        let mut header = Rtmsg { rtm_protocol: PROTOCOL_ANY, ..header(route) };
         if route.scope.is_none() {
             header.rtm_scope = SCOPE_NOWHERE;
         }
@@ -81,6 +106,59 @@ pub(crate) fn remove(socket: &mut Socket, index: u32, route: &Route) -> Result<(
         Err(Refusal { errno: libc::ESRCH | libc::ENODEV, .. }) => Ok(()),
         done => done,
     }
+}
+
+/// All routes by links, but not those of own addresses.
+pub(crate) fn all(socket: &mut Socket) -> Result<Vec<Found>, Refusal> {
+    let mut all = Vec::new();
+    for family in [libc::AF_INET, libc::AF_INET6] {
+        let family = u8::try_from(family).unwrap_or_default();
+        let asked = Rtmsg { rtm_family: family, ..Rtmsg::default() };
+        let write = |bytes: &mut Vec<u8>| {
+            OpGetrouteDump::encode_request(bytes, &asked);
+        };
+        let wanted = |found: &Found| found.unicast && found.table != LOCAL;
+        all.extend(socket.dump(libc::RTM_GETROUTE, write, |payload| read(payload).filter(wanted))?);
+    }
+    Ok(all)
+}
+
+/// The routes of a table by the link with this index that the kernel does not make itself: those
+/// to what is on the link before those by way of it.
+pub(crate) fn of_link(socket: &mut Socket, index: u32, table: u32) -> Result<Vec<Found>, Refusal> {
+    let is = |found: &Found| found.index == Some(index) && found.table == table && !found.by_kernel;
+    let mut routes: Vec<Found> = all(socket)?.into_iter().filter(is).collect();
+    routes.sort_by_key(|found| found.gateway.is_some());
+    Ok(routes)
+}
+
+/// Whether a table has a route to exactly this address.
+pub(crate) fn leads_to(socket: &mut Socket, table: u32, address: IpAddr) -> Result<bool, Refusal> {
+    let asked = Rtmsg { rtm_family: family(address), ..Rtmsg::default() };
+    let write = |bytes: &mut Vec<u8>| {
+        OpGetrouteDump::encode_request(bytes, &asked).push_table(table);
+    };
+    let is = |found: &Found| found.table == table && found.destination == IpNet::from(address);
+    match socket.dump(libc::RTM_GETROUTE, write, |payload| read(payload).filter(is)) {
+        Err(refusal) if refusal.errno == libc::ENOENT => Ok(false),
+        done => done.map(|found| !found.is_empty()),
+    }
+}
+
+/// Whether the wanted route, of the main table, stands in another one: who routes by source, or
+/// by VRF, moves it there.
+pub(crate) fn is_elsewhere(
+    socket: &mut Socket,
+    index: u32,
+    wanted: &Route,
+) -> Result<bool, Refusal> {
+    if wanted.table.is_some_and(|table| table != MAIN) {
+        return Ok(false);
+    }
+    let is = |found: &Found| {
+        found.table != MAIN && found.destination == wanted.destination && is(found, index, wanted)
+    };
+    Ok(all(socket)?.iter().any(is))
 }
 
 /// The routes to the same destination, in the same table, with the same metric.
@@ -173,6 +251,8 @@ fn read(payload: &[u8]) -> Option<Found> {
         priority: 0,
         mtu: None,
         advmss: None,
+        unicast: header.rtm_type == UNICAST,
+        by_kernel: header.rtm_protocol == PROTOCOL_KERNEL,
     };
     for attribute in attributes.map_while(Result::ok) {
         match attribute {

@@ -22,6 +22,7 @@ const HEADER: usize = 16;
 const REQUEST: u16 = 0x01;
 /// The flag of a request that is to be acknowledged.
 pub(crate) const ACK: u16 = 0x04;
+const ECHO: u16 = 0x08;
 const DUMP_INTR: u16 = 0x10;
 const DUMP: u16 = 0x300;
 const EXCL: u16 = 0x200;
@@ -196,6 +197,32 @@ impl Socket {
                     Some(refusal) => Err(refusal),
                     None => Ok(read(message.payload)),
                 };
+            }
+        }
+    }
+
+    /// As [`Socket::get`], of an object that the kernel may have and not tell of: then there is an
+    /// acknowledgement and nothing else.
+    pub(crate) fn look<T>(
+        &mut self,
+        kind: u16,
+        write: impl FnOnce(&mut Vec<u8>),
+        read: impl Fn(&[u8]) -> T,
+    ) -> Result<Option<T>, Refusal> {
+        let mut batch = Batch::new(self.sequence);
+        // What is asked for is told as if it had changed: to who asked, if it asks for that too.
+        batch.add(kind, ACK | ECHO, write);
+        self.send(&batch)?;
+        let mut found = None;
+        loop {
+            let length = self.receive(0)?;
+            let bytes = self.buffer.get(..length).unwrap_or_default();
+            for message in Messages(bytes).filter(|message| batch.holds(message.sequence)) {
+                match message.refusal() {
+                    Some(refusal) => return Err(refusal),
+                    None if i32::from(message.kind) == libc::NLMSG_ERROR => return Ok(found),
+                    None => found = Some(read(message.payload)),
+                }
             }
         }
     }

@@ -24,8 +24,14 @@ pub(crate) fn to_undo(plan: &Plan, with_container: bool) -> Vec<&Step> {
         .filter(|step| match &step.action {
             Action::Link(link) => !matches!(link.kind, LinkKind::Existing),
             Action::Address(address) => !going.contains(&&address.link),
-            Action::Route(route) => !going.contains(&&route.link),
-            Action::Masquerade(_)
+            Action::Route(route) | Action::NoRoute(route) => !going.contains(&&route.link),
+            Action::Shape(shape) => !going.contains(&&shape.link),
+            Action::Redirect(redirect) => !going.contains(&&redirect.link),
+            Action::Settings(settings) => !going.contains(&&settings.link),
+            // While a link that goes is in a VRF, the VRF would stay.
+            Action::Rule(_)
+            | Action::Member(_)
+            | Action::Masquerade(_)
             | Action::Forward(_)
             | Action::PortMap(_)
             | Action::Isolation(_)
@@ -56,7 +62,7 @@ fn link_of(step: &Step) -> Option<&Link> {
 pub(crate) fn ends(link: &Link) -> impl Iterator<Item = &LinkRef> {
     let peer = match &link.kind {
         LinkKind::Veth { peer } => Some(&peer.link),
-        LinkKind::Bridge | LinkKind::Existing => None,
+        LinkKind::Bridge | LinkKind::Ifb | LinkKind::Vrf { .. } | LinkKind::Existing => None,
     };
     std::iter::once(&link.link).chain(peer)
 }
@@ -87,5 +93,13 @@ pub(crate) fn object(action: &Action) -> String {
         Action::Isolation(isolation) => format!("isolation on {}", isolation.bridge),
         Action::Guard(guard) => format!("guard of {}", guard.link),
         Action::Rules(rules) => format!("rules of {}", rules.comment),
+        Action::Shape(shape) => format!("rate of link {}", shape.link),
+        Action::Redirect(redirect) => format!("redirection of link {}", redirect.link),
+        Action::Settings(settings) => format!("link {}", settings.link),
+        Action::Rule(rule) => rule.to_string(),
+        Action::NoRoute(route) => {
+            format!("unwanted route {} dev {}", route.destination, route.link)
+        }
+        Action::Member(member) => format!("link {}", member.link),
     }
 }

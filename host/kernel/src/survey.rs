@@ -42,6 +42,8 @@ pub(crate) fn missing(session: &mut Session<'_>, plan: &Plan) -> Result<Vec<Stri
     let mut missing = Vec::new();
     let kinds = [
         (c"bridge", "bridges", has_link(|kind| matches!(kind, LinkKind::Bridge))),
+        (c"ifb", "ifb links", has_link(|kind| matches!(kind, LinkKind::Ifb))),
+        (c"vrf", "VRFs", has_link(|kind| matches!(kind, LinkKind::Vrf { .. }))),
         (c"veth", "veth links", has_link(|kind| matches!(kind, LinkKind::Veth { .. }))),
     ];
     for (kind, words, needed) in kinds {
@@ -72,6 +74,7 @@ fn needs_ipv6(action: &Action) -> bool {
         Action::PortMap(map) => map.ports.iter().any(|port| port.to.is_ipv6()),
         Action::Isolation(isolation) => isolation.addresses.iter().any(IpAddr::is_ipv6),
         Action::Rules(rules) => rules.addresses.iter().any(IpAddr::is_ipv6),
-        Action::Guard(_) | Action::Link(_) | Action::Up { .. } | Action::Sysctl(_) => false,
+        Action::Rule(rule) => rule.from.is_ipv6(),
+        _ => false,
     }
 }

@@ -5,10 +5,12 @@
 //! element, and would have the closing of the socket wait for it; it forgets it while the link is
 //! being removed, which takes longer.
 
-use wharfinger_plan::{Action, Address, Link, Masquerade, Plan, Route};
+use wharfinger_plan::{Action, Address, Link, LinkKind, Masquerade, Plan, Route};
 
 use crate::session::Session;
-use crate::{Error, address, foreign, link, masquerade, refused, route, steps};
+use crate::{
+    Error, address, foreign, link, masquerade, refused, route, rule, settings, steps, traffic, vrf,
+};
 
 /// Undoes the owned steps of a plan.
 pub(crate) fn undo(session: &mut Session<'_>, plan: &Plan, with_container: bool) -> Vec<Error> {
@@ -22,6 +24,12 @@ fn one(session: &mut Session<'_>, action: &Action) -> Result<(), Error> {
         Action::Address(address) => remove_address(session, address),
         Action::Route(route) => remove_route(session, route),
         Action::Masquerade(masquerade) => remove_masquerade(session, masquerade),
+        Action::Shape(shape) => traffic::unshape(session, shape),
+        Action::Redirect(redirect) => traffic::unredirect(session, redirect),
+        Action::Settings(settings) => settings::put_back(session, settings),
+        Action::Rule(rule) => rule::remove(session, rule),
+        Action::NoRoute(route) => restore_route(session, route),
+        Action::Member(member) => vrf::leave(session, member),
         Action::Forward(forward) => foreign::remove(session, &forward.into()),
         Action::PortMap(_)
         | Action::Isolation(_)
@@ -37,6 +45,11 @@ fn one(session: &mut Session<'_>, action: &Action) -> Result<(), Error> {
 pub(crate) fn remove_link(session: &mut Session<'_>, link: &Link) -> Result<(), Error> {
     let Some(found) = session.find(&link.link)? else { return Ok(()) };
     if !steps::is_ours(found.alias.as_deref(), found.mac, link) {
+        return Ok(());
+    }
+    if matches!(link.kind, LinkKind::Vrf { .. })
+        && vrf::has_members(session, link.link.place, found.index)?
+    {
         return Ok(());
     }
     link::remove(session.route(link.link.place)?, found.index)
@@ -58,6 +71,14 @@ fn remove_route(session: &mut Session<'_>, wanted: &Route) -> Result<(), Error> 
     let object = || steps::object(&Action::Route(wanted.clone()));
     route::remove(session.route(wanted.link.place)?, found.index, wanted)
         .map_err(|refusal| refused("remove", object(), refusal))
+}
+
+/// Gives a route back that was taken away, as far as it can still be: its link may be down, its
+/// gateway out of reach, or another in its place.
+fn restore_route(session: &mut Session<'_>, taken: &Route) -> Result<(), Error> {
+    let Some(found) = session.find(&taken.link)? else { return Ok(()) };
+    let _ = route::add(session.route(taken.link.place)?, found.index, taken);
+    Ok(())
 }
 
 fn remove_masquerade(session: &mut Session<'_>, wanted: &Masquerade) -> Result<(), Error> {

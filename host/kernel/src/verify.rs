@@ -8,7 +8,10 @@ use wharfinger_plan::{
 
 use crate::link::Found;
 use crate::session::Session;
-use crate::{Drift, Error, apply, foreign, masquerade, refused, route, steps, sysctl};
+use crate::{
+    Drift, Error, apply, foreign, masquerade, refused, route, rule, settings, steps, sysctl,
+    traffic, vrf,
+};
 
 /// Every step that is not as the plan says.
 pub(crate) fn verify(session: &mut Session<'_>, plan: &Plan) -> Result<Vec<Drift>, Error> {
@@ -41,6 +44,18 @@ fn one(session: &mut Session<'_>, action: &Action) -> Result<Vec<Difference>, Er
         Action::PortMap(_) | Action::Isolation(_) | Action::Guard(_) | Action::Rules(_) => {
             Ok(about(Some(missing())))
         }
+        Action::Shape(wanted) => Ok(about(traffic::shape_difference(session, wanted)?)),
+        Action::Redirect(wanted) => Ok(about(traffic::redirect_difference(session, wanted)?)),
+        Action::Settings(wanted) => {
+            let found = match session.find(&wanted.link)? {
+                None => vec![missing()],
+                Some(found) => settings::differences(&found, wanted),
+            };
+            Ok(found.into_iter().map(|found| (steps::object(action), found)).collect())
+        }
+        Action::Rule(wanted) => Ok(about(rule::is_missing(session, wanted)?.then(missing))),
+        Action::NoRoute(unwanted) => Ok(about(unwanted_route(session, unwanted)?)),
+        Action::Member(wanted) => Ok(about(vrf::difference(session, wanted)?)),
     }
 }
 
@@ -151,7 +166,22 @@ fn route_difference(session: &mut Session<'_>, wanted: &Route) -> Result<Option<
     if found.iter().any(|found| route::is(found, link.index, wanted)) {
         return Ok(None);
     }
+    if route::is_elsewhere(session.route(wanted.link.place)?, link.index, wanted)
+        .map_err(|refusal| refused("look up", object(), refusal))?
+    {
+        return Ok(None);
+    }
     Ok(Some(found.first().map_or_else(missing, |found| format!("is {found}"))))
+}
+
+/// That a route is there, where it is not to be.
+fn unwanted_route(session: &mut Session<'_>, unwanted: &Route) -> Result<Option<String>, Error> {
+    let Some(link) = session.find(&unwanted.link)? else { return Ok(None) };
+    let object = || steps::object(&Action::Route(unwanted.clone()));
+    let found = route::rivals(session.route(unwanted.link.place)?, unwanted)
+        .map_err(|refusal| refused("look up", object(), refusal))?;
+    let is_there = found.iter().any(|found| route::is(found, link.index, unwanted));
+    Ok(is_there.then(|| "is there again".to_owned()))
 }
 
 fn sysctl_difference(session: &Session<'_>, wanted: &Sysctl) -> Result<Option<String>, Error> {

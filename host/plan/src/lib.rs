@@ -11,12 +11,16 @@
 mod facts;
 mod filter;
 mod render;
+mod routing;
+mod traffic;
 
 pub use facts::LinkFacts;
 pub use filter::{
     Allow, Claim, Condition, Forward, Guard, HostPort, IngressPolicy, Isolation, PortMap, Ports,
     Protocol, Rules, Span, Values,
 };
+pub use routing::{MAIN_TABLE, Member, Routing, Rule};
+pub use traffic::{Change, PeerIs, Redirect, Settings, Shape, Sparing};
 
 use std::fmt;
 use std::net::IpAddr;
@@ -224,6 +228,18 @@ pub enum Action {
     Guard(Guard),
     /// Who may reach the container, and whom it may reach.
     Rules(Rules),
+    /// What leaves by a link is held to a rate.
+    Shape(Shape),
+    /// What comes in by a link leaves by another one.
+    Redirect(Redirect),
+    /// A link that is there has these settings.
+    Settings(Settings),
+    /// What comes from an address is routed by a table.
+    Rule(Rule),
+    /// A route is not there.
+    NoRoute(Route),
+    /// A link belongs to a VRF.
+    Member(Member),
 }
 
 impl Action {
@@ -233,7 +249,7 @@ impl Action {
             Self::Link(link) => link.link.place,
             Self::Up { link } => link.place,
             Self::Address(address) => address.link.place,
-            Self::Route(route) => route.link.place,
+            Self::Route(route) | Self::NoRoute(route) => route.link.place,
             Self::Sysctl(sysctl) => sysctl.place,
             Self::Masquerade(_)
             | Self::Forward(_)
@@ -241,6 +257,11 @@ impl Action {
             | Self::Isolation(_)
             | Self::Guard(_)
             | Self::Rules(_) => Place::Host,
+            Self::Shape(shape) => shape.link.place,
+            Self::Redirect(redirect) => redirect.link.place,
+            Self::Settings(settings) => settings.link.place,
+            Self::Rule(rule) => rule.place,
+            Self::Member(member) => member.link.place,
         }
     }
 }
@@ -255,11 +276,7 @@ impl Action {
             Self::Isolation(it) => Some(&it.comment),
             Self::Guard(it) => Some(&it.comment),
             Self::Rules(it) => Some(&it.comment),
-            Self::Link(_)
-            | Self::Up { .. }
-            | Self::Address(_)
-            | Self::Route(_)
-            | Self::Sysctl(_) => None,
+            _ => None,
         }
     }
 }
@@ -304,6 +321,13 @@ pub enum LinkKind {
     Veth {
         /// The other end; its MTU is this end's.
         peer: Peer,
+    },
+    /// What is redirected to it comes out of it at a rate.
+    Ifb,
+    /// A routing table for links that belong to it. Not undone while any does.
+    Vrf {
+        /// The table's number.
+        table: u32,
     },
     /// A link that the kernel made, such as `lo`: looked at and set, never made or removed.
     Existing,

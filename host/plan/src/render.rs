@@ -39,6 +39,12 @@ impl fmt::Display for Action {
             Self::Isolation(isolation) => isolation.fmt(f),
             Self::Guard(guard) => guard.fmt(f),
             Self::Rules(rules) => rules.fmt(f),
+            Self::Shape(shape) => shape.fmt(f),
+            Self::Redirect(redirect) => redirect.fmt(f),
+            Self::Settings(settings) => settings.fmt(f),
+            Self::Rule(rule) => rule.fmt(f),
+            Self::NoRoute(route) => write!(f, "no {route}"),
+            Self::Member(member) => member.fmt(f),
         }
     }
 }
@@ -54,6 +60,8 @@ impl fmt::Display for Link {
                     write!(f, " address {mac}")?;
                 }
             }
+            LinkKind::Ifb => f.write_str(" type ifb")?,
+            LinkKind::Vrf { table } => write!(f, " type vrf table {table}")?,
             LinkKind::Existing => {}
         }
         optional(f, "address", self.mac)?;

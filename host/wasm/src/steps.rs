@@ -36,14 +36,8 @@ fn step(step: &Step) -> wit::Step {
         Action::Address(address) => wit::Step::Address(self::address(address)),
         Action::Route(route) => wit::Step::Route(self::route(route)),
         Action::Sysctl(sysctl) => wit::Step::Sysctl(self::sysctl(sysctl)),
-        // These have no arm of their own: as they are written in a plan.
-        Action::Up { .. }
-        | Action::Masquerade(_)
-        | Action::Forward(_)
-        | Action::PortMap(_)
-        | Action::Isolation(_)
-        | Action::Guard(_)
-        | Action::Rules(_) => wit::Step::Other(other(&step.action)),
+        // The rest have no arm of their own: as they are written in a plan.
+        _ => wit::Step::Other(other(&step.action)),
     }
 }
 
@@ -62,6 +56,8 @@ fn link(link: &Link) -> wit::LinkStep {
     let (kind, peer) = match &link.kind {
         LinkKind::Bridge => ("bridge", None),
         LinkKind::Veth { peer } => ("veth", Some(reference(&peer.link))),
+        LinkKind::Ifb => ("ifb", None),
+        LinkKind::Vrf { .. } => ("vrf", None),
         LinkKind::Existing => ("existing", None),
     };
     wit::LinkStep {

@@ -4,7 +4,7 @@
 //! list, and under its reference plugin's name: only where its keys are read from differs. Like
 //! a driver, it decides and does nothing. Start reading at [`Feature`]; one file a feature.
 
-mod bandwidth;
+pub(crate) mod bandwidth;
 mod firewall;
 mod portmap;
 mod rules;
@@ -12,7 +12,7 @@ mod sbr;
 mod tuning;
 mod vrf;
 
-pub use bandwidth::Bandwidth;
+pub use bandwidth::{Bandwidth, left_by_reference, redirection_name};
 pub use firewall::Firewall;
 pub use portmap::PortMap;
 pub use rules::Rules;
@@ -112,6 +112,11 @@ impl Feature {
         Ok(all)
     }
 
+    /// Whether [`Feature::plan`] looks at [`Facts::routing`].
+    pub fn observes_routing(&self) -> bool {
+        matches!(self, Self::Sbr(_) | Self::Vrf(_))
+    }
+
     /// The steps of the feature, and what it changes of the answer. `facts` has the subject's
     /// links as they are; of a link that our own driver is about to make it has nothing.
     pub fn plan(&self, subject: &Subject<'_>, facts: &Facts) -> Result<Vec<Step>, PlanError> {
@@ -119,7 +124,7 @@ impl Feature {
             Self::Tuning(feature) => feature.plan(subject, facts),
             Self::Vrf(feature) => feature.plan(subject, facts),
             Self::Sbr(feature) => feature.plan(subject, facts),
-            Self::Bandwidth(feature) => feature.plan(subject, facts),
+            Self::Bandwidth(feature) => Ok(feature.plan(subject, facts)),
             Self::Firewall(feature) => feature.plan(subject),
             Self::PortMap(feature) => feature.plan(subject, facts),
             Self::Rules(feature) => feature.plan(subject),

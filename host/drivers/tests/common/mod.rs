@@ -61,5 +61,6 @@ pub(crate) fn applied() -> Facts {
             link(LinkRef::host(host_link_name(&id())), "veth", "02:00:00:00:00:0a"),
             link(LinkRef::container("eth0"), "veth", "02:00:00:00:00:0c"),
         ],
+        ..Facts::default()
     }
 }

@@ -7,8 +7,8 @@ use std::path::Path;
 
 use ipnet::IpNet;
 use wharfinger_plan::{
-    Action, Address, Link, LinkKind, LinkRef, Mac, Masquerade, Others, Peer, Place, Port, Route,
-    Sysctl,
+    Action, Address, Link, LinkKind, LinkRef, Mac, Masquerade, Others, Peer, Place, Port, Redirect,
+    Route, Rule, Shape, Sysctl,
 };
 
 use super::{HOST_COOKIE, Paths, refused};
@@ -32,6 +32,7 @@ pub(super) struct Space {
     pub(super) links: BTreeMap<String, MemLink>,
     pub(super) routes: Vec<Route>,
     pub(super) sysctls: BTreeMap<String, String>,
+    pub(super) rules: Vec<Rule>,
 }
 
 /// A link, and what is not among its facts.
@@ -42,6 +43,12 @@ pub(super) struct MemLink {
     peer: Option<(u64, String)>,
     port: Option<Port>,
     promisc: bool,
+    pub(super) shape: Option<Shape>,
+    pub(super) redirect: Option<Redirect>,
+    /// The table of a VRF.
+    pub(super) table: Option<u32>,
+    /// The VRF that it belongs to.
+    pub(super) vrf: Option<String>,
 }
 
 /// What a step found.
@@ -55,13 +62,22 @@ impl Default for Space {
     fn default() -> Self {
         let lo = LinkFacts { mtu: 65536, ..LinkFacts::new(LinkRef::container("lo"), "") };
         let links = BTreeMap::from([("lo".to_owned(), MemLink::new(lo))]);
-        Self { links, routes: Vec::new(), sysctls: BTreeMap::new() }
+        Self { links, routes: Vec::new(), sysctls: BTreeMap::new(), rules: Vec::new() }
     }
 }
 
 impl MemLink {
     fn new(facts: LinkFacts) -> Self {
-        Self { facts, peer: None, port: None, promisc: false }
+        Self {
+            facts,
+            peer: None,
+            port: None,
+            promisc: false,
+            shape: None,
+            redirect: None,
+            table: None,
+            vrf: None,
+        }
     }
 }
 
@@ -121,10 +137,11 @@ impl State {
             | Action::Isolation(_)
             | Action::Guard(_)
             | Action::Rules(_) => Ok(self.filter(action)),
+            other => self.feature(other, cookie),
         }
     }
 
-    fn existing(
+    pub(super) fn existing(
         &mut self,
         operation: &'static str,
         cookie: u64,
@@ -142,13 +159,17 @@ impl State {
                 self.veth(link, peer, netns)?;
                 Ok(Done::Made)
             }
-            LinkKind::Bridge if !is_there => {
-                let facts = self.fresh(link, "bridge", link.link.clone(), link.mac);
+            LinkKind::Bridge | LinkKind::Ifb | LinkKind::Vrf { .. } if !is_there => {
+                let kind = kind(link).unwrap_or_default();
+                let facts = self.fresh(link, kind, link.link.clone(), link.mac);
                 self.add_link(cookie, facts);
+                if let LinkKind::Vrf { table } = link.kind {
+                    self.existing("add", cookie, &link.link.name)?.table = Some(table);
+                }
                 self.set(link, cookie)?;
                 Ok(Done::Made)
             }
-            LinkKind::Bridge | LinkKind::Existing => {
+            LinkKind::Bridge | LinkKind::Ifb | LinkKind::Vrf { .. } | LinkKind::Existing => {
                 let found = self.existing("look at", cookie, &link.link.name)?;
                 conflict(&found.facts, link)?;
                 self.set(link, cookie)?;
@@ -300,12 +321,17 @@ impl State {
             | Action::Guard(_)
             | Action::Rules(_) => self.filter.retain(|found| found != action),
             Action::Up { .. } | Action::Sysctl(_) => {}
+            other => self.undo_feature(other, netns),
         }
     }
 
     fn undo_link(&mut self, link: &Link, netns: Option<u64>) {
         let Some(cookie) = place_of(link.link.place, netns) else { return };
         let name = &link.link.name;
+        let is_used = |link: &MemLink| link.vrf.as_ref() == Some(name);
+        if self.space(cookie).links.values().any(is_used) {
+            return;
+        }
         let found = self.space(cookie).links.get(name);
         let ours =
             found.is_some_and(|l| steps::is_ours(l.facts.alias.as_deref(), l.facts.mac, link));
@@ -333,7 +359,8 @@ impl State {
                 if there { Vec::new() } else { missing() }
             }
             Action::Route(route) => {
-                let there = self.space(cookie).routes.contains(route);
+                let moved = |found: &Route| Route { table: None, ..found.clone() } == *route;
+                let there = self.space(cookie).routes.iter().any(|r| r == route || moved(r));
                 if there { Vec::new() } else { missing() }
             }
             Action::Sysctl(sysctl) => match self.space(cookie).sysctls.get(&sysctl.key) {
@@ -358,6 +385,7 @@ impl State {
                     missing()
                 }
             }
+            other => self.feature_differences(other, cookie),
         }
     }
 }
@@ -406,6 +434,8 @@ fn kind(link: &Link) -> Option<&'static str> {
     match link.kind {
         LinkKind::Bridge => Some("bridge"),
         LinkKind::Veth { .. } => Some("veth"),
+        LinkKind::Ifb => Some("ifb"),
+        LinkKind::Vrf { .. } => Some("vrf"),
         LinkKind::Existing => None,
     }
 }
@@ -438,7 +468,7 @@ fn place(place: Place, netns: u64) -> u64 {
     }
 }
 
-fn place_of(at: Place, netns: Option<u64>) -> Option<u64> {
+pub(super) fn place_of(at: Place, netns: Option<u64>) -> Option<u64> {
     match at {
         Place::Host => Some(HOST_COOKIE),
         Place::Container => netns,
