@@ -17,6 +17,8 @@ const DUMP_ATTEMPTS: u32 = 20;
 /// The kernel's own messages stay below 32 KiB.
 const BUFFER: usize = 64 * 1024;
 const HEADER: usize = 16;
+/// What a socket takes at once without being asked to.
+const ORDINARY: usize = 64 * 1024;
 
 // linux/netlink.h; libc has them as i32, which they are not on the wire.
 const REQUEST: u16 = 0x01;
@@ -273,6 +275,10 @@ impl Socket {
 
     fn send(&mut self, batch: &Batch) -> io::Result<()> {
         self.sequence = batch.last;
+        if batch.bytes.len() > ORDINARY {
+            let room = i32::try_from(batch.bytes.len()).unwrap_or(i32::MAX).saturating_mul(2);
+            self.set(libc::SOL_SOCKET, libc::SO_SNDBUFFORCE, &room)?;
+        }
         loop {
             // SAFETY: the pointer and the length are those of one live slice.
             let sent = unsafe {
@@ -347,13 +353,15 @@ pub(crate) struct Batch {
     last: u32,
     /// The request whose acknowledgement is waited for: the last that asks for one.
     awaited: u32,
+    /// Where the last request begins.
+    start: usize,
 }
 
 impl Batch {
     /// Numbered on from `sequence`.
     fn new(sequence: u32) -> Self {
         let first = sequence.wrapping_add(1);
-        Self { bytes: Vec::with_capacity(512), first, last: sequence, awaited: first }
+        Self { bytes: Vec::with_capacity(512), first, last: sequence, awaited: first, start: 0 }
     }
 
     /// For [`Socket::transact`] on `socket`.
@@ -364,6 +372,7 @@ impl Batch {
     /// Adds a request, whose payload `write` appends.
     pub(crate) fn add(&mut self, kind: u16, flags: u16, write: impl FnOnce(&mut Vec<u8>)) {
         let start = self.bytes.len();
+        self.start = start;
         self.last = self.last.wrapping_add(1);
         if flags & ACK != 0 {
             self.awaited = self.last;
@@ -381,12 +390,22 @@ impl Batch {
         }
     }
 
+    /// Has the last request acknowledged, which stands for all: refusals come unasked.
+    pub(crate) fn acknowledge_last(&mut self) {
+        if let Some(place) = self.bytes.get_mut(self.start + 6..self.start + 8) {
+            let mut flags = [0; 2];
+            flags.copy_from_slice(place);
+            place.copy_from_slice(&(u16::from_ne_bytes(flags) | ACK).to_ne_bytes());
+        }
+        self.awaited = self.last;
+    }
+
     fn holds(&self, sequence: u32) -> bool {
         sequence.wrapping_sub(self.first) <= self.last.wrapping_sub(self.first)
     }
 }
 
-fn aligned(length: usize) -> usize {
+pub(crate) fn aligned(length: usize) -> usize {
     length.next_multiple_of(4)
 }
 

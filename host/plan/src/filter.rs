@@ -56,8 +56,8 @@ pub struct Forward {
 pub struct PortMap {
     /// Each port of the host, and where it leads.
     pub ports: Vec<HostPort>,
-    /// The link by which the host reaches the container. Who comes in by it could answer the
-    /// container directly, past the host.
+    /// The link by which the host reaches the container. To whoever comes in by it, the
+    /// container would answer directly, past the host.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub link: Option<String>,
     /// Who is on that link, and the host's own programs, come with the host's address.
@@ -69,6 +69,10 @@ pub struct PortMap {
     /// All of these hold, for the family that each is of.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub conditions: Vec<Condition>,
+    /// The digest of the conditions, where there are any: attachments with the same share one
+    /// chain of that name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
     /// The attachment's key.
     pub comment: String,
 }
@@ -257,6 +261,8 @@ pub struct Guard {
 /// allowed passes, and what the host itself sends.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rules {
+    /// The digest of the rules: attachments with the same share chains of that name.
+    pub group: String,
     /// The bridge between the container and its neighbours, where there is one: what it passes
     /// from port to port is looked at as well.
     #[serde(default, skip_serializing_if = "Option::is_none")]

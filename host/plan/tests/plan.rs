@@ -108,6 +108,7 @@ fn filter() -> Result<Plan, Box<dyn Error>> {
                     negated: true,
                     values: Values::Source(vec![from]),
                 }],
+                group: Some("d1".into()),
                 comment: comment(),
             }),
             Action::Isolation(Isolation {
@@ -125,6 +126,7 @@ fn filter() -> Result<Plan, Box<dyn Error>> {
                 comment: comment(),
             }),
             Action::Rules(Rules {
+                group: "d2".into(),
                 bridge: Some("cni0".into()),
                 addresses,
                 ingress: Some(vec![allow, Allow::default()]),

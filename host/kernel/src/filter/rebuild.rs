@@ -1,0 +1,92 @@
+//! Making our tables anew from the steps of all attachments, in one transaction.
+
+use std::collections::BTreeSet;
+
+use wharfinger_plan::Action;
+
+use super::{FAMILIES, TABLE, lay, parts, wanted::wanted};
+use crate::nft::{self, Family, Transaction};
+use crate::socket::{ENSURE, Refusal, Socket};
+use crate::{Error, refused};
+
+/// How often others may change the tables meanwhile.
+const ATTEMPTS: u32 = 5;
+
+/// Everything of ours goes and is made anew at once, so that no packet meets half of it. The
+/// chains of the administrator stay as they are, and so does a set that he refers to.
+pub(crate) fn reload(socket: &mut Socket, actions: &[&Action]) -> Result<(), Error> {
+    let mut done = attempt(socket, actions, true);
+    for _ in 0..ATTEMPTS {
+        match done {
+            // What was listed is gone by now, or is in use.
+            Err(Refusal { errno: libc::ENOENT | libc::EBUSY, .. }) => {
+                done = attempt(socket, actions, false);
+            }
+            _ => break,
+        }
+    }
+    done.map_err(|refusal| refused("reload", "our tables of the packet filter", refusal))
+}
+
+/// What a table of ours has.
+struct Table {
+    family: Family,
+    chains: Vec<String>,
+    sets: Vec<String>,
+}
+
+fn attempt(socket: &mut Socket, actions: &[&Action], with_sets: bool) -> Result<(), Refusal> {
+    let wanted = wanted(actions.iter().copied());
+    let mut keep: BTreeSet<String> = BTreeSet::from([parts::ADMIN.to_owned()]);
+    keep.extend(actions.iter().filter_map(|action| match action {
+        Action::Forward(forward) => forward.admin_chain.clone(),
+        _ => None,
+    }));
+    let tables = tables(socket, &keep)?;
+    if tables.is_empty() && wanted.elements.is_empty() {
+        return Ok(());
+    }
+    let mut transaction = Transaction::new(socket, TABLE);
+    tables.iter().for_each(|table| clear(&mut transaction, table, with_sets));
+    for part in &wanted.parts {
+        lay::write_part(&mut transaction, &parts::shared(*part), ENSURE);
+    }
+    for group in &wanted.groups {
+        lay::write_group(&mut transaction, group, ENSURE);
+    }
+    let elements: Vec<_> = wanted.elements.iter().collect();
+    transaction.elements(ENSURE, &elements);
+    transaction.commit(socket)
+}
+
+fn tables(socket: &mut Socket, keep: &BTreeSet<String>) -> Result<Vec<Table>, Refusal> {
+    let mut tables = Vec::new();
+    for family in FAMILIES {
+        if nft::has_table(socket, family, TABLE)? {
+            let chains = nft::chains(socket, TABLE, family)?.into_iter();
+            let ours = chains.filter(|(name, is_base)| *is_base || !is_administrators(name, keep));
+            let chains = ours.map(|(name, _)| name).collect();
+            tables.push(Table { family, chains, sets: nft::sets(socket, TABLE, family)? });
+        }
+    }
+    Ok(tables)
+}
+
+/// Rules first, as they refer to sets and chains; then elements, as they may refer to chains.
+fn clear(transaction: &mut Transaction<'_>, table: &Table, with_sets: bool) {
+    let family = table.family;
+    transaction.table(family);
+    table.chains.iter().for_each(|chain| transaction.empty_chain(family, chain));
+    table.sets.iter().for_each(|set| transaction.empty_set(family, set));
+    table.chains.iter().for_each(|chain| transaction.remove_chain(family, chain));
+    if with_sets {
+        table.sets.iter().for_each(|set| transaction.remove_set(family, set));
+    }
+}
+
+/// A chain that is none of ours by its name is somebody's, most likely an administrator's whose
+/// last attachment has gone.
+fn is_administrators(name: &str, keep: &BTreeSet<String>) -> bool {
+    let ours = ["ports", "isolation", "ingress", "egress", "guard", "masq"];
+    keep.contains(name) || !ours.iter().any(|prefix| name.starts_with(prefix))
+}
