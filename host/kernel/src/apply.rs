@@ -9,16 +9,16 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use wharfinger_plan::{
-    Action, Address, Link, LinkKind, LinkRef, Mac, Masquerade, Others, Owner, Peer, Place, Plan,
-    Route, Step, Sysctl,
+    Action, Address, Link, LinkKind, LinkRef, Mac, Others, Owner, Peer, Place, Plan, Route, Rules,
+    Step, Sysctl,
 };
 
 use crate::link::Found;
 use crate::session::Session;
 use crate::socket::{Refusal, Socket};
 use crate::{
-    Error, LinkFacts, address, foreign, link, masquerade, netns, refused, route, rule, settings,
-    steps, sysctl, traffic, undo, vrf,
+    Error, LinkFacts, address, filter, foreign, frames, link, netns, refused, route, rule,
+    settings, steps, sysctl, traffic, undo, vrf,
 };
 
 /// How long a port may take to forward, and the first pause between two looks.
@@ -57,6 +57,7 @@ fn make_all(
             rest = rest.get(group.len()..).unwrap_or_default();
         }
     }
+    filtered(session, plan, made)?;
     let last = plan.steps.len().saturating_sub(1);
     await_ports(session, plan).map_err(|error| (last, error))?;
     all_facts(session, plan).map_err(|error| (last, error))
@@ -89,24 +90,73 @@ fn one(session: &mut Session<'_>, step: &Step) -> Result<bool, Error> {
         }
         Action::Address(address) => ensure_address(session, address),
         Action::Route(route) => ensure_route(session, route),
-        Action::Masquerade(wanted) => ensure_masquerade(session, wanted),
         Action::Forward(wanted) => foreign::ensure(session, &wanted.into()),
-        Action::PortMap(_) | Action::Isolation(_) | Action::Guard(_) | Action::Rules(_) => {
-            Err(refused("apply", steps::object(&step.action), Refusal::of(libc::ENOSYS)))
-        }
         Action::Shape(wanted) => traffic::shape(session, wanted),
         Action::Redirect(wanted) => traffic::redirect(session, wanted),
         Action::Settings(wanted) => settings::ensure(session, wanted),
         Action::Rule(wanted) => rule::ensure(session, wanted),
         Action::NoRoute(unwanted) => absent_route(session, unwanted),
         Action::Member(wanted) => vrf::join(session, wanted),
-        // Handled in groups.
-        Action::Sysctl(_) => Ok(false),
+        Action::Rules(Rules { bridge: Some(bridge), .. }) => show_frames(session, bridge),
+        // Handled in groups, and at the end.
+        Action::Sysctl(_)
+        | Action::Masquerade(_)
+        | Action::PortMap(_)
+        | Action::Isolation(_)
+        | Action::Guard(_)
+        | Action::Rules(_) => Ok(false),
     }
 }
 
-fn ensure_masquerade(session: &mut Session<'_>, wanted: &Masquerade) -> Result<bool, Error> {
-    masquerade::add(session.netfilter()?, wanted)
+/// What a bridge passes from port to port is seen by our tables from now on. Never put back:
+/// others rely on it.
+fn show_frames(session: &mut Session<'_>, bridge: &str) -> Result<bool, Error> {
+    let wanted = LinkRef::host(bridge);
+    let index = session.index(&wanted)?;
+    let socket = session.route(Place::Host)?;
+    let refuse = |refusal| refused("filter", format!("frames of bridge {bridge}"), refusal);
+    if !frames::can_show() {
+        let why = "the kernel has no br_netfilter (modprobe br_netfilter)";
+        return Err(refuse(Refusal::told(libc::EOPNOTSUPP, why)));
+    }
+    frames::show(socket, index).map_err(refuse)?;
+    Ok(false)
+}
+
+/// All that the plan wants of our tables is one transaction, once everything else is done: a
+/// link has its last address by then, and nobody sends yet.
+fn filtered(session: &mut Session<'_>, plan: &Plan, made: &mut Plan) -> Result<(), (usize, Error)> {
+    let of_filter = |step: &&Step| filter::is_of_filter(&step.action);
+    let Some(first) = plan.steps.iter().position(|step| of_filter(&step)) else { return Ok(()) };
+    let steps: Vec<&Step> = plan.steps.iter().filter(of_filter).collect();
+    let actions: Vec<&Action> = steps.iter().map(|step| &step.action).collect();
+    let done = session.netfilter().and_then(|socket| filter::add(socket, &actions));
+    let is_new = done.map_err(|error| (first, error))?;
+    if is_new {
+        let owned = steps.into_iter().filter(|step| step.owner == Owner::Attachment);
+        let unknown = owned.filter(|step| !made.steps.contains(step)).cloned();
+        made.steps.extend(unknown.collect::<Vec<_>>());
+    }
+    for map in actions.iter().filter_map(|action| filter::ports(action)) {
+        // The mapping stands; at worst, a conversation that began before goes on where it went.
+        let _ = forget(session, map, true);
+    }
+    Ok(())
+}
+
+/// Has the kernel forget who spoke to the ports before.
+pub(crate) fn forget(
+    session: &mut Session<'_>,
+    map: &wharfinger_plan::PortMap,
+    mapped: bool,
+) -> Result<(), Error> {
+    if !filter::has_udp(map) {
+        return Ok(());
+    }
+    let refuse = |refusal| refused("forget", format!("who spoke to {map}"), refusal);
+    let local = address::all(session.route(Place::Host)?, None).map_err(refuse)?;
+    let local: Vec<_> = local.into_iter().map(|found| found.address.addr()).collect();
+    filter::forget(session.netfilter()?, map, &local, mapped).map_err(refuse)
 }
 
 fn set(session: &Session<'_>, place: Place, sysctls: &[&Sysctl]) -> Result<(), (usize, Error)> {

@@ -6,9 +6,10 @@
 
 mod address;
 mod apply;
+mod filter;
 mod foreign;
+mod frames;
 mod link;
-mod masquerade;
 pub mod mem;
 pub mod netlink;
 mod netns;

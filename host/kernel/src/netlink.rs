@@ -10,7 +10,7 @@ use wharfinger_plan::{Action, LinkRef, Place, Plan, Routing};
 use crate::session::Session;
 use crate::{
     AtPath, Cleared, Drift, Error, ForwardDrop, Kernel, LinkFacts, Netns, Reference, Survey, apply,
-    foreign, netns, refused, remains, survey, undo, verify, vrf,
+    filter, foreign, netns, refused, remains, survey, undo, verify, vrf,
 };
 
 /// The kernel of this machine.
@@ -75,8 +75,8 @@ impl Kernel for Netlink {
     }
 
     fn reload(&self, all: &[Action]) -> Result<(), Error> {
-        let _ = all;
-        Err(refused("reload", "the packet filter", crate::socket::Refusal::of(libc::ENOSYS)))
+        let all: Vec<&Action> = all.iter().collect();
+        filter::reload(Session::new(None)?.netfilter()?, &all)
     }
 
     fn forward_drops(&self) -> Result<Vec<ForwardDrop>, Error> {

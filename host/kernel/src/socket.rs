@@ -51,6 +51,11 @@ impl Refusal {
         Self { errno, text: None }
     }
 
+    /// With words of our own.
+    pub(crate) fn told(errno: i32, text: &str) -> Self {
+        Self { errno, text: Some(text.to_owned()) }
+    }
+
     /// As an [`io::Error`]: with the errno, and with the kernel's words where there are any.
     pub(crate) fn into_io(self) -> io::Error {
         let plain = io::Error::from_raw_os_error(self.errno);

@@ -8,9 +8,9 @@ use ipnet::IpNet;
 use wharfinger_plan::{Action, LinkKind, LinkRef, Plan};
 
 use crate::session::{Session, facts};
-use crate::{Error, Survey, address, link, masquerade, refused};
+use crate::{Error, Survey, address, filter, frames, link, refused};
 
-/// Links of the host that have an alias, and all masquerades.
+/// Links of the host that have an alias, and what is in our tables of the packet filter.
 pub(crate) fn survey(session: &mut Session<'_>) -> Result<Survey, Error> {
     let socket = session.route(wharfinger_plan::Place::Host)?;
     let links = link::all(socket).map_err(|refusal| refused("list", "links", refusal))?;
@@ -25,12 +25,12 @@ pub(crate) fn survey(session: &mut Session<'_>) -> Result<Survey, Error> {
         facts(LinkRef::host(found.name.clone()), found, addresses)
     });
     let links = links.collect();
-    let masquerades = match session.netfilter() {
-        Ok(socket) => masquerade::all(socket)?,
-        Err(error) if error.errno() == Some(libc::EPROTONOSUPPORT) => Vec::new(),
+    let filter::Surveyed { masquerades, filter } = match session.netfilter() {
+        Ok(socket) => filter::survey(socket)?,
+        Err(error) if error.errno() == Some(libc::EPROTONOSUPPORT) => filter::Surveyed::default(),
         Err(error) => return Err(error),
     };
-    Ok(Survey { links, masquerades, filter: Vec::new() })
+    Ok(Survey { links, masquerades, filter })
 }
 
 /// What a plan needs and the kernel does not have, for people.
@@ -55,9 +55,17 @@ pub(crate) fn missing(session: &mut Session<'_>, plan: &Plan) -> Result<Vec<Stri
             missing.push(format!("the kernel has no {words}"));
         }
     }
-    let masquerades = actions().any(|action| matches!(action, Action::Masquerade(_)));
-    if masquerades && !session.netfilter().is_ok_and(masquerade::is_possible) {
-        missing.push("the kernel has no nf_tables with nat and masquerade".to_owned());
+    let filter: Vec<&Action> = actions().filter(|action| filter::is_of_filter(action)).collect();
+    if !filter.is_empty() {
+        let lacking = match session.netfilter() {
+            Ok(socket) => filter::missing(socket, &filter),
+            Err(_) => vec!["nf_tables"],
+        };
+        missing.extend(lacking.iter().map(|words| format!("the kernel has no {words}")));
+    }
+    let frames = |action: &Action| matches!(action, Action::Rules(rules) if rules.bridge.is_some());
+    if actions().any(frames) && !frames::can_show() {
+        missing.push("the kernel has no br_netfilter".to_owned());
     }
     if actions().any(needs_ipv6) && !Path::new("/proc/sys/net/ipv6").exists() {
         missing.push("the kernel has no IPv6".to_owned());

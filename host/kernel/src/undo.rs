@@ -5,17 +5,40 @@
 //! element, and would have the closing of the socket wait for it; it forgets it while the link is
 //! being removed, which takes longer.
 
-use wharfinger_plan::{Action, Address, Link, LinkKind, Masquerade, Plan, Route};
+use wharfinger_plan::{Action, Address, Link, LinkKind, Plan, Route, Step};
 
 use crate::session::Session;
 use crate::{
-    Error, address, foreign, link, masquerade, refused, route, rule, settings, steps, traffic, vrf,
+    Error, address, apply, filter, foreign, link, refused, route, rule, settings, steps, traffic,
+    vrf,
 };
 
 /// Undoes the owned steps of a plan.
 pub(crate) fn undo(session: &mut Session<'_>, plan: &Plan, with_container: bool) -> Vec<Error> {
-    let steps = steps::to_undo(plan, with_container).into_iter();
-    steps.filter_map(|step| one(session, &step.action).err()).collect()
+    let steps = steps::to_undo(plan, with_container);
+    let mut errors: Vec<Error> = filtered(session, &steps).err().into_iter().collect();
+    errors.extend(steps.into_iter().filter_map(|step| one(session, &step.action).err()));
+    errors
+}
+
+/// What is in our tables, as one transaction. A plan that has nothing there asks for nothing.
+fn filtered(session: &mut Session<'_>, steps: &[&Step]) -> Result<(), Error> {
+    let actions = steps.iter().map(|step| &step.action);
+    let actions: Vec<&Action> = actions.filter(|action| filter::is_of_filter(action)).collect();
+    if actions.is_empty() {
+        return Ok(());
+    }
+    match session.netfilter() {
+        Ok(socket) => filter::remove(socket, &actions)?,
+        // A kernel that has no nf_tables has no rule of ours.
+        Err(error) if error.errno() == Some(libc::EPROTONOSUPPORT) => return Ok(()),
+        Err(error) => return Err(error),
+    }
+    for map in actions.iter().filter_map(|action| filter::ports(action)) {
+        // The mapping is gone; at worst, a conversation goes on to where nobody is.
+        let _ = apply::forget(session, map, false);
+    }
+    Ok(())
 }
 
 fn one(session: &mut Session<'_>, action: &Action) -> Result<(), Error> {
@@ -23,7 +46,6 @@ fn one(session: &mut Session<'_>, action: &Action) -> Result<(), Error> {
         Action::Link(link) => remove_link(session, link),
         Action::Address(address) => remove_address(session, address),
         Action::Route(route) => remove_route(session, route),
-        Action::Masquerade(masquerade) => remove_masquerade(session, masquerade),
         Action::Shape(shape) => traffic::unshape(session, shape),
         Action::Redirect(redirect) => traffic::unredirect(session, redirect),
         Action::Settings(settings) => settings::put_back(session, settings),
@@ -31,7 +53,8 @@ fn one(session: &mut Session<'_>, action: &Action) -> Result<(), Error> {
         Action::NoRoute(route) => restore_route(session, route),
         Action::Member(member) => vrf::leave(session, member),
         Action::Forward(forward) => foreign::remove(session, &forward.into()),
-        Action::PortMap(_)
+        Action::Masquerade(_)
+        | Action::PortMap(_)
         | Action::Isolation(_)
         | Action::Guard(_)
         | Action::Rules(_)
@@ -79,13 +102,4 @@ fn restore_route(session: &mut Session<'_>, taken: &Route) -> Result<(), Error> 
     let Some(found) = session.find(&taken.link)? else { return Ok(()) };
     let _ = route::add(session.route(taken.link.place)?, found.index, taken);
     Ok(())
-}
-
-fn remove_masquerade(session: &mut Session<'_>, wanted: &Masquerade) -> Result<(), Error> {
-    match session.netfilter() {
-        Ok(socket) => masquerade::remove(socket, wanted),
-        // A kernel that has no nf_tables has no rule of ours.
-        Err(error) if error.errno() == Some(libc::EPROTONOSUPPORT) => Ok(()),
-        Err(error) => Err(error),
-    }
 }

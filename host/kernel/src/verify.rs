@@ -3,13 +3,13 @@
 //! It looks at what is ours, not at what others added, and changes nothing.
 
 use wharfinger_plan::{
-    Action, Address, Link, LinkKind, LinkRef, Masquerade, Peer, Place, Plan, Port, Route, Sysctl,
+    Action, Address, Link, LinkKind, LinkRef, Peer, Place, Plan, Port, Route, Rules, Sysctl,
 };
 
 use crate::link::Found;
 use crate::session::Session;
 use crate::{
-    Drift, Error, apply, foreign, masquerade, refused, route, rule, settings, steps, sysctl,
+    Drift, Error, apply, filter, foreign, frames, refused, route, rule, settings, steps, sysctl,
     traffic, vrf,
 };
 
@@ -36,13 +36,14 @@ fn one(session: &mut Session<'_>, action: &Action) -> Result<Vec<Difference>, Er
         Action::Address(address) => Ok(about(address_difference(session, address)?)),
         Action::Route(route) => Ok(about(route_difference(session, route)?)),
         Action::Sysctl(sysctl) => Ok(about(sysctl_difference(session, sysctl)?)),
-        Action::Masquerade(wanted) => Ok(about(masquerade_difference(session, wanted)?)),
-        Action::Forward(wanted) => {
-            let all = foreign::differences(session, &wanted.into())?;
+        Action::Masquerade(_)
+        | Action::Forward(_)
+        | Action::PortMap(_)
+        | Action::Isolation(_)
+        | Action::Guard(_)
+        | Action::Rules(_) => {
+            let all = filter_differences(session, action)?;
             Ok(all.into_iter().map(|found| (steps::object(action), found)).collect())
-        }
-        Action::PortMap(_) | Action::Isolation(_) | Action::Guard(_) | Action::Rules(_) => {
-            Ok(about(Some(missing())))
         }
         Action::Shape(wanted) => Ok(about(traffic::shape_difference(session, wanted)?)),
         Action::Redirect(wanted) => Ok(about(traffic::redirect_difference(session, wanted)?)),
@@ -198,18 +199,17 @@ fn sysctl_difference(session: &Session<'_>, wanted: &Sysctl) -> Result<Option<St
     })
 }
 
-fn masquerade_difference(
-    session: &mut Session<'_>,
-    wanted: &Masquerade,
-) -> Result<Option<String>, Error> {
-    Ok(match masquerade::find(session.netfilter()?, wanted.address)? {
-        None => Some(missing()),
-        Some(found) if found.comment != wanted.comment => {
-            Some(format!("is of {}, not {}", found.comment, wanted.comment))
+fn filter_differences(session: &mut Session<'_>, action: &Action) -> Result<Vec<String>, Error> {
+    let mut all = filter::differences(session.netfilter()?, action)?;
+    match action {
+        Action::Forward(wanted) => all.extend(foreign::differences(session, &wanted.into())?),
+        Action::Rules(Rules { bridge: Some(bridge), .. }) => {
+            let found = session.find(&LinkRef::host(bridge))?;
+            let index = found.map_or(0, |found| found.index);
+            let shown = frames::are_shown(session.route(Place::Host)?, index).unwrap_or(false);
+            all.extend((!shown).then(|| format!("bridge {bridge} does not show what it passes")));
         }
-        Some(found) if found.network != wanted.network => {
-            Some(format!("network is {}, not {}", found.network, wanted.network))
-        }
-        Some(_) => masquerade::broken_chain(session.netfilter()?, wanted)?,
-    })
+        _ => {}
+    }
+    Ok(all)
 }

@@ -56,11 +56,11 @@ pub struct Forward {
 pub struct PortMap {
     /// Each port of the host, and where it leads.
     pub ports: Vec<HostPort>,
-    /// The link by which the host reaches the container. To whoever comes in by it, the
+    /// The networks that the container's addresses are of. To whoever is of the same, the
     /// container would answer directly, past the host.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub link: Option<String>,
-    /// Who is on that link, and the host's own programs, come with the host's address.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub networks: Vec<IpNet>,
+    /// Who is of those networks, and the host's own programs, come with the host's address.
     #[serde(default)]
     pub snat: bool,
     /// Everybody comes with the host's address.

@@ -69,18 +69,21 @@ fn survives_json() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-fn filter() -> Result<Plan, Box<dyn Error>> {
-    let comment = || "pods/c1/eth0".to_owned();
-    let addresses = vec!["10.1.0.5".parse()?, "fd00:1::5".parse()?];
+fn allow() -> Result<Allow, Box<dyn Error>> {
     let ports = |protocol, range| Ports { protocol, range };
-    let allow = Allow {
+    Ok(Allow {
         peers: vec!["10.0.0.0/8".parse()?],
         ports: vec![
             ports(Protocol::Tcp, Some((80, 80))),
             ports(Protocol::Udp, Some((1, 9))),
             ports(Protocol::Icmp, None),
         ],
-    };
+    })
+}
+
+fn filter() -> Result<Plan, Box<dyn Error>> {
+    let comment = || "pods/c1/eth0".to_owned();
+    let addresses = vec!["10.1.0.5".parse()?, "fd00:1::5".parse()?];
     let http = HostPort {
         protocol: Protocol::Tcp,
         host: None,
@@ -100,7 +103,7 @@ fn filter() -> Result<Plan, Box<dyn Error>> {
             }),
             Action::PortMap(PortMap {
                 ports: vec![http, v6],
-                link: Some("cni0".into()),
+                networks: vec!["10.1.0.0/16".parse()?],
                 snat: true,
                 masq_all: false,
                 conditions: vec![Condition {
@@ -129,7 +132,7 @@ fn filter() -> Result<Plan, Box<dyn Error>> {
                 group: "d2".into(),
                 bridge: Some("cni0".into()),
                 addresses,
-                ingress: Some(vec![allow, Allow::default()]),
+                ingress: Some(vec![allow()?, Allow::default()]),
                 egress: Some(Vec::new()),
                 comment: comment(),
             }),

@@ -3,9 +3,9 @@
 
 use std::collections::BTreeMap;
 
+use super::TABLE;
 use super::parts::{self, Part, Shared};
 use super::wanted::{Group, Wanted};
-use super::TABLE;
 use crate::nft::{self, Chain, Family, Transaction};
 use crate::socket::{ENSURE, MAKE, Refusal, Socket};
 
@@ -51,8 +51,12 @@ fn write_sets(transaction: &mut Transaction<'_>, shared: &Shared) {
         families.chain(shared.chains.iter().map(|chain| chain.family)).collect();
     families.sort_unstable();
     families.dedup();
-    families.into_iter().for_each(|family| transaction.table(family));
-    shared.sets.iter().for_each(|set| transaction.set(ENSURE, set));
+    for family in families {
+        transaction.table(family);
+    }
+    for set in &shared.sets {
+        transaction.set(ENSURE, set);
+    }
 }
 
 fn write_chain(transaction: &mut Transaction<'_>, chain: &Chain, flags: u16) {
@@ -70,7 +74,9 @@ fn lay_group(socket: &mut Socket, group: &Group) -> Result<(), Refusal> {
 }
 
 pub(super) fn write_group(transaction: &mut Transaction<'_>, group: &Group, flags: u16) {
-    group.sets.iter().for_each(|set| transaction.set(flags, set));
+    for set in &group.sets {
+        transaction.set(flags, set);
+    }
     if let Some(chain) = &group.chain {
         // A chain without rules is the administrator's.
         write_chain(transaction, chain, ENSURE);
@@ -117,7 +123,9 @@ fn remove_group(socket: &mut Socket, group: &Group) -> Result<(), Refusal> {
     }
     let elements: Vec<_> = group.elements.iter().collect();
     transaction.remove_elements(&elements);
-    group.sets.iter().for_each(|set| transaction.remove_empty_set(set.family, &set.name));
+    for set in &group.sets {
+        transaction.remove_empty_set(set.family, &set.name);
+    }
     transaction.commit(socket)
 }
 
@@ -131,7 +139,9 @@ pub(super) fn broken(socket: &mut Socket, wanted: &Wanted) -> Result<Vec<String>
     let shared: Vec<Shared> = wanted.parts.iter().map(|part| parts::shared(*part)).collect();
     let chains = shared.iter().flat_map(|shared| &shared.chains);
     for chain in chains.chain(wanted.groups.iter().filter_map(|group| group.chain.as_ref())) {
-        chain.rules.iter().for_each(|rule| expect(chain.family, &chain.name, &rule.comment));
+        for rule in &chain.rules {
+            expect(chain.family, &chain.name, &rule.comment);
+        }
     }
     for (chain, rule, _) in wanted.groups.iter().flat_map(|group| &group.calls) {
         expect(Family::Inet, chain, &rule.comment);

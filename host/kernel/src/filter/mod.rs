@@ -21,7 +21,7 @@ use wharfinger_plan::{Action, PortMap};
 
 pub(crate) use rebuild::reload;
 pub(crate) use survey::{Surveyed, survey};
-pub(crate) use udp::forget;
+pub(crate) use udp::{forget, has_udp};
 
 use crate::nft::{self, Element, Family, Transaction};
 use crate::socket::{MAKE, Refusal, Socket};
@@ -38,7 +38,7 @@ pub(crate) fn is_of_filter(action: &Action) -> bool {
     action.comment().is_some()
 }
 
-/// The ports of UDP that a step maps: the kernel remembers who spoke to them before.
+/// The port map that a step is.
 pub(crate) fn ports(action: &Action) -> Option<&PortMap> {
     match action {
         Action::PortMap(map) => Some(map),
@@ -173,10 +173,16 @@ pub(crate) fn differences(socket: &mut Socket, action: &Action) -> Result<Vec<St
 /// What the kernel cannot do of what these steps need, for people; changes nothing.
 pub(crate) fn missing(socket: &mut Socket, actions: &[&Action]) -> Vec<&'static str> {
     let wanted = wanted(actions.iter().copied());
-    wanted.parts.iter().filter(|part| !lay::is_possible(socket, **part)).map(words_for).collect()
+    wanted
+        .parts
+        .iter()
+        .filter(|part| !lay::is_possible(socket, **part))
+        .copied()
+        .map(words_for)
+        .collect()
 }
 
-fn words_for(part: &Part) -> &'static str {
+fn words_for(part: Part) -> &'static str {
     match part {
         Part::Masquerade => "nf_tables with nat and masquerade",
         Part::Ports => "nf_tables with nat, fib and connection tracking",

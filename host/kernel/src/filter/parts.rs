@@ -45,7 +45,7 @@ pub(super) const MASQUERADE: &str = "masquerade-out";
 pub(super) const PORTS_IN: &str = "ports-in";
 pub(super) const PORTS_OUT: &str = "ports-out";
 const PORTS_BACK: &str = "ports-back";
-const PORTS_NEAR: &str = "ports-near";
+pub(super) const PORTS_NEAR: &str = "ports-near";
 pub(super) const FORWARD: &str = "forward";
 const ISOLATION: &str = "isolation";
 pub(super) const INGRESS: &str = "ingress";
@@ -95,7 +95,7 @@ pub(super) fn shared(part: Part) -> Shared {
         Part::Input => Shared {
             sets: Vec::new(),
             chains: vec![Chain {
-                hook: hook("filter", INPUT_HOOK, FILTER),
+                hook: Some(hook("filter", INPUT_HOOK, FILTER)),
                 ..chain(INPUT, [established(), When::always().jump(EGRESS)])
             }],
         },
@@ -115,7 +115,7 @@ fn masquerade() -> Shared {
         when.say(Verdict::Return, &format!("multicast of IPv{}", if v4 { 4 } else { 6 }))
     };
     let rules = [multicast(true, "224.0.0.0/4"), multicast(false, "ff00::/8")];
-    let hook = hook("nat", POSTROUTING, SRCNAT);
+    let hook = Some(hook("nat", POSTROUTING, SRCNAT));
     Shared { sets: Vec::new(), chains: vec![Chain { hook, ..chain(MASQUERADE, rules) }] }
 }
 
@@ -135,10 +135,7 @@ pub(super) fn port_maps(v4: bool, suffix: &str) -> [Set; 2] {
         data: vec![address(v4), Type::Port],
     };
     [
-        map(
-            of("address-ports", v4) + suffix,
-            vec![Type::Protocol, address(v4), Type::Port],
-        ),
+        map(of("address-ports", v4) + suffix, vec![Type::Protocol, address(v4), Type::Port]),
         map(of("ports", v4) + suffix, vec![Type::Protocol, Type::Port]),
     ]
 }
@@ -153,30 +150,27 @@ pub(super) fn redirects(v4: bool, suffix: &str, when: &When) -> [Rule; 2] {
 }
 
 /// A mapped port behind the redirection: container, protocol, and the port of the host.
-const NEAR_KEY: fn(bool) -> [Field; 3] =
-    |v4| [Field::Destination(v4), Field::Transport, Field::OriginalPort];
+pub(super) fn near_key(v4: bool) -> [Field; 3] {
+    [Field::Destination(v4), Field::Transport, Field::OriginalPort]
+}
 
 fn ports() -> Shared {
-    let near = |name: &str, v4: bool, by_link: bool| {
-        let link = by_link.then_some(Type::Link);
-        let rest = [address(v4), Type::Protocol, Type::Port];
-        set(of(name, v4), link.into_iter().chain(rest).collect())
-    };
+    let near =
+        |name: &str, v4: bool| set(of(name, v4), vec![address(v4), Type::Protocol, Type::Port]);
     let both = [true, false];
     let mut sets: Vec<Set> = both.iter().flat_map(|v4| port_maps(*v4, "")).collect();
-    sets.extend(both.map(|v4| near("masquerade-all", v4, false)));
-    sets.extend(both.map(|v4| near("masquerade-near", v4, true)));
-    sets.push(near("masquerade-local", true, false));
+    sets.extend(both.map(|v4| near("masquerade-all", v4)));
+    sets.push(near("masquerade-local", true));
     let to_host = || {
-        let elsewhere = both.iter().flat_map(|v4| redirects(*v4, "", &When::family(*v4).to_host()));
+        let elsewhere = both.iter().flat_map(|v4| redirects(*v4, "", &When::family(*v4).local()));
         elsewhere.collect::<Vec<_>>()
     };
     let chains = vec![
         chain(PORTS_NEAR, near_rules()),
-        Chain { hook: hook("nat", PREROUTING, DSTNAT - 1), ..chain(PORTS_IN, to_host()) },
-        Chain { hook: hook("nat", OUTPUT, DSTNAT - 1), ..chain(PORTS_OUT, to_host()) },
+        Chain { hook: Some(hook("nat", PREROUTING, DSTNAT - 1)), ..chain(PORTS_IN, to_host()) },
+        Chain { hook: Some(hook("nat", OUTPUT, DSTNAT - 1)), ..chain(PORTS_OUT, to_host()) },
         Chain {
-            hook: hook("nat", POSTROUTING, SRCNAT - 1),
+            hook: Some(hook("nat", POSTROUTING, SRCNAT - 1)),
             ..chain(PORTS_BACK, [When::always().redirected().jump(PORTS_NEAR)])
         },
     ];
@@ -188,15 +182,12 @@ fn near_rules() -> Vec<Rule> {
     let mut rules = Vec::new();
     for v4 in [true, false] {
         let all = of("masquerade-all", v4);
-        rules.push(When::family(v4).found(&NEAR_KEY(v4), &all).masquerade(&all));
-        let near = of("masquerade-near", v4);
-        let key: Vec<Field> = [Field::InName].into_iter().chain(NEAR_KEY(v4)).collect();
-        rules.push(When::family(v4).found(&key, &near).masquerade(&near));
+        rules.push(When::family(v4).found(&near_key(v4), &all).masquerade(&all));
     }
     if let Ok(loopback) = "127.0.0.0/8".parse() {
         let local = of("masquerade-local", true);
         let when = When::family(true).inside(Field::Source(true), loopback, How::Equal);
-        rules.push(when.found(&NEAR_KEY(true), &local).masquerade(&local));
+        rules.push(when.found(&near_key(true), &local).masquerade(&local));
     }
     rules
 }
@@ -205,9 +196,7 @@ fn forward() -> Shared {
     let by_link = |name: &str, v4| set(of(name, v4), vec![Type::Link, address(v4)]);
     let mut sets = vec![set(ISOLATED.to_owned(), vec![Type::Link])];
     let mut isolation = vec![
-        When::always()
-            .not_found(&[Field::InName], ISOLATED)
-            .say(Verdict::Return, "from elsewhere"),
+        When::always().not_found(&[Field::InName], ISOLATED).say(Verdict::Return, "from elsewhere"),
     ];
     let mut passes = Vec::new();
     for v4 in [true, false] {
@@ -226,8 +215,7 @@ fn forward() -> Shared {
             passes.push(passing.say(Verdict::Accept, &format!("{word} {set}")));
         }
     }
-    let mut rules =
-        vec![When::always().jump(ADMIN), established(), When::always().jump(ISOLATION)];
+    let mut rules = vec![When::always().jump(ADMIN), established(), When::always().jump(ISOLATION)];
     rules.extend([INGRESS, EGRESS].map(|chain| When::always().jump(chain)));
     rules.extend(passes);
     let chains = vec![
@@ -235,7 +223,7 @@ fn forward() -> Shared {
         chain(ISOLATION, isolation),
         chain(INGRESS, [discovery()]),
         chain(EGRESS, [discovery()]),
-        Chain { hook: hook("filter", FORWARD_HOOK, FILTER), ..chain(FORWARD, rules) },
+        Chain { hook: Some(hook("filter", FORWARD_HOOK, FILTER)), ..chain(FORWARD, rules) },
     ];
     Shared { sets, chains }
 }
@@ -252,10 +240,9 @@ fn discovery() -> Rule {
 fn sources(family: Family) -> Vec<Set> {
     let both = [true, false];
     let mut sets = vec![Set { family, ..set(GUARDED.to_owned(), vec![Type::Link]) }];
-    sets.extend(both.map(|v4| Set {
-        family,
-        ..set(of("sources", v4), vec![Type::Link, address(v4)])
-    }));
+    sets.extend(
+        both.map(|v4| Set { family, ..set(of("sources", v4), vec![Type::Link, address(v4)]) }),
+    );
     sets
 }
 
@@ -271,7 +258,7 @@ fn guard() -> Shared {
         sets: sources(Family::Inet),
         chains: vec![
             chain(GUARD_IP, rules),
-            Chain { hook: hook("filter", PREROUTING, RAW), ..chain(GUARD, [entry]) },
+            Chain { hook: Some(hook("filter", PREROUTING, RAW)), ..chain(GUARD, [entry]) },
         ],
     }
 }
@@ -335,7 +322,7 @@ fn bridge_guard() -> Shared {
     sets.push(Set { family: Family::Bridge, ..set(GUARDED_MAC.to_owned(), vec![Type::Link]) });
     let key = vec![Type::Link, Type::Mac];
     sets.push(Set { family: Family::Bridge, ..set(MACS.to_owned(), key) });
-    let hook = hook("filter", PREROUTING, RAW);
+    let hook = Some(hook("filter", PREROUTING, RAW));
     Shared {
         sets,
         chains: vec![
@@ -361,15 +348,15 @@ fn neighbours() -> Shared {
         When::ether(ether).found(&[Field::OutName], ALONE).say(Verdict::Drop, comment)
     };
     let rules = [rule(ETHER_V4, "IPv4 of neighbours"), rule(ETHER_V6, "IPv6 of neighbours")];
-    let hook = hook("filter", FORWARD_HOOK, BRIDGE_FILTER);
+    let hook = Some(hook("filter", FORWARD_HOOK, BRIDGE_FILTER));
     Shared {
         sets: vec![Set { family: Family::Bridge, ..set(ALONE.to_owned(), vec![Type::Link]) }],
         chains: vec![Chain { family: Family::Bridge, hook, ..chain(NEIGHBOURS, rules) }],
     }
 }
 
-fn hook(kind: &'static str, number: u32, priority: i32) -> Option<Hook> {
-    Some(Hook { kind, number, priority })
+fn hook(kind: &'static str, number: u32, priority: i32) -> Hook {
+    Hook { kind, number, priority }
 }
 
 fn set(name: String, key: Vec<Type>) -> Set {

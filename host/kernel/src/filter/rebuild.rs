@@ -47,7 +47,9 @@ fn attempt(socket: &mut Socket, actions: &[&Action], with_sets: bool) -> Result<
         return Ok(());
     }
     let mut transaction = Transaction::new(socket, TABLE);
-    tables.iter().for_each(|table| clear(&mut transaction, table, with_sets));
+    for table in &tables {
+        clear(&mut transaction, table, with_sets);
+    }
     for part in &wanted.parts {
         lay::write_part(&mut transaction, &parts::shared(*part), ENSURE);
     }
@@ -76,11 +78,17 @@ fn tables(socket: &mut Socket, keep: &BTreeSet<String>) -> Result<Vec<Table>, Re
 fn clear(transaction: &mut Transaction<'_>, table: &Table, with_sets: bool) {
     let family = table.family;
     transaction.table(family);
-    table.chains.iter().for_each(|chain| transaction.empty_chain(family, chain));
-    table.sets.iter().for_each(|set| transaction.empty_set(family, set));
-    table.chains.iter().for_each(|chain| transaction.remove_chain(family, chain));
-    if with_sets {
-        table.sets.iter().for_each(|set| transaction.remove_set(family, set));
+    for chain in &table.chains {
+        transaction.empty_chain(family, chain);
+    }
+    for set in &table.sets {
+        transaction.empty_set(family, set);
+    }
+    for chain in &table.chains {
+        transaction.remove_chain(family, chain);
+    }
+    for set in table.sets.iter().filter(|_| with_sets) {
+        transaction.remove_set(family, set);
     }
 }
 

@@ -9,8 +9,8 @@ use wharfinger_plan::{
 };
 
 use super::parts;
-use super::wanted::{ADMIN_OF, EGRESS_OF, INGRESS_OF, named_network};
-use super::words::{self, Fields};
+use super::wanted::{ADMIN_OF, EGRESS_OF, INGRESS_OF, MASQ, NEAR, named_network};
+use super::words::Fields;
 use super::{FAMILIES, TABLE, old};
 use crate::nft::{self, Element, Family};
 use crate::socket::Socket;
@@ -52,11 +52,11 @@ fn masquerade(element: &Element) -> Option<Masquerade> {
     let address = || Fields(&element.key).address(v4);
     let network = if element.set == old4 || element.set == old6 {
         let chain = String::from_utf8_lossy(&element.data).into_owned();
-        named_network(&chain).unwrap_or(IpNet::from(address()?))
+        named_network(MASQ, &chain).unwrap_or(IpNet::from(address()?))
     } else if element.set.starts_with(super::wanted::MASQ_SINGLE) {
         IpNet::from(address()?)
     } else {
-        named_network(&element.set)?
+        named_network(MASQ, &element.set)?
     };
     Some(Masquerade { address: address()?, network, comment: element.comment.clone() })
 }
@@ -66,7 +66,7 @@ fn masquerade(element: &Element) -> Option<Masquerade> {
 struct Owner {
     forward: Option<Forward>,
     ports: BTreeMap<Option<String>, PortMap>,
-    near: Vec<(String, std::net::IpAddr)>,
+    near: Vec<IpNet>,
     local: bool,
     all: bool,
     isolation: Option<Isolation>,
@@ -95,9 +95,12 @@ impl Owner {
             }
             (_, "masquerade-all4" | "masquerade-all6") => self.all = true,
             (_, "masquerade-local4") => self.local = true,
-            (_, "masquerade-near4" | "masquerade-near6") => {
-                let link = key.link()?;
-                self.near.push((link, key.address(set.ends_with('4'))?));
+            _ if set.starts_with(NEAR) => {
+                let own = || key.address(set.ends_with('4')).map(IpNet::from);
+                let network = named_network(NEAR, set).or_else(own)?;
+                if !self.near.contains(&network) {
+                    self.near.push(network);
+                }
             }
             _ if set.starts_with("ports") || set.starts_with("address-ports") => {
                 self.learn_port(element)?;
@@ -180,7 +183,7 @@ impl Owner {
         let (to, to_port) = (data.address(v4)?, data.service()?);
         let map = self.ports.entry(group.clone()).or_insert_with(|| PortMap {
             ports: Vec::new(),
-            link: None,
+            networks: Vec::new(),
             snat: false,
             masq_all: false,
             conditions: Vec::new(),
@@ -217,10 +220,10 @@ impl Owner {
     /// The steps that undo all of it.
     fn actions(self, key: &str) -> Vec<Action> {
         let mut actions: Vec<Action> = self.forward.map(Action::Forward).into_iter().collect();
-        let link = self.near.first().map(|(link, _)| link.clone());
-        let snat = self.local || link.is_some();
+        let networks = self.near;
+        let snat = self.local || !networks.is_empty();
         actions.extend(self.ports.into_values().map(|map| {
-            Action::PortMap(PortMap { link: link.clone(), snat, masq_all: self.all, ..map })
+            Action::PortMap(PortMap { networks: networks.clone(), snat, masq_all: self.all, ..map })
         }));
         if let Some(isolation) = self.isolation {
             actions.push(Action::Isolation(Isolation { port: self.alone, ..isolation }));
@@ -247,31 +250,64 @@ pub(super) fn shown(element: &Element) -> String {
     if is_masquerade { format!("masquerade {key}") } else { format!("{key} of {}", element.set) }
 }
 
+/// A part of a key, as people are told of it.
+#[derive(Debug, Clone, Copy)]
+enum Told {
+    Link,
+    Mac,
+    Address(bool),
+    Port,
+    AddressPort(bool),
+    /// Said again further on.
+    Nothing(bool),
+}
+
 fn shown_key(element: &Element) -> Option<String> {
     let mut key = Fields(&element.key);
-    let set = element.set.as_str();
-    let v4 = set.split('-').any(|part| part.ends_with('4'));
-    let port = |(protocol, port): (Protocol, u16)| format!("{protocol}/{port}");
-    Some(match set {
-        parts::ISOLATED | parts::GUARDED | parts::GUARDED_MAC | parts::ALONE => key.link()?,
-        parts::MACS => format!("{} {}", key.link()?, key.mac()?),
-        _ if set.starts_with("address-ports") => {
-            let protocol = key.protocol()?;
-            format!("{protocol}/{}:{}", key.address(v4)?, key.service()?)
-        }
-        _ if set.starts_with("ports") => port(key.port()?),
-        _ if set.starts_with("masquerade-near") => {
-            format!("{} {} {}", key.link()?, key.address(v4)?, port(key.port()?))
-        }
-        _ if set.starts_with("masquerade-") => {
-            format!("{} {}", key.address(v4)?, port(key.port()?))
-        }
-        _ if set.starts_with("isolated") || set.starts_with("neighbours") => {
-            format!("{} {}", key.link()?, key.address(v4)?)
-        }
-        _ if set.starts_with("sources") => format!("{} {}", key.link()?, key.address(v4)?),
-        _ => key.address(element.key.len() == 4)?.to_canonical().to_string(),
-    })
+    let mut words = Vec::new();
+    for part in layout(&element.set, element.key.len()) {
+        words.extend(match part {
+            Told::Link => Some(key.link()?),
+            Told::Mac => Some(key.mac()?.to_string()),
+            Told::Address(v4) => Some(key.address(v4)?.to_canonical().to_string()),
+            Told::Port => {
+                let (protocol, port) = key.port()?;
+                Some(format!("{protocol}/{port}"))
+            }
+            Told::AddressPort(v4) => {
+                let (protocol, address): (Protocol, _) = (key.protocol()?, key.address(v4)?);
+                Some(format!("{protocol}/{}", std::net::SocketAddr::new(address, key.service()?)))
+            }
+            Told::Nothing(v4) => key.address(v4).and(None),
+        });
+    }
+    Some(words.join(" "))
+}
+
+/// What the keys of a set are made of.
+fn layout(set: &str, length: usize) -> Vec<Told> {
+    let v4 = match named_network(NEAR, set) {
+        Some(network) => network.addr().is_ipv4(),
+        None => set.split('-').any(|part| part.ends_with('4')),
+    };
+    let begins = |prefix: &str| set.starts_with(prefix);
+    if [parts::ISOLATED, parts::GUARDED, parts::GUARDED_MAC, parts::ALONE].contains(&set) {
+        vec![Told::Link]
+    } else if set == parts::MACS {
+        vec![Told::Link, Told::Mac]
+    } else if begins("address-ports") {
+        vec![Told::AddressPort(v4)]
+    } else if begins("ports") {
+        vec![Told::Port]
+    } else if begins("near-single") {
+        vec![Told::Nothing(v4), Told::Address(v4), Told::Port]
+    } else if begins(NEAR) || begins("masquerade-") {
+        vec![Told::Address(v4), Told::Port]
+    } else if begins("isolated") || begins("neighbours") || begins("sources") {
+        vec![Told::Link, Told::Address(v4)]
+    } else {
+        vec![Told::Address(length == 4)]
+    }
 }
 
 /// Where a mapped port leads to.
@@ -314,7 +350,7 @@ mod tests {
                     port(80, None, "10.1.0.5"),
                     port(80, None, "fd00:1::5"),
                 ],
-                link: Some("cni0".to_owned()),
+                networks: vec!["10.1.0.0/16".parse().unwrap(), "fd00:1::/64".parse().unwrap()],
                 snat: true,
                 masq_all: true,
                 conditions: Vec::new(),
@@ -365,7 +401,7 @@ mod tests {
         for part in [
             "tcp/192.0.2.1:81 of address-ports4",
             "tcp/80 of ports6",
-            "cni0 10.1.0.5 tcp/80 of masquerade-near4",
+            "10.1.0.5 tcp/80 of near-10.1.0.0-16",
             "fd00:1::5 tcp/80 of masquerade-all6",
             "cni0 fd00:1::5 of isolated6",
             "10.1.0.5 of bridge-cni0",

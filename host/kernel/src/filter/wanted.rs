@@ -41,6 +41,9 @@ pub(super) struct Group {
 pub(super) const MASQ: &str = "masq-";
 /// The addresses whose network has no others.
 pub(super) const MASQ_SINGLE: &str = "masq-single";
+/// As with masquerade, for mapped ports.
+pub(super) const NEAR: &str = "near-";
+const NEAR_SINGLE: &str = "near-single";
 pub(super) const BRIDGE: &str = "bridge-";
 pub(super) const ADMIN_OF: &str = "admin-";
 pub(super) const INGRESS_OF: &str = "ingress";
@@ -137,10 +140,12 @@ impl Wanted {
         if v4 {
             self.element(of("masquerade-local", v4), behind(Key::default()), &it.comment);
         }
-        if let Some(link) = &it.link {
-            let key = behind(Key::default().link(link));
-            self.element(of("masquerade-near", v4), key, &it.comment);
-        }
+        let Some(network) = it.networks.iter().find(|it| it.contains(&port.to)) else { return };
+        let group = near_group(network.trunc());
+        let own = is_single(*network).then_some(port.to);
+        let key = own.into_iter().fold(Key::default(), Key::address);
+        self.element(group.name.clone(), behind(key), &it.comment);
+        self.group(group);
     }
 
     fn isolation(&mut self, it: &Isolation) {
@@ -222,14 +227,11 @@ fn set(name: &str, key: Type) -> Set {
 
 fn masquerade_group(network: IpNet) -> Group {
     let v4 = network.addr().is_ipv4();
-    let single = network.prefix_len() == network.max_prefix_len();
-    let name = if single { of(MASQ_SINGLE, v4) } else { network_name(network) };
+    let single = is_single(network);
+    let name = if single { of(MASQ_SINGLE, v4) } else { network_name(MASQ, network) };
     let when = When::family(v4).found(&[Field::Source(v4)], &name);
-    let when = if single {
-        when
-    } else {
-        when.inside(Field::Destination(v4), network, How::Different)
-    };
+    let when =
+        if single { when } else { when.inside(Field::Destination(v4), network, How::Different) };
     Group {
         sets: vec![set(&name, parts::address(v4))],
         chain: None,
@@ -240,23 +242,53 @@ fn masquerade_group(network: IpNet) -> Group {
     }
 }
 
+/// Who of a network comes to a mapped port of it. A network of one address has but itself.
+fn near_group(network: IpNet) -> Group {
+    let v4 = network.addr().is_ipv4();
+    let single = is_single(network);
+    let name = if single { of(NEAR_SINGLE, v4) } else { network_name(NEAR, network) };
+    let source = single.then_some(Field::Source(v4));
+    let fields: Vec<Field> = source.into_iter().chain(parts::near_key(v4)).collect();
+    let mut key = vec![parts::address(v4), Type::Protocol, Type::Port];
+    let mut when = When::family(v4);
+    if single {
+        key.insert(0, parts::address(v4));
+    } else {
+        when = when.inside(Field::Source(v4), network, How::Equal);
+    }
+    let set = Set { key, ..set(&name, parts::address(v4)) };
+    let rule = when.found(&fields, &name).masquerade(&name);
+    Group {
+        sets: vec![set],
+        chain: None,
+        calls: vec![(parts::PORTS_NEAR, rule, false)],
+        elements: Vec::new(),
+        goes: false,
+        name,
+    }
+}
+
+fn is_single(network: IpNet) -> bool {
+    network.prefix_len() == network.max_prefix_len()
+}
+
 /// A network as a name. nft(8) takes no colons in names, so IPv6 has dots, and all of its eight
 /// groups.
-fn network_name(network: IpNet) -> String {
-    let prefix = network.prefix_len();
+fn network_name(prefix: &str, network: IpNet) -> String {
+    let length = network.prefix_len();
     match network.network() {
-        IpAddr::V4(address) => format!("{MASQ}{address}-{prefix}"),
+        IpAddr::V4(address) => format!("{prefix}{address}-{length}"),
         IpAddr::V6(address) => {
             let groups: Vec<String> =
                 address.segments().iter().map(|group| format!("{group:x}")).collect();
-            format!("{MASQ}{}-{prefix}", groups.join("."))
+            format!("{prefix}{}-{length}", groups.join("."))
         }
     }
 }
 
 /// The network that a name is of.
-pub(super) fn named_network(name: &str) -> Option<IpNet> {
-    let (address, prefix) = name.strip_prefix(MASQ)?.rsplit_once('-')?;
+pub(super) fn named_network(prefix: &str, name: &str) -> Option<IpNet> {
+    let (address, prefix) = name.strip_prefix(prefix)?.rsplit_once('-')?;
     let v4 = address.parse::<std::net::Ipv4Addr>().map(IpAddr::V4);
     let v6 = || address.replace('.', ":").parse::<std::net::Ipv6Addr>().map(IpAddr::V6);
     IpNet::new(v4.or_else(|_| v6()).ok()?, prefix.parse().ok()?).ok()
@@ -308,7 +340,7 @@ fn ports_group(v4: bool, suffix: &str, conditions: &[Condition]) -> Group {
         let returned = each.into_iter().map(|when| when.say(Verdict::Return, ""));
         rules.extend(returned);
     }
-    let mut ways = vec![When::family(v4).to_host()];
+    let mut ways = vec![When::family(v4).local()];
     for condition in conditions.iter().filter(|it| !it.negated) {
         ways = ways.iter().flat_map(|when| alternatives(condition, when)).collect();
     }
@@ -409,11 +441,11 @@ mod tests {
             ("fd00:1::/64", "masq-fd00.1.0.0.0.0.0.0-64"),
         ] {
             let network: IpNet = network.parse().unwrap();
-            assert_eq!(network_name(network), name);
-            assert_eq!(named_network(name), Some(network));
+            assert_eq!(network_name(MASQ, network), name);
+            assert_eq!(named_network(MASQ, name), Some(network));
         }
-        assert_eq!(named_network("masq-single4"), None);
-        assert_eq!(named_network("masq-10.1.0.0-99"), None);
+        assert_eq!(named_network(MASQ, "masq-single4"), None);
+        assert_eq!(named_network(MASQ, "masq-10.1.0.0-99"), None);
     }
 
     #[test]

@@ -21,6 +21,7 @@ const ICMP: u8 = 1;
 const ICMPV6: u8 = 58;
 
 /// A rule in the making: goes on as long as everything holds.
+#[derive(Debug, Clone)]
 pub(super) struct When(Vec<Expr>);
 
 /// What of a packet is a field of a key.
@@ -143,7 +144,7 @@ impl When {
     }
 
     /// Goes on where the destination is an address of this host.
-    pub(super) fn to_host(self) -> Self {
+    pub(super) fn local(self) -> Self {
         self.is(Expr::DestinationType(0), &LOCAL.to_ne_bytes())
     }
 
@@ -227,12 +228,6 @@ impl When {
 
     fn rule(self, comment: &str) -> Rule {
         Rule { comment: comment.to_owned(), exprs: self.0 }
-    }
-}
-
-impl Clone for When {
-    fn clone(&self) -> Self {
-        Self(self.0.clone())
     }
 }
 

@@ -47,7 +47,7 @@ pub(crate) enum Type {
 
 impl Type {
     /// In octets, as a field of a key.
-    fn length(self) -> u32 {
+    pub(crate) fn length(self) -> u32 {
         match self {
             Self::V4 | Self::Protocol | Self::Port => 4,
             Self::Mac => 8,

@@ -10,11 +10,7 @@ const HEADER: usize = 4;
 const KIND: u16 = 0x3fff;
 
 /// Whether the table is there.
-pub(crate) fn has_table(
-    socket: &mut Socket,
-    family: Family,
-    table: &str,
-) -> Result<bool, Refusal> {
+pub(crate) fn has_table(socket: &mut Socket, family: Family, table: &str) -> Result<bool, Refusal> {
     let write = |bytes: &mut Vec<u8>| request(bytes, family, |attrs| attrs.text(1, table));
     match socket.get(of_nf_tables(libc::NFT_MSG_GETTABLE), write, |_| true) {
         Err(refusal) if is_none(&refusal) => Ok(false),

@@ -4,16 +4,18 @@
 #![allow(dead_code, unreachable_pub, reason = "each test file uses a part")]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test's helpers fail by panicking")]
 
+use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Sender, channel};
 use std::thread::JoinHandle;
 
 use wharfinger_kernel::netlink::Netlink;
 use wharfinger_kernel::{AtPath, Kernel, Netns};
 use wharfinger_plan::{
-    Action, Address, Link, LinkKind, LinkRef, Mac, Masquerade, Others, Peer, Plan, Port, Route,
-    Step, Sysctl,
+    Action, Address, Allow, Forward, Guard, HostPort, IngressPolicy, Isolation, Link, LinkKind,
+    LinkRef, Mac, Masquerade, Others, Peer, Plan, Port, PortMap, Protocol, Route, Rules, Step,
+    Sysctl,
 };
 
 pub const KERNEL: Netlink = Netlink;
@@ -197,9 +199,208 @@ pub fn attachment(number: u16) -> Plan {
 pub fn leftovers() -> String {
     let survey = KERNEL.survey().unwrap();
     let links = run("ip -o link show type veth");
-    if survey.links.is_empty() && survey.masquerades.is_empty() && links.is_empty() {
+    let in_tables = survey.masquerades.len() + survey.filter.len();
+    if survey.links.is_empty() && in_tables == 0 && links.is_empty() {
         String::new()
     } else {
         format!("{survey:?}\n{links}")
     }
+}
+
+/// The key of the attachment that [`attachment`] makes.
+pub fn key(number: u16) -> String {
+    format!("wharfinger:pods:veth{number}:eth0")
+}
+
+/// An attachment as [`attachment`] makes it, and these steps of the packet filter.
+pub fn with(number: u16, filter: Vec<Action>) -> Plan {
+    let mut plan = attachment(number);
+    plan.steps.extend(filter.into_iter().map(Step::owned));
+    plan
+}
+
+pub fn forward(addresses: &[&str], comment: &str) -> Forward {
+    Forward {
+        addresses: addresses.iter().map(|address| address.parse().unwrap()).collect(),
+        admin_chain: None,
+        zone: None,
+        comment: comment.to_owned(),
+    }
+}
+
+/// `host` is a port, or an address and a port of the host; `to` an address and a port.
+pub fn host_port(protocol: Protocol, host: &str, to: &str) -> HostPort {
+    let to: std::net::SocketAddr = to.parse().unwrap();
+    let at = host.parse::<std::net::SocketAddr>().ok();
+    HostPort {
+        protocol,
+        host: at.map(|at| at.ip()),
+        port: at.map_or_else(|| host.parse().unwrap(), |at| at.port()),
+        to: to.ip(),
+        to_port: to.port(),
+    }
+}
+
+/// With `snat`, of the networks of [`attachment`].
+pub fn port_map(ports: Vec<HostPort>, comment: &str) -> PortMap {
+    PortMap {
+        ports,
+        networks: vec!["10.1.0.0/16".parse().unwrap(), "fd00:1::/64".parse().unwrap()],
+        snat: true,
+        masq_all: false,
+        conditions: Vec::new(),
+        group: None,
+        comment: comment.to_owned(),
+    }
+}
+
+pub fn isolation(
+    number: u16,
+    bridge: &str,
+    policy: IngressPolicy,
+    addresses: &[&str],
+) -> Isolation {
+    Isolation {
+        bridge: bridge.to_owned(),
+        port: Some(format!("veth{number}")),
+        addresses: addresses.iter().map(|address| address.parse().unwrap()).collect(),
+        policy,
+        comment: key(number),
+    }
+}
+
+pub fn guard(number: u16, addresses: &[&str]) -> Guard {
+    let [a, b, c, d] = u32::from(number).to_be_bytes();
+    Guard {
+        link: format!("veth{number}"),
+        port: true,
+        mac: Some(Mac([0x02, 1, a, b, c, d])),
+        addresses: Some(addresses.iter().map(|address| address.parse().unwrap()).collect()),
+        comment: key(number),
+    }
+}
+
+pub fn rules(
+    number: u16,
+    addresses: &[&str],
+    ingress: Option<Vec<Allow>>,
+    egress: Option<Vec<Allow>>,
+) -> Rules {
+    Rules {
+        group: format!("g{number}"),
+        bridge: Some("cni0".to_owned()),
+        addresses: addresses.iter().map(|address| address.parse().unwrap()).collect(),
+        ingress,
+        egress,
+        comment: key(number),
+    }
+}
+
+const SERVER: &str = r"
+import socket, sys
+v6, kind, port = sys.argv[1] == '6', sys.argv[2], int(sys.argv[3])
+s = socket.socket(socket.AF_INET6 if v6 else socket.AF_INET,
+    socket.SOCK_DGRAM if kind == 'udp' else socket.SOCK_STREAM,
+    132 if kind == 'sctp' else 0)
+s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+if v6: s.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+s.bind(('', port))
+if kind != 'udp': s.listen(16)
+print('ready', flush=True)
+while True:
+    if kind == 'udp':
+        _, a = s.recvfrom(100)
+        s.sendto(a[0].encode(), a)
+    else:
+        c, a = s.accept()
+        c.sendall(a[0].encode())
+        c.close()
+";
+
+const CLIENT: &str = r"
+import socket, sys
+kind, address, port = sys.argv[1], sys.argv[2], int(sys.argv[3])
+s = socket.socket(socket.AF_INET6 if ':' in address else socket.AF_INET,
+    socket.SOCK_DGRAM if kind == 'udp' else socket.SOCK_STREAM,
+    132 if kind == 'sctp' else 0)
+s.settimeout(1.5)
+if len(sys.argv) > 4: s.bind((sys.argv[4], int(sys.argv[5])))
+try:
+    s.connect((address, port))
+    if kind == 'udp': s.send(b'?')
+    print(s.recv(100).decode() or 'nothing')
+except OSError: print('nothing')
+";
+
+/// A server that answers with the address that it sees; it ends with this.
+pub struct Server(Child);
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Serves in the namespace at `path`, or on the host of the calling thread.
+pub fn serve(at: Option<&Container>, v6: bool, kind: &str, port: u16) -> Server {
+    let mut command = python(at, SERVER);
+    command.args([if v6 { "6" } else { "4" }, kind, &port.to_string()]);
+    let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    assert_eq!(line, "ready\n");
+    Server(child)
+}
+
+/// Asks a server; answers the address that it sees, or "nothing".
+pub fn ask(from: Option<&Container>, kind: &str, address: &str, port: u16) -> String {
+    ask_by(from, kind, address, port, &[])
+}
+
+/// As [`ask`], from an address and a port.
+pub fn ask_by(
+    from: Option<&Container>,
+    kind: &str,
+    address: &str,
+    port: u16,
+    by: &[&str],
+) -> String {
+    let mut command = python(from, CLIENT);
+    command.args([kind, address, &port.to_string()]).args(by);
+    let output = command.output().unwrap();
+    String::from_utf8_lossy(&output.stdout).trim().to_owned()
+}
+
+fn python(at: Option<&Container>, script: &str) -> Command {
+    let mut command = match at {
+        Some(container) => {
+            let mut command = Command::new("nsenter");
+            command.arg(format!("--net={}", container.path.display())).arg("/usr/bin/python3");
+            command
+        }
+        None => Command::new("/usr/bin/python3"),
+    };
+    command.args(["-c", script]);
+    command
+}
+
+/// A world outside: the host has 192.0.2.1 and 2001:db8::1 there, and the world 192.0.2.2 and
+/// 2001:db8::2, with a way back to the containers where `knows_them`.
+pub fn world(knows_them: bool) -> Container {
+    let outside = Container::new();
+    let id = outside.path.components().nth(4).unwrap().as_os_str().to_owned();
+    run("sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1");
+    run(&format!("ip link add up0 type veth peer name w0 netns {}", id.to_string_lossy()));
+    run("ip addr add 192.0.2.1/24 dev up0 && ip -6 addr add 2001:db8::1/64 dev up0 nodad");
+    run("ip link set up0 up");
+    outside.run("ip addr add 192.0.2.2/24 dev w0");
+    outside.run("ip -6 addr add 2001:db8::2/64 dev w0 nodad");
+    outside.run("ip link set w0 up");
+    outside.run("ip link set lo up");
+    if knows_them {
+        outside.run("ip route add 10.0.0.0/8 via 192.0.2.1");
+        outside.run("ip -6 route add fd00::/16 via 2001:db8::1");
+    }
+    outside
 }
