@@ -5,20 +5,20 @@
 //! Start reading at [`apply`].
 
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use wharfinger_plan::{
     Action, Address, Link, LinkKind, LinkRef, Mac, Others, Owner, Peer, Place, Plan, Route, Rules,
-    Step, Sysctl,
+    Step, Sysctl, Tap,
 };
 
 use crate::link::Found;
 use crate::session::Session;
 use crate::socket::{Refusal, Socket};
 use crate::{
-    Error, LinkFacts, address, filter, foreign, frames, link, netns, refused, route, rule,
-    settings, steps, sysctl, traffic, undo, vrf,
+    Error, LinkFacts, address, device, filter, foreign, frames, kind, link, netns, refused, route,
+    rule, segment, settings, steps, sysctl, tap, traffic, undo, vlans, vrf,
 };
 
 /// How long a port may take to forward, and the first pause between two looks.
@@ -82,7 +82,7 @@ fn sysctls(steps: &[Step]) -> Vec<&Sysctl> {
 /// Carries out one step; answers whether it was not so before.
 fn one(session: &mut Session<'_>, step: &Step) -> Result<bool, Error> {
     match &step.action {
-        Action::Link(link) => ensure_link(session, link),
+        Action::Link(link) => ensure_link(session, link, step.owner),
         Action::Up { link } => {
             let index = session.index(link)?;
             let done = link::set_up(session.route(link.place)?, index);
@@ -98,6 +98,8 @@ fn one(session: &mut Session<'_>, step: &Step) -> Result<bool, Error> {
         Action::NoRoute(unwanted) => absent_route(session, unwanted),
         Action::Member(wanted) => vrf::join(session, wanted),
         Action::Rules(Rules { bridge: Some(bridge), .. }) => show_frames(session, bridge),
+        Action::Probe(wanted) => segment::probe(session, wanted).map(|()| false),
+        Action::Announce(wanted) => segment::announce(session, wanted).map(|()| false),
         // Handled in groups, and at the end.
         Action::Sysctl(_)
         | Action::Masquerade(_)
@@ -174,13 +176,9 @@ fn set(session: &Session<'_>, place: Place, sysctls: &[&Sysctl]) -> Result<(), (
     Ok(())
 }
 
-fn ensure_link(session: &mut Session<'_>, link: &Link) -> Result<bool, Error> {
+/// What is everybody's may be there; what is the attachment's may not.
+fn ensure_link(session: &mut Session<'_>, link: &Link, owner: Owner) -> Result<bool, Error> {
     match &link.kind {
-        LinkKind::Veth { peer } => add_veth(session, link, peer).map(|()| true),
-        LinkKind::Bridge => match session.find(&link.link)? {
-            Some(found) => adopt(session, link, &found).map(|()| false),
-            None => add_bridge(session, link),
-        },
         LinkKind::Ifb => ensure_made(session, link, link::create_ifb),
         LinkKind::Vrf { table } => {
             ensure_made(session, link, |socket, link| link::create_vrf(socket, link, *table))
@@ -189,6 +187,16 @@ fn ensure_link(session: &mut Session<'_>, link: &Link) -> Result<bool, Error> {
             let found = session.get(&link.link)?;
             adopt(session, link, &found).map(|()| false)
         }
+        LinkKind::Bridge | LinkKind::VlanBridge => match session.find(&link.link)? {
+            Some(found) => adopt(session, link, &found).map(|()| false),
+            None => add_bridge(session, link),
+        },
+        LinkKind::Device(wanted) => device::lend(session, link, wanted).map(|()| true),
+        _ if owner == Owner::Attachment => add(session, link).map(|()| true),
+        _ => match session.find(&link.link)? {
+            Some(found) => adopt(session, link, &found).map(|()| false),
+            None => add_or_adopt(session, link),
+        },
     }
 }
 
@@ -209,6 +217,86 @@ fn ensure_made(
         let _ = undo::remove_link(session, link);
     }
     done.map(|()| true)
+}
+
+fn add(session: &mut Session<'_>, link: &Link) -> Result<(), Error> {
+    match &link.kind {
+        LinkKind::Veth { peer } => add_veth(session, link, peer),
+        LinkKind::Tap(tap) => add_tap(session, link, tap),
+        _ => add_on_master(session, link),
+    }
+}
+
+/// Another process may be faster.
+fn add_or_adopt(session: &mut Session<'_>, link: &Link) -> Result<bool, Error> {
+    match add(session, link) {
+        Err(error) if error.errno() == Some(libc::EEXIST) => {
+            let found = session.get(&link.link)?;
+            adopt(session, link, &found).map(|()| false)
+        }
+        done => done.map(|()| true),
+    }
+}
+
+/// Makes a link that has no other end, on its master where it has one.
+fn add_on_master(session: &mut Session<'_>, link: &Link) -> Result<(), Error> {
+    let master = kind::master(&link.kind);
+    let place = master.map_or(link.link.place, |master| master.place);
+    let index = master.map(|master| session.index(master)).transpose()?;
+    let moves = place != link.link.place;
+    let netns = if moves { Some(session.inside()?.as_fd()) } else { None };
+    link_kind(session, link, place, index, netns)?;
+    complete(session, link)
+}
+
+fn link_kind(
+    session: &mut Session<'_>,
+    link: &Link,
+    place: Place,
+    master: Option<u32>,
+    netns: Option<BorrowedFd<'_>>,
+) -> Result<(), Error> {
+    kind::create(session.route(place)?, link, master, netns)
+        .map_err(|refusal| refused("add", format!("link {}", link.link), refusal))
+}
+
+/// Gives a link that was just made what the kernel did not take in the making. On a failure it is
+/// removed; its own cause is told, not that of cleaning up after it.
+fn complete(session: &mut Session<'_>, link: &Link) -> Result<(), Error> {
+    let done = session.get(&link.link).and_then(|found| settle(session, link, &found));
+    if done.is_err() {
+        let _ = undo::remove_link(session, link);
+    }
+    done
+}
+
+/// As [`complete`], of a link that is looked at.
+fn settle(session: &mut Session<'_>, link: &Link, found: &Found) -> Result<(), Error> {
+    let mac = link.mac.filter(|mac| found.mac != Some(*mac));
+    let mtu = link.mtu.filter(|mtu| found.mtu != *mtu);
+    if mac.is_some() || mtu.is_some() {
+        link::set_mac_and_mtu(session.route(link.link.place)?, found.index, mac, mtu)
+            .map_err(|refusal| refused("set", format!("link {}", link.link), refusal))?;
+    }
+    let mut now = found.clone();
+    now.mac = link.mac.or(now.mac);
+    now.mtu = link.mtu.unwrap_or(now.mtu);
+    adopt(session, link, &now)
+}
+
+/// It is there for good only once it is whole.
+fn add_tap(session: &mut Session<'_>, link: &Link, wanted: &Tap) -> Result<(), Error> {
+    let object = || format!("link {}", link.link);
+    let name = &link.link.name;
+    let made = session.within(link.link.place, || tap::Tap::make(name, wanted))?;
+    let made = made.map_err(|error| match error.raw_os_error() {
+        // The kernel's word for a name that is taken.
+        Some(libc::EBUSY) => refused("add", object(), Refusal::of(libc::EEXIST)),
+        _ => refused("add", object(), error),
+    })?;
+    let found = session.get(&link.link)?;
+    settle(session, link, &found)?;
+    made.keep().map_err(|error| refused("keep", object(), error))
 }
 
 fn add_bridge(session: &mut Session<'_>, link: &Link) -> Result<bool, Error> {
@@ -265,7 +353,11 @@ fn adopt(session: &mut Session<'_>, link: &Link, found: &Found) -> Result<(), Er
                 .map_err(|refusal| refused("set", format!("master of {}", link.link), refusal))?;
         }
     }
-    finish(session, link, found)
+    finish(session, link, found)?;
+    match &link.kind {
+        LinkKind::Veth { peer } => peer_up(session, link, peer),
+        _ => Ok(()),
+    }
 }
 
 /// What of a link cannot be changed under the feet of those who use it: (what, found, wanted).
@@ -288,6 +380,7 @@ pub(crate) fn misfits(found: &Found, wanted: &Link) -> Vec<(&'static str, String
     compare("mac", mac, wanted.mac.map(|mac| mac.to_string()));
     let promisc = wanted.promisc.filter(|wanted| !wanted).map(|wanted| wanted.to_string());
     compare("promisc", found.promisc.to_string(), promisc);
+    all.extend(kind::misfit(found.data, &wanted.kind));
     all
 }
 
@@ -295,6 +388,10 @@ pub(crate) fn misfits(found: &Found, wanted: &Link) -> Vec<(&'static str, String
 fn finish(session: &mut Session<'_>, link: &Link, found: &Found) -> Result<(), Error> {
     let alias = link.alias.as_deref().filter(|alias| found.alias.as_deref() != Some(*alias));
     let port = link.port.as_ref();
+    if let Some(port) = port {
+        vlans::ensure(session.route(link.link.place)?, found.index, port)
+            .map_err(|refusal| refused("set", format!("vlans of link {}", link.link), refusal))?;
+    }
     let port = port.filter(|p| (p.hairpin, p.isolated) != (found.hairpin, found.isolated));
     if alias.is_none() && port.is_none() {
         return Ok(());
@@ -335,11 +432,21 @@ fn add_veth(session: &mut Session<'_>, link: &Link, peer: &Peer) -> Result<(), E
             return Err(error);
         }
     };
-    let done = finish(session, link, &found);
+    let done = finish(session, link, &found).and_then(|()| peer_up(session, link, peer));
     if done.is_err() {
         let _ = link::remove(session.route(link.link.place)?, found.index);
     }
     done
+}
+
+/// Where both ends are the host's nobody else sets the other one up.
+fn peer_up(session: &mut Session<'_>, link: &Link, peer: &Peer) -> Result<(), Error> {
+    if !link.up || peer.link.place != Place::Host || link.link.place != Place::Host {
+        return Ok(());
+    }
+    let index = session.index(&peer.link)?;
+    link::set_up(session.route(Place::Host)?, index)
+        .map_err(|refusal| refused("set up", format!("link {}", peer.link), refusal))
 }
 
 /// The kernel does not tell which of the two names is taken.

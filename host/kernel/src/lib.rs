@@ -6,38 +6,45 @@
 
 mod address;
 mod apply;
+mod ask;
+mod device;
 mod filter;
 mod foreign;
 mod frames;
+mod kind;
 mod link;
 pub mod mem;
 pub mod netlink;
 mod netns;
 mod nft;
 mod packets;
+mod probe;
 mod remains;
 mod route;
 mod rule;
+mod segment;
 mod session;
 mod settings;
 mod socket;
 mod steps;
 mod survey;
 mod sysctl;
+mod tap;
 mod tc;
 mod traffic;
 mod undo;
 mod verify;
+mod vlans;
 mod vrf;
 
 use std::path::Path;
 
-use wharfinger_plan::{Action, LinkRef, Plan, Routing};
+use wharfinger_plan::{Action, LinkRef, Mac, Plan, Routing};
 
 pub use foreign::ForwardDrop;
 pub use packets::{Packets, uptime};
 pub use remains::{Cleared, Reference};
-pub use wharfinger_plan::LinkFacts;
+pub use wharfinger_plan::{Answer, LinkFacts, Query};
 
 /// A network namespace: opened once, checked to be one, and known by its cookie.
 #[derive(Debug)]
@@ -94,6 +101,8 @@ pub trait Kernel {
     ) -> Result<Vec<Option<LinkFacts>>, Error>;
     /// How the container's namespace routes.
     fn routing(&self, netns: &Netns) -> Result<Routing, Error>;
+    /// What is known of a link by something else than its name; `None` where there is none.
+    fn ask(&self, query: &Query, netns: Option<&Netns>) -> Result<Option<Answer>, Error>;
     /// Makes everything so, in order. On a failure, what this call did is undone (owned steps,
     /// from last to first), and the failure names the step. Answers what the plan's links
     /// are like afterwards, in the order of the plan, peers after their links.
@@ -147,6 +156,24 @@ pub enum Error {
         /// The value that the plan has.
         wanted: String,
     },
+    /// Somebody else on the segment has an address that was to be put on.
+    #[error("address {address} is in use on the segment of {link}: {mac} answers for it")]
+    Taken {
+        /// The address.
+        address: std::net::IpAddr,
+        /// Where it was asked.
+        link: String,
+        /// Whose it is.
+        mac: Mac,
+    },
+    /// Nobody on the segment has an address that somebody was to have.
+    #[error("gateway {address} does not answer on the segment of {link}")]
+    Silent {
+        /// The gateway.
+        address: std::net::IpAddr,
+        /// Where it was asked.
+        link: String,
+    },
     /// A step failed; what the plan did before it was undone.
     #[error("step {}: {source}{}", .step + 1, also(.undoing))]
     Step {
@@ -164,7 +191,7 @@ impl Error {
     pub fn errno(&self) -> Option<i32> {
         match self {
             Self::Refused { source, .. } => socket::errno_of(source),
-            Self::Differs { .. } => None,
+            Self::Differs { .. } | Self::Taken { .. } | Self::Silent { .. } => None,
             Self::Step { source, .. } => source.errno(),
         }
     }

@@ -8,9 +8,10 @@ use netlink_bindings::rt_link::{
     Ifinfomsg, IterableLinkinfoAttrs, LinkAttrs, LinkinfoAttrs, LinkinfoBrportAttrs,
     LinkinfoDataMsg, LinkinfoMemberDataMsg, OpDellinkDo, OpGetlinkDo, OpNewlinkDo, PushLinkAttrs,
 };
-use netlink_bindings::utils::{Pusher, finalize_nested_header, push_header, push_nested_header};
+use netlink_bindings::utils::{Pusher, finalize_nested_header, push_nested_header};
 use wharfinger_plan::{Link, LinkKind, Mac, Peer, Port, Settings};
 
+use crate::kind::{self, Data};
 use crate::socket::{CHANGE, MAKE, Refusal, Socket};
 
 const NEW: u16 = libc::RTM_NEWLINK;
@@ -58,6 +59,8 @@ pub(crate) struct Found {
     pub(crate) isolated: bool,
     /// The table of a VRF.
     pub(crate) table: Option<u32>,
+    /// What only its kind has.
+    pub(crate) data: Data,
     /// See [`UNFINISHED`].
     pub(crate) unfinished: bool,
     operstate: u8,
@@ -78,6 +81,19 @@ pub(crate) fn find(socket: &mut Socket, name: &str) -> Result<Option<Found>, Ref
         request
             .push_ifname_bytes(name.as_bytes())
             .push_ext_mask(libc::RTEXT_FILTER_SKIP_STATS.cast_unsigned());
+    };
+    match socket.get(GET, write, read) {
+        Ok(found) => Ok(Some(found)),
+        Err(refusal) if refusal.errno == libc::ENODEV => Ok(None),
+        Err(refusal) => Err(refusal),
+    }
+}
+
+/// The link of this index; `None` where there is none.
+pub(crate) fn at(socket: &mut Socket, index: u32) -> Result<Option<Found>, Refusal> {
+    let write = |bytes: &mut Vec<u8>| {
+        let request = OpGetlinkDo::encode_request(bytes, &header(index, 0, 0));
+        request.push_ext_mask(libc::RTEXT_FILTER_SKIP_STATS.cast_unsigned());
     };
     match socket.get(GET, write, read) {
         Ok(found) => Ok(Some(found)),
@@ -107,7 +123,10 @@ pub(crate) fn create_bridge(socket: &mut Socket, link: &Link, mac: Mac) -> Resul
         if unfinished.is_some() {
             request = request.push_group(UNFINISHED);
         }
-        request.nested_linkinfo().push_kind(c"bridge");
+        let mut info = request.nested_linkinfo().push_kind(c"bridge");
+        if matches!(link.kind, LinkKind::VlanBridge) {
+            kind::heeds_vlans(info.as_vec_mut());
+        }
     })
 }
 
@@ -183,16 +202,38 @@ pub(crate) fn set_after(
     socket.change(NEW, CHANGE, |bytes| {
         let mut request = OpNewlinkDo::encode_request(bytes, &header(index, 0, 0));
         if let Some(alias) = alias {
-            // Without a zero at its end, which the kernel would count: an alias has 255 octets.
-            let length = u16::try_from(alias.len()).unwrap_or(u16::MAX);
-            push_header(request.as_vec_mut(), libc::IFLA_IFALIAS, length);
-            request.as_vec_mut().extend(alias.as_bytes());
+            self::alias(request.as_vec_mut(), alias);
         }
         if let Some(port) = port {
             let info = request.nested_linkinfo();
             let data = info.nested_slave_data_bridge();
             data.push_mode(u8::from(port.hairpin)).push_isolated(u8::from(port.isolated));
         }
+    })
+}
+
+/// Without a zero at its end, which the kernel would count: an alias has 255 octets. An empty one
+/// takes it away.
+pub(crate) fn alias(bytes: &mut Vec<u8>, alias: &str) {
+    kind::attribute(bytes, libc::IFLA_IFALIAS, alias.as_bytes());
+}
+
+/// Sets what the kernel may not have taken at creation.
+pub(crate) fn set_mac_and_mtu(
+    socket: &mut Socket,
+    index: u32,
+    mac: Option<Mac>,
+    mtu: Option<u32>,
+) -> Result<(), Refusal> {
+    socket.change(NEW, CHANGE, |bytes| {
+        let mut request = OpNewlinkDo::encode_request(bytes, &header(index, 0, 0));
+        if let Some(Mac(octets)) = mac {
+            request = request.push_address(&octets);
+        }
+        if let Some(mtu) = mtu {
+            request = request.push_mtu(mtu);
+        }
+        drop(request);
     })
 }
 
@@ -276,7 +317,8 @@ pub(crate) fn can_make(socket: &mut Socket, kind: &std::ffi::CStr) -> Result<boo
     }
 }
 
-fn header(index: u32, flags: u32, change: u32) -> Ifinfomsg {
+/// The fixed part of a request about a link.
+pub(crate) fn header(index: u32, flags: u32, change: u32) -> Ifinfomsg {
     Ifinfomsg {
         ifi_index: index.cast_signed(),
         ifi_flags: flags,
@@ -285,14 +327,15 @@ fn header(index: u32, flags: u32, change: u32) -> Ifinfomsg {
     }
 }
 
-fn flags(link: &Link) -> u32 {
+/// The flags that a link wants.
+pub(crate) fn flags(link: &Link) -> u32 {
     let up = if link.up { UP } else { 0 };
     let promisc = if link.promisc == Some(true) { PROMISC } else { 0 };
     up | promisc
 }
 
 /// What both ends of a veth, and any other link, are made with.
-fn common<P: Pusher>(
+pub(crate) fn common<P: Pusher>(
     mut request: PushLinkAttrs<P>,
     name: &str,
     mtu: Option<u32>,
@@ -332,6 +375,7 @@ fn read(payload: &[u8]) -> Found {
             _ => {}
         }
     }
+    found.data = kind::read(payload, &found.kind);
     found.mtu -= u32::from(found.unfinished && found.mtu > 0);
     // The kernel gives `lo` an address of zeroes, which is none.
     found.mac = found.mac.filter(|mac| mac.0 != [0; 6]);
@@ -363,11 +407,16 @@ fn read_info(info: IterableLinkinfoAttrs<'_>, found: &mut Found) {
 /// The name by which the kernel knows a kind of link; `None` for any.
 pub(crate) fn kind_name(kind: &LinkKind) -> Option<&'static str> {
     match kind {
-        LinkKind::Bridge => Some("bridge"),
+        LinkKind::Bridge | LinkKind::VlanBridge => Some("bridge"),
         LinkKind::Veth { .. } => Some("veth"),
         LinkKind::Ifb => Some("ifb"),
         LinkKind::Vrf { .. } => Some("vrf"),
-        LinkKind::Existing => None,
+        LinkKind::Macvlan(_) => Some("macvlan"),
+        LinkKind::Ipvlan(_) => Some("ipvlan"),
+        LinkKind::Vlan(_) => Some("vlan"),
+        LinkKind::Dummy => Some("dummy"),
+        LinkKind::Tap(_) => Some("tun"),
+        LinkKind::Device(_) | LinkKind::Existing => None,
     }
 }
 

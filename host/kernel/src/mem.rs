@@ -13,7 +13,9 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use wharfinger_plan::{Action, LinkRef, Masquerade, Owner, Place, Plan, Route, Routing, Rule};
+use wharfinger_plan::{
+    Action, Answer, LinkRef, Mac, Masquerade, Owner, Place, Plan, Query, Route, Routing, Rule,
+};
 
 use crate::{
     AtPath, Cleared, Drift, Error, ForwardDrop, Kernel, LinkFacts, Netns, Reference, Survey, steps,
@@ -27,6 +29,15 @@ pub enum Crash {
     Error,
     /// The call panics, with nothing undone.
     Panic,
+}
+
+/// What drives a device.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum MemDevice {
+    /// The kernel, as a link of this name.
+    Link(String),
+    /// A program, by this driver of the kernel.
+    Userspace(String),
 }
 
 /// A kernel in memory. Clones share its state.
@@ -177,6 +188,21 @@ impl MemKernel {
         }
     }
 
+    /// Somebody on the segments of links has this address.
+    pub fn hold_address(&self, address: IpAddr, mac: Mac) {
+        self.state().held.insert(address, mac);
+    }
+
+    /// The device at a path of /sys, a PCI address or a device id.
+    pub fn add_device(&self, key: &str, device: MemDevice) {
+        self.state().devices.insert(key.to_owned(), device);
+    }
+
+    /// A route made by somebody else.
+    pub fn add_route(&self, cookie: u64, route: Route) {
+        self.state().space(cookie).routes.push(route);
+    }
+
     /// A link made by somebody else, with no peer.
     pub fn add_link(&self, cookie: u64, facts: LinkFacts) {
         self.state().add_link(cookie, facts);
@@ -261,6 +287,38 @@ impl Kernel for MemKernel {
 
     fn routing(&self, netns: &Netns) -> Result<Routing, Error> {
         Ok(self.state().routing(netns.cookie))
+    }
+
+    fn ask(&self, query: &Query, netns: Option<&Netns>) -> Result<Option<Answer>, Error> {
+        let mut state = self.state();
+        let device = |state: &mut State, name: &str| {
+            state.facts(HOST_COOKIE, &LinkRef::host(name)).map(Answer::Link)
+        };
+        Ok(match query {
+            Query::DefaultRoute(place) => {
+                let cookie = match place {
+                    Place::Host => Some(HOST_COOKIE),
+                    Place::Container => netns.map(|netns| netns.cookie),
+                };
+                let Some(cookie) = cookie else { return Ok(None) };
+                let routes = state.space(cookie).routes.clone();
+                let route = routes.iter().find(|route| route.destination.prefix_len() == 0);
+                let link = route.map(|it| LinkRef { place: *place, name: it.link.name.clone() });
+                link.and_then(|link| state.facts(cookie, &link)).map(Answer::Link)
+            }
+            Query::Mac(mac) => {
+                let links = state.space(HOST_COOKIE).links.values();
+                let mut same = links.map(|link| &link.facts).filter(|it| it.mac == Some(*mac));
+                same.next().cloned().map(Answer::Link)
+            }
+            Query::SysPath(key) | Query::Pci(key) | Query::DeviceId(key) => {
+                match state.devices.get(key).cloned() {
+                    Some(MemDevice::Link(name)) => device(&mut state, &name),
+                    Some(MemDevice::Userspace(driver)) => Some(Answer::Userspace(driver)),
+                    None => None,
+                }
+            }
+        })
     }
 
     fn apply(&self, plan: &Plan, netns: &Netns) -> Result<Vec<LinkFacts>, Error> {

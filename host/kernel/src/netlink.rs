@@ -9,8 +9,8 @@ use wharfinger_plan::{Action, LinkRef, Place, Plan, Routing};
 
 use crate::session::Session;
 use crate::{
-    AtPath, Cleared, Drift, Error, ForwardDrop, Kernel, LinkFacts, Netns, Reference, Survey, apply,
-    filter, foreign, netns, refused, remains, survey, undo, verify, vrf,
+    Answer, AtPath, Cleared, Drift, Error, ForwardDrop, Kernel, LinkFacts, Netns, Query, Reference,
+    Survey, apply, ask, filter, foreign, netns, refused, remains, survey, undo, verify, vrf,
 };
 
 /// The kernel of this machine.
@@ -53,6 +53,13 @@ impl Kernel for Netlink {
 
     fn routing(&self, netns: &Netns) -> Result<Routing, Error> {
         vrf::routing(&mut Session::new(Some(netns))?)
+    }
+
+    fn ask(&self, query: &Query, netns: Option<&Netns>) -> Result<Option<Answer>, Error> {
+        match (query, netns) {
+            (Query::DefaultRoute(Place::Container), None) => Ok(None),
+            _ => ask::ask(&mut Session::new(netns)?, query),
+        }
     }
 
     fn apply(&self, plan: &Plan, netns: &Netns) -> Result<Vec<LinkFacts>, Error> {

@@ -179,6 +179,27 @@ pub(crate) fn rivals(socket: &mut Socket, wanted: &Route) -> Result<Vec<Found>, 
     }
 }
 
+/// The index of the link by which the default route leaves: of IPv4, else of IPv6; of several the
+/// one with the lowest metric.
+pub(crate) fn default_link(socket: &mut Socket) -> Result<Option<u32>, Refusal> {
+    for family in [libc::AF_INET, libc::AF_INET6] {
+        let family = u8::try_from(family).unwrap_or_default();
+        let asked = Rtmsg { rtm_family: family, ..Rtmsg::default() };
+        let write = |bytes: &mut Vec<u8>| {
+            OpGetrouteDump::encode_request(bytes, &asked).push_table(MAIN);
+        };
+        let is_default = |found: &Found| {
+            found.destination.prefix_len() == 0 && found.table == MAIN && found.index.is_some()
+        };
+        let read = |payload: &[u8]| read(payload).filter(is_default);
+        let found = socket.dump(libc::RTM_GETROUTE, write, read)?;
+        if let Some(first) = found.into_iter().min_by_key(|found| found.priority) {
+            return Ok(first.index);
+        }
+    }
+    Ok(None)
+}
+
 /// Whether this is the wanted route, by the link with this index.
 pub(crate) fn is(found: &Found, index: u32, wanted: &Route) -> bool {
     let same = |found: Option<u32>, wanted: Option<u32>| wanted.is_none() || found == wanted;

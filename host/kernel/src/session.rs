@@ -65,6 +65,11 @@ impl<'a> Session<'a> {
         Ok(found)
     }
 
+    /// A link is not where it was: what was known of it is not any more.
+    pub(crate) fn forget(&mut self, link: &LinkRef) {
+        self.indexes.remove(link);
+    }
+
     /// As [`Session::find`], of a link that has to be there.
     pub(crate) fn get(&mut self, wanted: &LinkRef) -> Result<Found, Error> {
         let none = || refused("look up", format!("link {wanted}"), Refusal::of(libc::ENODEV));
@@ -104,10 +109,18 @@ impl<'a> Session<'a> {
         sysctls: &[&Sysctl],
         work: impl Fn(&Sysctl) -> T + Send + Sync,
     ) -> Result<Vec<T>, Error> {
-        let all = || sysctls.iter().map(|sysctl| work(sysctl)).collect();
+        self.within(place, || sysctls.iter().map(|sysctl| work(sysctl)).collect())
+    }
+
+    /// Does something in the namespace of a place.
+    pub(crate) fn within<T: Send>(
+        &self,
+        place: Place,
+        work: impl FnOnce() -> T + Send,
+    ) -> Result<T, Error> {
         match place {
-            Place::Host => Ok(all()),
-            Place::Container => self.inside()?.run(all).map_err(|e| cannot_enter(&e)),
+            Place::Host => Ok(work()),
+            Place::Container => self.inside()?.run(work).map_err(|e| cannot_enter(&e)),
         }
     }
 }

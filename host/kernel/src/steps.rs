@@ -3,6 +3,8 @@
 
 use wharfinger_plan::{Action, Link, LinkKind, LinkRef, Mac, Owner, Place, Plan, Step};
 
+use crate::link;
+
 /// The links of a plan in its order, each peer after its link.
 pub(crate) fn links(plan: &Plan) -> Vec<&LinkRef> {
     plan.steps.iter().filter_map(link_of).flat_map(ends).collect()
@@ -15,7 +17,10 @@ pub(crate) fn links(plan: &Plan) -> Vec<&LinkRef> {
 /// value to go back to.
 pub(crate) fn to_undo(plan: &Plan, with_container: bool) -> Vec<&Step> {
     let going = links_that_go(plan);
-    let reachable = |step: &Step| with_container || step.place() == Place::Host;
+    // A lent link comes home by itself where the namespace ends.
+    let lent =
+        |step: &Step| matches!(&step.action, Action::Link(Link { kind: LinkKind::Device(_), .. }));
+    let reachable = |step: &Step| with_container || step.place() == Place::Host || lent(step);
     plan.steps
         .iter()
         .rev()
@@ -37,7 +42,7 @@ pub(crate) fn to_undo(plan: &Plan, with_container: bool) -> Vec<&Step> {
             | Action::Isolation(_)
             | Action::Guard(_)
             | Action::Rules(_) => true,
-            Action::Up { .. } | Action::Sysctl(_) => false,
+            Action::Up { .. } | Action::Sysctl(_) | Action::Probe(_) | Action::Announce(_) => false,
         })
         .collect()
 }
@@ -63,6 +68,7 @@ pub(crate) fn ends(link: &Link) -> impl Iterator<Item = &LinkRef> {
     let peer = match &link.kind {
         LinkKind::Veth { peer } => Some(&peer.link),
         LinkKind::Bridge | LinkKind::Ifb | LinkKind::Vrf { .. } | LinkKind::Existing => None,
+        _ => None,
     };
     std::iter::once(&link.link).chain(peer)
 }
@@ -71,11 +77,17 @@ pub(crate) fn ends(link: &Link) -> impl Iterator<Item = &LinkRef> {
 ///
 /// By the first word of its alias, which is its attachment's key: what stands behind it a DEL
 /// without any record does not know. Where there is no alias yet, as its maker was killed
-/// between making and naming it, by the MAC address it was made with.
-pub(crate) fn is_ours(alias: Option<&str>, mac: Option<Mac>, wanted: &Link) -> bool {
+/// between making and naming it, by the MAC address it was made with; a link inside that has none of
+/// its own, by its kind.
+pub(crate) fn is_ours(alias: Option<&str>, mac: Option<Mac>, kind: &str, wanted: &Link) -> bool {
     let key = |alias: &str| alias.split(' ').next().map(str::to_owned);
     match (alias, &wanted.alias) {
-        (None, Some(_)) => wanted.mac.is_some() && mac == wanted.mac,
+        (None, Some(_)) => match wanted.mac {
+            Some(_) => mac == wanted.mac,
+            None => {
+                wanted.link.place == Place::Container && link::kind_name(&wanted.kind) == Some(kind)
+            }
+        },
         (found, wanted) => found.and_then(key) == wanted.as_deref().and_then(key),
     }
 }
@@ -101,5 +113,7 @@ pub(crate) fn object(action: &Action) -> String {
             format!("unwanted route {} dev {}", route.destination, route.link)
         }
         Action::Member(member) => format!("link {}", member.link),
+        Action::Probe(probe) => format!("addresses on the segment of {}", probe.link),
+        Action::Announce(announce) => format!("announcement on {}", announce.link),
     }
 }

@@ -1,6 +1,7 @@
 //! What the kernel itself tells of attachments, and what it lacks for a plan.
 
 use std::collections::BTreeMap;
+use std::ffi::CStr;
 use std::net::IpAddr;
 use std::path::Path;
 
@@ -36,22 +37,10 @@ pub(crate) fn survey(session: &mut Session<'_>) -> Result<Survey, Error> {
 /// What a plan needs and the kernel does not have, for people.
 pub(crate) fn missing(session: &mut Session<'_>, plan: &Plan) -> Result<Vec<String>, Error> {
     let actions = || plan.steps.iter().map(|step| &step.action);
-    let has_link = |wanted: fn(&LinkKind) -> bool| {
-        actions().any(|action| matches!(action, Action::Link(link) if wanted(&link.kind)))
-    };
     let mut missing = Vec::new();
-    let kinds = [
-        (c"bridge", "bridges", has_link(|kind| matches!(kind, LinkKind::Bridge))),
-        (c"ifb", "ifb links", has_link(|kind| matches!(kind, LinkKind::Ifb))),
-        (c"vrf", "VRFs", has_link(|kind| matches!(kind, LinkKind::Vrf { .. }))),
-        (c"veth", "veth links", has_link(|kind| matches!(kind, LinkKind::Veth { .. }))),
-    ];
-    for (kind, words, needed) in kinds {
+    for (kind, words) in kinds(plan) {
         let socket = session.route(wharfinger_plan::Place::Host)?;
-        let can = !needed
-            || link::can_make(socket, kind)
-                .map_err(|refusal| refused("ask for", words, refusal))?;
-        if !can {
+        if !link::can_make(socket, kind).map_err(|refusal| refused("ask for", words, refusal))? {
             missing.push(format!("the kernel has no {words}"));
         }
     }
@@ -73,6 +62,27 @@ pub(crate) fn missing(session: &mut Session<'_>, plan: &Plan) -> Result<Vec<Stri
     Ok(missing)
 }
 
+/// The kinds of link that a plan makes, each once, and what people call them.
+fn kinds(plan: &Plan) -> BTreeMap<&'static CStr, &'static str> {
+    let links = plan.steps.iter().filter_map(|step| match &step.action {
+        Action::Link(link) => Some(&link.kind),
+        _ => None,
+    });
+    let named = links.filter_map(|kind| match kind {
+        LinkKind::Bridge | LinkKind::VlanBridge => Some((c"bridge", "bridges")),
+        LinkKind::Veth { .. } => Some((c"veth", "veth links")),
+        LinkKind::Macvlan(_) => Some((c"macvlan", "macvlan links")),
+        LinkKind::Ipvlan(_) => Some((c"ipvlan", "ipvlan links")),
+        LinkKind::Vlan(_) => Some((c"vlan", "vlan links")),
+        LinkKind::Dummy => Some((c"dummy", "dummy links")),
+        LinkKind::Ifb => Some((c"ifb", "ifb links")),
+        LinkKind::Vrf { .. } => Some((c"vrf", "VRFs")),
+        LinkKind::Tap(_) => Some((c"tun", "tap links")),
+        LinkKind::Device(_) | LinkKind::Existing => None,
+    });
+    named.collect()
+}
+
 fn needs_ipv6(action: &Action) -> bool {
     match action {
         Action::Address(address) => address.address.addr().is_ipv6(),
@@ -83,6 +93,7 @@ fn needs_ipv6(action: &Action) -> bool {
         Action::Isolation(isolation) => isolation.addresses.iter().any(IpAddr::is_ipv6),
         Action::Rules(rules) => rules.addresses.iter().any(IpAddr::is_ipv6),
         Action::Rule(rule) => rule.from.is_ipv6(),
+        Action::Probe(probe) => probe.addresses.iter().any(IpAddr::is_ipv6),
         _ => false,
     }
 }

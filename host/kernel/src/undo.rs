@@ -9,8 +9,8 @@ use wharfinger_plan::{Action, Address, Link, LinkKind, Plan, Route, Step};
 
 use crate::session::Session;
 use crate::{
-    Error, address, apply, filter, foreign, link, refused, route, rule, settings, steps, traffic,
-    vrf,
+    Error, address, apply, device, filter, foreign, link, refused, route, rule, settings, steps,
+    traffic, vrf,
 };
 
 /// Undoes the owned steps of a plan.
@@ -43,7 +43,10 @@ fn filtered(session: &mut Session<'_>, steps: &[&Step]) -> Result<(), Error> {
 
 fn one(session: &mut Session<'_>, action: &Action) -> Result<(), Error> {
     match action {
-        Action::Link(link) => remove_link(session, link),
+        Action::Link(link) => match &link.kind {
+            LinkKind::Device(device) => device::give_back(session, link, device),
+            _ => remove_link(session, link),
+        },
         Action::Address(address) => remove_address(session, address),
         Action::Route(route) => remove_route(session, route),
         Action::Shape(shape) => traffic::unshape(session, shape),
@@ -59,7 +62,9 @@ fn one(session: &mut Session<'_>, action: &Action) -> Result<(), Error> {
         | Action::Guard(_)
         | Action::Rules(_)
         | Action::Up { .. }
-        | Action::Sysctl(_) => Ok(()),
+        | Action::Sysctl(_)
+        | Action::Probe(_)
+        | Action::Announce(_) => Ok(()),
     }
 }
 
@@ -67,7 +72,7 @@ fn one(session: &mut Session<'_>, action: &Action) -> Result<(), Error> {
 /// of milliseconds in the kernel, so that one of them is removed alone.
 pub(crate) fn remove_link(session: &mut Session<'_>, link: &Link) -> Result<(), Error> {
     let Some(found) = session.find(&link.link)? else { return Ok(()) };
-    if !steps::is_ours(found.alias.as_deref(), found.mac, link) {
+    if !steps::is_ours(found.alias.as_deref(), found.mac, &found.kind, link) {
         return Ok(());
     }
     if matches!(link.kind, LinkKind::Vrf { .. })

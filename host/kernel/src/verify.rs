@@ -9,8 +9,8 @@ use wharfinger_plan::{
 use crate::link::Found;
 use crate::session::Session;
 use crate::{
-    Drift, Error, apply, filter, foreign, frames, refused, route, rule, settings, steps, sysctl,
-    traffic, vrf,
+    Drift, Error, apply, filter, foreign, frames, kind, refused, route, rule, settings, steps,
+    sysctl, traffic, vlans, vrf,
 };
 
 /// Every step that is not as the plan says.
@@ -57,6 +57,8 @@ fn one(session: &mut Session<'_>, action: &Action) -> Result<Vec<Difference>, Er
         Action::Rule(wanted) => Ok(about(rule::is_missing(session, wanted)?.then(missing))),
         Action::NoRoute(unwanted) => Ok(about(unwanted_route(session, unwanted)?)),
         Action::Member(wanted) => Ok(about(vrf::difference(session, wanted)?)),
+        // They held when they were carried out.
+        Action::Probe(_) | Action::Announce(_) => Ok(Vec::new()),
     }
 }
 
@@ -72,6 +74,7 @@ fn link_differences(session: &mut Session<'_>, wanted: &Link) -> Result<Vec<Diff
         .map(|(what, found, wanted)| format!("{what} is {found}, not {wanted}"))
         .collect();
     all.extend(alias_difference(&found, wanted));
+    all.extend(master_difference(session, &found, wanted)?);
     all.extend((wanted.up && !found.up).then(|| "is down".to_owned()));
     all.extend(
         (wanted.promisc == Some(true) && !found.promisc).then(|| "is not promiscuous".to_owned()),
@@ -86,8 +89,24 @@ fn link_differences(session: &mut Session<'_>, wanted: &Link) -> Result<Vec<Diff
     Ok(all)
 }
 
+/// Whether it stands on the link it was made on.
+fn master_difference(
+    session: &mut Session<'_>,
+    found: &Found,
+    wanted: &Link,
+) -> Result<Option<String>, Error> {
+    let Some(master) = kind::master(&wanted.kind) else { return Ok(None) };
+    let stands = session.find(master)?.is_some_and(|master| found.peer == Some(master.index));
+    Ok((!stands).then(|| format!("does not stand on {master}")))
+}
+
 fn alias_difference(found: &Found, wanted: &Link) -> Option<String> {
-    let wanted = wanted.alias.as_ref().filter(|_| found.alias != wanted.alias)?;
+    let lent = match &wanted.kind {
+        LinkKind::Device(device) => device.from.as_ref(),
+        _ => None,
+    };
+    let wanted =
+        wanted.alias.as_ref().or(lent).filter(|wanted| found.alias.as_ref() != Some(*wanted))?;
     let found = found.alias.as_deref().unwrap_or("none");
     Some(format!("alias is {found}, not {wanted}"))
 }
@@ -102,12 +121,15 @@ fn port_differences(
     let Some(bridge) = bridge.filter(|bridge| found.master == Some(bridge.index)) else {
         return Ok(vec![format!("is no port of {}", port.bridge)]);
     };
+    let vlans = vlans::differences(session.route(place)?, found.index, port)
+        .map_err(|refusal| refused("list", "vlans of bridges", refusal))?;
     let flags =
         [("hairpin", found.hairpin, port.hairpin), ("isolated", found.isolated, port.isolated)];
     let differing = flags.into_iter().filter(|(_, found, wanted)| found != wanted);
     let name = bridge.name;
     Ok(differing
         .map(|(what, found, wanted)| format!("{what} on {name} is {found}, not {wanted}"))
+        .chain(vlans)
         .collect())
 }
 

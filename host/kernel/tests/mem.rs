@@ -29,7 +29,7 @@ fn plan() -> Plan {
     let peer = Peer { link: LinkRef::container("eth0"), mac: None };
     let mut veth = link("veth1", LinkKind::Veth { peer });
     veth.alias = Some(KEY.to_owned());
-    veth.port = Some(Port { bridge: "cni0".to_owned(), hairpin: false, isolated: false });
+    veth.port = Some(Port { bridge: "cni0".to_owned(), ..Port::default() });
     let address = Address {
         link: LinkRef::container("eth0"),
         address: "10.1.0.5/16".parse().unwrap(),

@@ -2,7 +2,7 @@
 
 use ipnet::IpNet;
 
-use crate::{LinkRef, Mac};
+use crate::{LinkRef, Mac, Place};
 
 /// What a link is like.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,4 +52,28 @@ impl LinkFacts {
             txqlen: 0,
         }
     }
+}
+
+/// A link that is not known by its name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Query {
+    /// The one that the default route leaves by: of IPv4, else of IPv6, the lowest metric first.
+    DefaultRoute(Place),
+    /// The host's, with this address.
+    Mac(Mac),
+    /// The host's, of the device in this directory of /sys.
+    SysPath(String),
+    /// The host's, of the device with this PCI address.
+    Pci(String),
+    /// The host's, of the device with this PCI address or of this name on the auxiliary bus.
+    DeviceId(String),
+}
+
+/// What was found for a [`Query`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Answer {
+    /// The link.
+    Link(LinkFacts),
+    /// The device has no link: a program drives it, by this driver of the kernel.
+    Userspace(String),
 }

@@ -10,15 +10,17 @@
 
 mod facts;
 mod filter;
+mod kinds;
 mod render;
 mod routing;
 mod traffic;
 
-pub use facts::LinkFacts;
+pub use facts::{Answer, LinkFacts, Query};
 pub use filter::{
     Allow, Claim, Condition, Forward, Guard, HostPort, IngressPolicy, Isolation, PortMap, Ports,
     Protocol, Rules, Span, Values,
 };
+pub use kinds::{Device, Ipvlan, IpvlanMode, Macvlan, MacvlanMode, PortVlan, Tap, Vlan};
 pub use routing::{MAIN_TABLE, Member, Routing, Rule};
 pub use traffic::{Change, PeerIs, Redirect, Settings, Shape, Sparing};
 
@@ -240,6 +242,10 @@ pub enum Action {
     NoRoute(Route),
     /// A link belongs to a VRF.
     Member(Member),
+    /// Nobody else on a segment has some addresses.
+    Probe(Probe),
+    /// The segment hears who has some addresses.
+    Announce(Announce),
 }
 
 impl Action {
@@ -262,6 +268,8 @@ impl Action {
             Self::Settings(settings) => settings.link.place,
             Self::Rule(rule) => rule.place,
             Self::Member(member) => member.link.place,
+            Self::Probe(probe) => probe.link.place,
+            Self::Announce(announce) => announce.link.place,
         }
     }
 }
@@ -317,6 +325,8 @@ pub struct Link {
 pub enum LinkKind {
     /// A bridge. Its MAC address is pinned, so that it does not follow that of its lowest port.
     Bridge,
+    /// A bridge that heeds the VLANs of its ports, which another may not.
+    VlanBridge,
     /// A pair of links: this one, and its peer, made in the peer's own namespace.
     Veth {
         /// The other end; its MTU is this end's.
@@ -329,6 +339,18 @@ pub enum LinkKind {
         /// The table's number.
         table: u32,
     },
+    /// A station of its own on the segment of another link.
+    Macvlan(Macvlan),
+    /// A link that shares the MAC address of another.
+    Ipvlan(Ipvlan),
+    /// The frames of another link that have a tag.
+    Vlan(Vlan),
+    /// A link that leads nowhere.
+    Dummy,
+    /// A link whose other end is a program.
+    Tap(Tap),
+    /// A link of the host, lent.
+    Device(Device),
     /// A link that the kernel made, such as `lo`: looked at and set, never made or removed.
     Existing,
 }
@@ -344,7 +366,7 @@ pub struct Peer {
 }
 
 /// How a link is a port of a bridge, as `bridge -d link` names it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Port {
     /// The bridge, in the same namespace.
     pub bridge: String,
@@ -354,6 +376,12 @@ pub struct Port {
     /// It reaches no other isolated port.
     #[serde(default)]
     pub isolated: bool,
+    /// Its VLANs; where there are none it has what the kernel gives it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub vlans: Vec<PortVlan>,
+    /// The VLAN that the kernel gives every port stays beside those.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub keep_default_vlan: bool,
 }
 
 /// A link has an address.
@@ -447,4 +475,28 @@ pub struct Masquerade {
     pub network: IpNet,
     /// The attachment's key, kept with the rule.
     pub comment: String,
+}
+
+/// Nobody else on the segment of a link has these addresses, which are not put on yet: asked by
+/// ARP and neighbour solicitation, by way of nobody's caches. It holds when it is carried out; there
+/// is nothing to verify or undo.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Probe {
+    /// Where it is asked.
+    pub link: LinkRef,
+    /// Who answers for one of these is named, and the step fails.
+    pub addresses: Vec<IpAddr>,
+    /// These have to answer, after nobody did for the addresses.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub gateways: Vec<IpAddr>,
+}
+
+/// The segment of a link hears that it has these addresses, so that neighbours forget who had them
+/// before. There is nothing to verify or undo.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Announce {
+    /// Whose they are.
+    pub link: LinkRef,
+    /// Which.
+    pub addresses: Vec<IpAddr>,
 }

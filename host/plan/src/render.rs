@@ -3,7 +3,8 @@
 use std::fmt;
 
 use crate::{
-    Action, Address, Link, LinkKind, Masquerade, Others, Owner, Plan, Route, Step, Sysctl,
+    Action, Address, Announce, Link, LinkKind, LinkRef, Masquerade, Others, Owner, Place, Plan,
+    Port, Probe, Route, Step, Sysctl,
 };
 
 impl fmt::Display for Plan {
@@ -45,6 +46,8 @@ impl fmt::Display for Action {
             Self::Rule(rule) => rule.fmt(f),
             Self::NoRoute(route) => write!(f, "no {route}"),
             Self::Member(member) => member.fmt(f),
+            Self::Probe(probe) => probe.fmt(f),
+            Self::Announce(announce) => announce.fmt(f),
         }
     }
 }
@@ -52,28 +55,81 @@ impl fmt::Display for Action {
 impl fmt::Display for Link {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "link {}", self.link.name)?;
-        match &self.kind {
-            LinkKind::Bridge => f.write_str(" type bridge")?,
-            LinkKind::Veth { peer } => {
-                write!(f, " type veth peer {}", peer.link)?;
-                if let Some(mac) = peer.mac {
-                    write!(f, " address {mac}")?;
-                }
-            }
-            LinkKind::Ifb => f.write_str(" type ifb")?,
-            LinkKind::Vrf { table } => write!(f, " type vrf table {table}")?,
-            LinkKind::Existing => {}
-        }
+        self.kind.fmt(f)?;
         optional(f, "address", self.mac)?;
         optional(f, "mtu", self.mtu)?;
         if let Some(port) = &self.port {
-            write!(f, " master {}", port.bridge)?;
-            flag(f, "hairpin", port.hairpin)?;
-            flag(f, "isolated", port.isolated)?;
+            port.fmt(f)?;
         }
         flag(f, "promisc", self.promisc == Some(true))?;
         flag(f, "up", self.up)
     }
+}
+
+impl fmt::Display for LinkKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Bridge => f.write_str(" type bridge"),
+            Self::VlanBridge => f.write_str(" type bridge vlan_filtering"),
+            Self::Veth { peer } => {
+                write!(f, " type veth peer {}", peer.link)?;
+                optional(f, "address", peer.mac)
+            }
+            Self::Macvlan(it) => {
+                write!(f, " type macvlan mode {} on {}", it.mode, on(&it.master))?;
+                optional(f, "bcqueuelen", it.bcqueuelen)
+            }
+            Self::Ipvlan(it) => write!(f, " type ipvlan mode {} on {}", it.mode, on(&it.master)),
+            Self::Vlan(it) => write!(f, " type vlan id {} on {}", it.id, on(&it.master)),
+            Self::Dummy => f.write_str(" type dummy"),
+            Self::Tap(tap) => write!(f, " type tap{tap}"),
+            Self::Device(device) => {
+                let from = device.from.as_deref().unwrap_or("the host");
+                write!(f, " moved from {from}")
+            }
+            Self::Ifb => f.write_str(" type ifb"),
+            Self::Vrf { table } => write!(f, " type vrf table {table}"),
+            Self::Existing => Ok(()),
+        }
+    }
+}
+
+/// A master, with its place: it is often the other one.
+fn on(master: &LinkRef) -> String {
+    match master.place {
+        Place::Host => format!("host:{}", master.name),
+        Place::Container => master.to_string(),
+    }
+}
+
+impl fmt::Display for Port {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, " master {}", self.bridge)?;
+        flag(f, "hairpin", self.hairpin)?;
+        flag(f, "isolated", self.isolated)?;
+        self.vlans.iter().try_for_each(|vlan| write!(f, " vlan {vlan}"))?;
+        flag(f, "beside the default vlan", self.keep_default_vlan)
+    }
+}
+
+impl fmt::Display for Probe {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "nobody has {} dev {}", list(&self.addresses), self.link.name)?;
+        if self.gateways.is_empty() {
+            return Ok(());
+        }
+        write!(f, ", and {} answers", list(&self.gateways))
+    }
+}
+
+impl fmt::Display for Announce {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "announce {} dev {}", list(&self.addresses), self.link.name)
+    }
+}
+
+fn list(addresses: &[std::net::IpAddr]) -> String {
+    addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
 impl fmt::Display for Address {

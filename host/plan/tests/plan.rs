@@ -24,7 +24,7 @@ fn sample() -> Result<Plan, Box<dyn Error>> {
     Ok(Plan::new(vec![
         Step::shared(Action::Link(link(bridge.clone(), LinkKind::Bridge))),
         Step::owned(Action::Link(Link {
-            port: Some(Port { bridge: "cni0".into(), hairpin: true, isolated: false }),
+            port: Some(Port { bridge: "cni0".into(), hairpin: true, ..Port::default() }),
             alias: Some("pods/c1/eth0".into()),
             ..link(LinkRef::host("veth0a1b2c3d"), LinkKind::Veth { peer })
         })),

@@ -149,7 +149,7 @@ mod tests {
             mtu: Some(1400),
             mac: Some("02:00:0a:01:00:05".parse().unwrap()),
             alias: Some("pods/c1/eth0".to_owned()),
-            port: Some(Port { bridge: "cni0".to_owned(), hairpin: true, isolated: false }),
+            port: Some(Port { bridge: "cni0".to_owned(), hairpin: true, ..Port::default() }),
             promisc: None,
             up: true,
         }));

@@ -7,12 +7,12 @@ use std::path::Path;
 
 use ipnet::IpNet;
 use wharfinger_plan::{
-    Action, Address, Link, LinkKind, LinkRef, Mac, Masquerade, Others, Peer, Place, Port, Redirect,
-    Route, Rule, Shape, Sysctl,
+    Action, Address, Device, Link, LinkKind, LinkRef, Mac, Masquerade, Others, Peer, Place, Port,
+    Probe, Redirect, Route, Rule, Shape, Sysctl,
 };
 
-use super::{HOST_COOKIE, Paths, refused};
-use crate::{Error, LinkFacts, steps};
+use super::{HOST_COOKIE, MemDevice, Paths, refused};
+use crate::{Error, LinkFacts, link, steps};
 
 /// Everything there is.
 #[derive(Debug, Default)]
@@ -22,6 +22,9 @@ pub(super) struct State {
     pub(super) masquerades: BTreeMap<IpAddr, Masquerade>,
     /// The other steps of the packet filter.
     pub(super) filter: Vec<Action>,
+    /// What others on the segments of links have.
+    pub(super) held: BTreeMap<IpAddr, Mac>,
+    pub(super) devices: BTreeMap<String, MemDevice>,
     /// Counts up, for MAC addresses that nobody chose.
     made: u32,
 }
@@ -110,6 +113,17 @@ impl State {
         self.paths.retain(|_, at| *at != cookie);
         let Some(space) = self.spaces.get(&cookie) else { return };
         let names: Vec<String> = space.links.keys().cloned().collect();
+        // What has no kind is a device, which the kernel brings home.
+        let device = |link: &MemLink| link.facts.kind.is_empty() && link.facts.link.name != "lo";
+        let devices: Vec<String> = space
+            .links
+            .iter()
+            .filter(|(_, link)| device(link))
+            .map(|(name, _)| name.clone())
+            .collect();
+        for name in devices {
+            self.move_link((cookie, &name), (HOST_COOKIE, &name));
+        }
         for name in names {
             self.remove_link(cookie, &name);
         }
@@ -137,7 +151,19 @@ impl State {
             | Action::Isolation(_)
             | Action::Guard(_)
             | Action::Rules(_) => Ok(self.filter(action)),
+            Action::Probe(wanted) => self.probe(wanted),
+            Action::Announce(_) => Ok(Done::WasThere),
             other => self.feature(other, cookie),
+        }
+    }
+
+    fn probe(&self, wanted: &Probe) -> Result<Done, Error> {
+        let held = |address: &IpAddr| Some((*address, *self.held.get(address)?));
+        match wanted.addresses.iter().find_map(held) {
+            Some((address, mac)) => {
+                Err(Error::Taken { address, link: wanted.link.to_string(), mac })
+            }
+            None => Ok(Done::WasThere),
         }
     }
 
@@ -169,13 +195,88 @@ impl State {
                 self.set(link, cookie)?;
                 Ok(Done::Made)
             }
-            LinkKind::Bridge | LinkKind::Ifb | LinkKind::Vrf { .. } | LinkKind::Existing => {
+            LinkKind::Device(device) => self.lend(link, device, netns),
+            LinkKind::VlanBridge if !is_there => self.make(link, cookie),
+            LinkKind::Macvlan(_)
+            | LinkKind::Ipvlan(_)
+            | LinkKind::Vlan(_)
+            | LinkKind::Dummy
+            | LinkKind::Tap(_)
+                if is_there && link.alias.is_some() =>
+            {
+                Err(refused("add", format!("link {}", link.link), os_error(libc::EEXIST)))
+            }
+            LinkKind::Macvlan(_)
+            | LinkKind::Ipvlan(_)
+            | LinkKind::Vlan(_)
+            | LinkKind::Dummy
+            | LinkKind::Tap(_)
+                if !is_there =>
+            {
+                if let Some(master) = crate::kind::master(&link.kind) {
+                    self.existing("look up", place(master.place, netns), &master.name)?;
+                }
+                self.make(link, cookie)
+            }
+            _ => {
                 let found = self.existing("look at", cookie, &link.link.name)?;
                 conflict(&found.facts, link)?;
                 self.set(link, cookie)?;
                 Ok(Done::WasThere)
             }
         }
+    }
+
+    fn make(&mut self, link: &Link, cookie: u64) -> Result<Done, Error> {
+        let kind = kind(link).unwrap_or_default();
+        let facts = self.fresh(link, kind, link.link.clone(), link.mac);
+        self.add_link(cookie, facts);
+        let done = self.set(link, cookie);
+        if done.is_err() {
+            self.remove_link(cookie, &link.link.name);
+        }
+        done.map(|()| Done::Made)
+    }
+
+    /// A link of the host moves, and is known by its alias from then on.
+    fn lend(&mut self, link: &Link, device: &Device, netns: u64) -> Result<Done, Error> {
+        let from = device.from.clone().unwrap_or_default();
+        let name = &link.link.name;
+        if self.space(netns).links.contains_key(name) {
+            return Err(refused("move", format!("link {}", link.link), os_error(libc::EEXIST)));
+        }
+        self.existing("move", HOST_COOKIE, &from)?.facts.alias = Some(from.clone());
+        self.move_link((HOST_COOKIE, &from), (netns, name));
+        Ok(Done::Made)
+    }
+
+    fn give_back(&mut self, link: &Link, device: &Device, netns: Option<u64>) {
+        let from = device.from.as_deref();
+        let lent = |found: &MemLink| {
+            found.facts.alias.clone().filter(|alias| from.is_none_or(|from| from == alias))
+        };
+        let inside = netns.map(|cookie| (cookie, link.link.name.clone()));
+        let at_home = from.and_then(|_| {
+            let mut links = self.space(HOST_COOKIE).links.iter();
+            links.find(|(_, it)| lent(it).is_some()).map(|(name, _)| (HOST_COOKIE, name.clone()))
+        });
+        for (cookie, name) in inside.into_iter().chain(at_home) {
+            let Some(was) = self.space(cookie).links.get(&name).and_then(lent) else { continue };
+            self.move_link((cookie, &name), (HOST_COOKIE, &was));
+            if let Some(link) = self.space(HOST_COOKIE).links.get_mut(&was) {
+                link.facts.alias = None;
+            }
+            return;
+        }
+    }
+
+    fn move_link(&mut self, (from, name): (u64, &str), (to, new): (u64, &str)) {
+        let Some(mut link) = self.space(from).links.remove(name) else { return };
+        self.space(from).routes.retain(|route| route.link.name != name);
+        link.facts.addresses.clear();
+        link.facts.up = false;
+        new.clone_into(&mut link.facts.link.name);
+        self.space(to).links.insert(new.to_owned(), link);
     }
 
     fn veth(&mut self, link: &Link, peer: &Peer, netns: u64) -> Result<(), Error> {
@@ -320,12 +421,15 @@ impl State {
             | Action::Isolation(_)
             | Action::Guard(_)
             | Action::Rules(_) => self.filter.retain(|found| found != action),
-            Action::Up { .. } | Action::Sysctl(_) => {}
+            Action::Up { .. } | Action::Sysctl(_) | Action::Probe(_) | Action::Announce(_) => {}
             other => self.undo_feature(other, netns),
         }
     }
 
     fn undo_link(&mut self, link: &Link, netns: Option<u64>) {
+        if let LinkKind::Device(device) = &link.kind {
+            return self.give_back(link, device, netns);
+        }
         let Some(cookie) = place_of(link.link.place, netns) else { return };
         let name = &link.link.name;
         let is_used = |link: &MemLink| link.vrf.as_ref() == Some(name);
@@ -333,8 +437,9 @@ impl State {
             return;
         }
         let found = self.space(cookie).links.get(name);
-        let ours =
-            found.is_some_and(|l| steps::is_ours(l.facts.alias.as_deref(), l.facts.mac, link));
+        let ours = found.map(|found| &found.facts).is_some_and(|found| {
+            steps::is_ours(found.alias.as_deref(), found.mac, &found.kind, link)
+        });
         if ours {
             self.remove_link(cookie, name);
         }
@@ -385,6 +490,7 @@ impl State {
                     missing()
                 }
             }
+            Action::Probe(_) | Action::Announce(_) => Vec::new(),
             other => self.feature_differences(other, cookie),
         }
     }
@@ -431,13 +537,7 @@ fn conflict(found: &LinkFacts, wanted: &Link) -> Result<(), Error> {
 }
 
 fn kind(link: &Link) -> Option<&'static str> {
-    match link.kind {
-        LinkKind::Bridge => Some("bridge"),
-        LinkKind::Veth { .. } => Some("veth"),
-        LinkKind::Ifb => Some("ifb"),
-        LinkKind::Vrf { .. } => Some("vrf"),
-        LinkKind::Existing => None,
-    }
+    link::kind_name(&link.kind)
 }
 
 fn not_a(kind: &str, found: &LinkFacts) -> Error {

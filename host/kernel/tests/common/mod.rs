@@ -117,11 +117,7 @@ pub fn veth(name: &str, bridge: Option<&str>) -> Link {
     Link {
         mac: mac(2),
         alias: Some(format!("wharfinger:pods:{name}:eth0")),
-        port: bridge.map(|bridge| Port {
-            bridge: bridge.to_owned(),
-            hairpin: false,
-            isolated: false,
-        }),
+        port: bridge.map(|bridge| Port { bridge: bridge.to_owned(), ..Port::default() }),
         ..link(LinkRef::host(name), LinkKind::Veth { peer })
     }
 }

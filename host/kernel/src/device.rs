@@ -1,0 +1,138 @@
+//! Links of the host that are lent to containers.
+//!
+//! The name that a link had on the host is its alias from before it leaves until it is back, so
+//! that at any moment whoever finds it can give it back: it is never in a place that nobody looks
+//! at. Moving, renaming and setting down is one request. Start reading at [`lend`].
+
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+
+use netlink_bindings::rt_link::OpNewlinkDo;
+use netlink_bindings::utils::Pusher;
+use wharfinger_plan::{Device, Link, LinkRef, Place};
+
+use crate::link::{self, Found, header};
+use crate::session::Session;
+use crate::socket::{CHANGE, Refusal, Socket};
+use crate::{Error, netns, refused};
+
+const UP: u32 = libc::IFF_UP.cast_unsigned();
+
+/// Takes a link from the host into the container.
+pub(crate) fn lend(session: &mut Session<'_>, link: &Link, device: &Device) -> Result<(), Error> {
+    let from = device.from.as_deref().unwrap_or_default();
+    let host = LinkRef::host(from);
+    let object = || format!("link {host} to {}", link.link);
+    if session.find(&link.link)?.is_some() {
+        return Err(refused("move", object(), Refusal::of(libc::EEXIST)));
+    }
+    let found = session.get(&host)?;
+    set_alias(session.route(Place::Host)?, found.index, from)
+        .map_err(|refusal| refused("set", format!("alias of link {host}"), refusal))?;
+    let netns = session.inside()?;
+    let name = &link.link.name;
+    let done = move_to(session.route(Place::Host)?, found.index, netns.as_fd(), (name, None));
+    session.forget(&host);
+    done.map_err(|refusal| {
+        // It may have come as far as the container, under its old name.
+        let _ = give_back(session, link, device);
+        if found.up {
+            let _ = session.find(&host).map(|it| {
+                it.map(|it| session.route(Place::Host).map(|socket| link::set_up(socket, it.index)))
+            });
+        }
+        refused("move", object(), refusal)
+    })
+}
+
+/// Gives a link back, wherever it is found. One that is back already, or is another's, is fine.
+pub(crate) fn give_back(
+    session: &mut Session<'_>,
+    link: &Link,
+    device: &Device,
+) -> Result<(), Error> {
+    let from = device.from.as_deref();
+    if session.inside().is_ok() {
+        let names = std::iter::once(&*link.link.name).chain(from);
+        for name in names {
+            let inside = LinkRef::container(name);
+            if let Some(found) = session.find(&inside)?
+                && let Some(was) = lent(&found, from)
+            {
+                session.forget(&inside);
+                return bring_home(session, &found, &was);
+            }
+        }
+    }
+    // Where the namespace ended, the kernel brought it home, under the name it had there.
+    match from {
+        Some(from) => rename_on_host(session, from),
+        None => Ok(()),
+    }
+}
+
+/// The name that a lent link had.
+fn lent(found: &Found, from: Option<&str>) -> Option<String> {
+    let alias = found.alias.as_deref()?;
+    let is_name = (1..=15).contains(&alias.len()) && !alias.contains(['/', ' ', ':']);
+    (is_name && from.is_none_or(|from| from == alias)).then(|| alias.to_owned())
+}
+
+fn bring_home(session: &mut Session<'_>, found: &Found, was: &str) -> Result<(), Error> {
+    let object = || format!("link container:{} to {was}", found.name);
+    let own = netns::own().map_err(|error| refused("open", "the own namespace", error))?;
+    let socket = session.route(Place::Container)?;
+    move_to(socket, found.index, own.as_fd(), (was, Some("")))
+        .map_err(|refusal| refused("move", object(), refusal))
+}
+
+/// A link of the host that has this name as its alias gets the name, and no alias.
+fn rename_on_host(session: &mut Session<'_>, from: &str) -> Result<(), Error> {
+    let socket = session.route(Place::Host)?;
+    let refused = |refusal| refused("rename", format!("link to {from}"), refusal);
+    let all = link::all(socket).map_err(refused)?;
+    let Some(found) = all.into_iter().find(|it| it.alias.as_deref() == Some(from)) else {
+        return Ok(());
+    };
+    let done = if found.name == from {
+        set_alias(socket, found.index, "")
+    } else {
+        rename(socket, found.index, from)
+    };
+    done.map_err(refused)
+}
+
+fn set_alias(socket: &mut Socket, index: u32, alias: &str) -> Result<(), Refusal> {
+    socket.change(libc::RTM_NEWLINK, CHANGE, |bytes| {
+        let mut request = OpNewlinkDo::encode_request(bytes, &header(index, 0, 0));
+        link::alias(request.as_vec_mut(), alias);
+    })
+}
+
+/// The kernel renames no link that is up (before Linux 6.4).
+fn rename(socket: &mut Socket, index: u32, name: &str) -> Result<(), Refusal> {
+    socket.change(libc::RTM_NEWLINK, CHANGE, |bytes| {
+        OpNewlinkDo::encode_request(bytes, &header(index, 0, UP));
+    })?;
+    socket.change(libc::RTM_NEWLINK, CHANGE, |bytes| {
+        let mut request = OpNewlinkDo::encode_request(bytes, &header(index, 0, 0));
+        request = request.push_ifname_bytes(name.as_bytes());
+        link::alias(request.as_vec_mut(), "");
+    })
+}
+
+/// Moves a link, which takes it down, under this name, and with this alias where one is given.
+fn move_to(
+    socket: &mut Socket,
+    index: u32,
+    netns: BorrowedFd<'_>,
+    (name, alias): (&str, Option<&str>),
+) -> Result<(), Refusal> {
+    socket.change(libc::RTM_NEWLINK, CHANGE, |bytes| {
+        let mut request = OpNewlinkDo::encode_request(bytes, &header(index, 0, UP));
+        request = request.push_ifname_bytes(name.as_bytes());
+        if let Some(alias) = alias {
+            link::alias(request.as_vec_mut(), alias);
+        }
+        request.push_net_ns_fd(netns.as_raw_fd().cast_unsigned());
+    })
+}
