@@ -207,7 +207,9 @@ pub fn lives(kernel: &dyn Kernel, node: &dyn Node, record: &Record) -> Result<bo
 
 pub(crate) fn host_link(plan: &Plan) -> Option<(&LinkRef, &str)> {
     plan.steps.iter().find_map(|step| match (&step.owner, &step.action) {
-        (Owner::Attachment, Action::Link(Link { link, alias: Some(alias), .. })) => {
+        (Owner::Attachment, Action::Link(Link { link, alias: Some(alias), .. }))
+            if link.place == wharfinger_plan::Place::Host =>
+        {
             Some((link, alias.as_str()))
         }
         _ => None,

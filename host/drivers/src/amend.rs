@@ -1,13 +1,15 @@
 //! Plans that are not for an ADD: what CHECK verifies, and what a DEL without a record undoes.
 
 use ipnet::IpNet;
-use wharfinger_cni::{AttachmentId, Interface, Ip, Success};
+use wharfinger_cni::{Attach, AttachmentId, Interface, Ip, Success};
 use wharfinger_plan::{
-    Action, Address, Link, LinkKind, LinkRef, Mac, Peer, Place, Plan, Route, Step,
+    Action, Address, Ipvlan, IpvlanMode, Link, LinkKind, LinkRef, Mac, Macvlan, MacvlanMode, Peer,
+    Place, Plan, Route, Step, Tap, Vlan,
 };
 
 use crate::features::{bandwidth, redirection_name};
-use crate::{names, wire};
+use crate::lease::Lease;
+use crate::{Conf, names, segment, wire};
 
 /// The recorded plan as CHECK verifies it: later plugins of the list may have changed our
 /// interfaces and said so in `prev`, and then that counts (spec section 3). A MAC address, an MTU, a
@@ -115,7 +117,46 @@ pub fn leftovers(id: &AttachmentId, prev: Option<&Success>) -> Plan {
     Plan::new(steps)
 }
 
-fn container_addresses(id: &AttachmentId, prev: &Success) -> Vec<IpNet> {
+/// As [`leftovers`], and inside the container, and what only its driver makes: as far as the
+/// configuration tells.
+pub fn leftovers_of(call: &Attach) -> Plan {
+    let id = &call.id;
+    let prev = call.prev_result.as_ref();
+    let mut plan = leftovers(id, prev);
+    let driver = call.conf.fields().str("driver").ok().flatten().map(str::to_owned);
+    let driver = driver.unwrap_or_else(|| call.conf.plugin_type.clone());
+    let Ok(conf) = Conf::parse(&driver, call) else { return plan };
+    let mac = Some(names::container_mac(id));
+    let inside = |kind, mac| Step::owned(Action::Link(segment::link(id, kind, None, mac)));
+    let nowhere = LinkRef::host("");
+    match conf {
+        Conf::Macvlan(conf) => {
+            let ips = prev.map(|prev| container_ips(id, prev)).unwrap_or_default();
+            plan.steps.extend(conf.leftovers(&Lease { ips, ..Lease::default() }));
+            let (mode, bcqueuelen) = (MacvlanMode::default(), None);
+            let kind = Macvlan { master: nowhere, mode, bcqueuelen };
+            plan.steps.push(inside(LinkKind::Macvlan(kind), mac));
+        }
+        Conf::Ipvlan(_) => {
+            let kind = Ipvlan { master: nowhere, mode: IpvlanMode::default() };
+            plan.steps.push(inside(LinkKind::Ipvlan(kind), None));
+        }
+        Conf::Vlan(_) => {
+            plan.steps.push(inside(LinkKind::Vlan(Vlan { master: nowhere, id: 0 }), None));
+        }
+        Conf::Dummy => plan.steps.push(inside(LinkKind::Dummy, mac)),
+        Conf::Tap(_) => plan.steps.push(inside(LinkKind::Tap(Tap::default()), mac)),
+        Conf::HostDevice(conf) => plan.steps.push(conf.leftovers(id)),
+        Conf::Bridge(_) | Conf::Ptp(_) | Conf::Loopback => {}
+    }
+    plan
+}
+
+fn container_ips(id: &AttachmentId, prev: &Success) -> Vec<Ip> {
     let inside = LinkRef::container(&id.ifname);
-    prev.ips.iter().filter(|ip| on(ip, &inside, prev)).map(|ip| ip.address).collect()
+    prev.ips.iter().filter(|ip| on(ip, &inside, prev)).cloned().collect()
+}
+
+fn container_addresses(id: &AttachmentId, prev: &Success) -> Vec<IpNet> {
+    container_ips(id, prev).into_iter().map(|ip| ip.address).collect()
 }

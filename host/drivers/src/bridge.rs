@@ -5,12 +5,16 @@ use std::net::IpAddr;
 use ipnet::{IpAdd, IpNet};
 use wharfinger_cni::conf::{ConfError, Fields};
 use wharfinger_cni::{Attach, AttachmentId, Dns, Ip, Route, Success};
-use wharfinger_plan::{Action, Address, Link, LinkKind, LinkRef, Mac, Others, Plan, Port, Step};
+use wharfinger_plan::{
+    Action, Address, Link, LinkKind, LinkRef, Mac, Others, Peer, Plan, Port, Step,
+};
 
 use crate::draft::Draft;
 use crate::lease::{Family, Lease, not_itself};
+use crate::read::Mtu;
+use crate::vlans::PortVlans;
 use crate::wire::{self, Ends, Wire};
-use crate::{Error, Facts, PlanError, read};
+use crate::{Error, Facts, PlanError, names, read};
 
 const KEYS: &[&str] = &[
     "bridge",
@@ -20,6 +24,7 @@ const KEYS: &[&str] = &[
     "ipMasq",
     "ipMasqBackend",
     "mtu",
+    "mtuFrom",
     "hairpinMode",
     "promiscMode",
     "enabledad",
@@ -33,7 +38,7 @@ const KEYS: &[&str] = &[
 
 /// Keys of the reference plugin that are not served yet. To ignore them would be to leave open
 /// what the operator meant to close.
-const LATER: &[&str] = &["vlan", "vlanTrunk", "preserveDefaultVlan", "macspoofchk"];
+const LATER: &[&str] = &["macspoofchk"];
 
 /// The configuration of `bridge`; the keys are the reference plugin's.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,11 +49,12 @@ pub struct Bridge {
     is_default_gateway: bool,
     force_address: bool,
     ip_masq: bool,
-    mtu: Option<u32>,
+    mtu: Mtu,
     hairpin_mode: bool,
     promisc_mode: bool,
     enabledad: bool,
     port_isolation: bool,
+    vlans: PortVlans,
     container_up: bool,
     mac: Option<Mac>,
     has_ipam: bool,
@@ -58,7 +64,7 @@ pub struct Bridge {
 impl Bridge {
     pub(crate) fn parse(call: &Attach) -> Result<Self, Error> {
         let fields = &call.conf.fields();
-        read::refuse_near_misses(fields, KEYS)?;
+        read::refuse_near_misses(call, KEYS)?;
         LATER.iter().try_for_each(|key| refuse_set(fields, key))?;
         let bridge = Self::read(fields, read::mac(call)?)?;
         bridge.check(fields)?;
@@ -73,11 +79,12 @@ impl Bridge {
             is_default_gateway,
             force_address: read::switch(fields, "forceAddress")?,
             ip_masq: read::masquerade(fields)?,
-            mtu: read::mtu(fields)?,
+            mtu: Mtu::parse(fields)?,
             hairpin_mode: read::switch(fields, "hairpinMode")?,
             promisc_mode: read::switch(fields, "promiscMode")?,
             enabledad: read::switch(fields, "enabledad")?,
             port_isolation: read::switch(fields, "portIsolation")?,
+            vlans: PortVlans::parse(fields)?,
             container_up: !read::switch(fields, "disableContainerInterface")?,
             mac,
             has_ipam: read::has_ipam(fields)?,
@@ -87,11 +94,14 @@ impl Bridge {
 
     fn check(&self, fields: &Fields<'_>) -> Result<(), ConfError> {
         if !read::is_link_name(&self.name) {
-            let allowed = "a link's name: 1 to 15 bytes, no slash, colon or white space";
-            return Err(fields.error("bridge", allowed));
+            return Err(fields.error("bridge", read::LINK_NAME));
         }
         if self.hairpin_mode && self.promisc_mode {
             return Err(fields.error("hairpinMode", "false, or no promiscMode beside it"));
+        }
+        if self.has_gateway_link() && !read::is_link_name(&self.gateway_link().name) {
+            let allowed = "a shorter name: the gateway of its vlan is named after both";
+            return Err(fields.error("bridge", allowed));
         }
         if self.has_ipam() && !self.container_up {
             let allowed = "false, or no ipam: a link that is down has no use for addresses";
@@ -108,19 +118,39 @@ impl Bridge {
         LinkRef::host(&self.name)
     }
 
+    /// Whether the host is a gateway in a VLAN, for which it has a port of its own.
+    fn has_gateway_link(&self) -> bool {
+        self.is_gateway && self.vlans.access != 0
+    }
+
+    /// The host's link that has the gateway's addresses.
+    fn gateway_link(&self) -> LinkRef {
+        if self.has_gateway_link() {
+            LinkRef::host(format!("{}.{}", self.name, self.vlans.access))
+        } else {
+            self.link()
+        }
+    }
+
+    pub(crate) fn observes(&self, id: &AttachmentId) -> Vec<LinkRef> {
+        let both = [self.link(), LinkRef::container(&id.ifname)];
+        both.into_iter().chain(self.mtu.observes()).collect()
+    }
+
     pub(crate) fn domain(&self) -> String {
         if self.is_gateway { "host".to_owned() } else { format!("bridge:{}", self.name) }
     }
 
     pub(crate) fn check_facts(&self, id: &AttachmentId, facts: &Facts) -> Result<(), PlanError> {
         wire::absent(id, facts)?;
+        self.mtu.of(facts)?;
         let Some(found) = facts.get(&self.link()) else { return Ok(()) };
         let name = self.name.clone();
         if found.kind != "bridge" {
             let found = if found.kind.is_empty() { "a device" } else { &found.kind };
             return Err(PlanError::NotABridge { name, found: found.to_owned() });
         }
-        match self.mtu {
+        match self.mtu.of(facts)? {
             Some(wanted) if wanted != found.mtu => {
                 Err(PlanError::BridgeMtu { name, found: found.mtu, wanted })
             }
@@ -138,10 +168,11 @@ impl Bridge {
         let lease = self.lease(answer)?;
         // One MTU for the bridge and all its ports: a frame that is too long for one of them is
         // dropped without a word.
-        let mtu = self.mtu.or_else(|| facts.get(&self.link()).map(|bridge| bridge.mtu));
+        let wanted = self.mtu.of(facts)?;
+        let mtu = wanted.or_else(|| facts.get(&self.link()).map(|bridge| bridge.mtu));
         wire::carries(mtu, &lease)?;
         let wire = Wire::new(id, domain);
-        let mut steps = self.shared_steps(&lease);
+        let mut steps = self.shared_steps(&lease, wanted, mtu);
         steps.push(wire.veth(Ends { mtu, mac: self.mac, port: Some(self.port()) }, &lease));
         steps.push(wire.host_sysctl());
         steps.extend(self.container_steps(&wire, &lease));
@@ -149,7 +180,8 @@ impl Bridge {
             steps.extend(wire.masquerades(&lease));
         }
         let links = vec![self.link(), wire.host, wire.inside];
-        Ok(Draft::new(Plan::new(steps), links, lease))
+        let behind = if self.has_gateway_link() { vec![self.gateway_link()] } else { Vec::new() };
+        Ok(Draft::new(Plan::new(steps), links, lease).with_behind(behind))
     }
 
     fn container_steps(&self, wire: &Wire<'_>, lease: &Lease) -> Vec<Step> {
@@ -166,23 +198,43 @@ impl Bridge {
     }
 
     /// The bridge, and the host as its gateway.
-    fn shared_steps(&self, lease: &Lease) -> Vec<Step> {
+    fn shared_steps(&self, lease: &Lease, wanted: Option<u32>, mtu: Option<u32>) -> Vec<Step> {
         let mut steps = vec![
-            Step::shared(Action::Link(self.bridge_link())),
+            Step::shared(Action::Link(self.bridge_link(wanted))),
             Step::shared(wire::ignore_advertisements(&self.link())),
         ];
         if self.is_gateway {
             steps.extend(wire::forwarding(lease));
+            if self.has_gateway_link() {
+                steps.push(Step::shared(Action::Link(self.gateway_veth(mtu))));
+            }
             steps.extend(self.gateway_addresses(lease));
         }
         steps
     }
 
-    fn bridge_link(&self) -> Link {
+    /// A port of the VLAN whose other end is the host's, with the gateway's addresses.
+    fn gateway_veth(&self, mtu: Option<u32>) -> Link {
+        let end = self.gateway_link();
+        let vlans = self.vlans.gateway_port();
+        Link {
+            link: LinkRef::host(names::port_name(&end.name)),
+            kind: LinkKind::Veth { peer: Peer { link: end, mac: None } },
+            mtu,
+            mac: None,
+            alias: None,
+            port: Some(Port { bridge: self.name.clone(), vlans, ..Port::default() }),
+            promisc: None,
+            up: true,
+        }
+    }
+
+    fn bridge_link(&self, mtu: Option<u32>) -> Link {
+        let kind = if self.vlans.any() { LinkKind::VlanBridge } else { LinkKind::Bridge };
         Link {
             link: self.link(),
-            kind: LinkKind::Bridge,
-            mtu: self.mtu,
+            kind,
+            mtu,
             mac: None,
             alias: None,
             port: None,
@@ -196,6 +248,8 @@ impl Bridge {
             bridge: self.name.clone(),
             hairpin: self.hairpin_mode,
             isolated: self.port_isolation,
+            vlans: self.vlans.port(),
+            keep_default_vlan: self.vlans.any() && self.vlans.keep_default,
         }
     }
 
@@ -219,7 +273,7 @@ impl Bridge {
             (false, true) => Others::Replace,
             (false, false) => Others::Refuse,
         };
-        let link = self.link();
+        let link = self.gateway_link();
         Step::shared(Action::Address(Address {
             link,
             address,

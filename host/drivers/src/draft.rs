@@ -14,6 +14,10 @@ pub struct Draft {
     pub plan: Plan,
     /// The result's interfaces in their order; the last is the container's.
     links: Vec<LinkRef>,
+    /// More interfaces of the result, behind the container's.
+    behind: Vec<LinkRef>,
+    /// The answer stands in the place of what earlier plugins answered.
+    instead: bool,
     answer: Answer,
 }
 
@@ -29,12 +33,26 @@ impl Draft {
     /// A draft whose addresses are the lease's.
     pub(crate) fn new(plan: Plan, links: Vec<LinkRef>, lease: Lease) -> Self {
         let Lease { ips, routes, dns } = lease;
-        Self { plan, links, answer: Answer::Lease { ips, routes, dns } }
+        let answer = Answer::Lease { ips, routes, dns };
+        Self { plan, links, behind: Vec::new(), instead: false, answer }
+    }
+
+    /// With these interfaces behind the container's.
+    pub(crate) fn with_behind(mut self, links: Vec<LinkRef>) -> Self {
+        self.behind = links;
+        self
+    }
+
+    /// The addresses are those of earlier plugins: what is answered stands in their answer's place.
+    pub(crate) fn instead(mut self) -> Self {
+        self.instead = true;
+        self
     }
 
     /// A draft for a link that the kernel gives its addresses.
     pub(crate) fn observing(plan: Plan, link: LinkRef) -> Self {
-        Self { plan, links: vec![link], answer: Answer::Observed }
+        let (links, behind) = (vec![link], Vec::new());
+        Self { plan, links, behind, instead: false, answer: Answer::Observed }
     }
 
     /// The CNI result. `applied` is what the links are like after the plan was applied; of a link
@@ -44,10 +62,13 @@ impl Draft {
         if let (Answer::Observed, Some(prev)) = (&self.answer, prev) {
             return prev.clone();
         }
-        let mut result = prev.cloned().unwrap_or_default();
+        let kept = prev.filter(|_| !self.instead);
+        let mut result = kept.cloned().unwrap_or_default();
         let interfaces = self.links.iter().map(|link| self.interface(link, applied, netns));
         result.interfaces.extend(interfaces);
         let own = result.interfaces.len().checked_sub(1);
+        let behind = self.behind.iter().map(|link| self.interface(link, applied, netns));
+        result.interfaces.extend(behind);
         match &self.answer {
             Answer::Lease { ips, routes, dns } => {
                 result.ips.extend(ips.iter().map(|ip| Ip { interface: own, ..ip.clone() }));

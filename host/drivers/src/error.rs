@@ -4,7 +4,7 @@ use ipnet::IpNet;
 use serde_json::json;
 use wharfinger_cni::conf::ConfError;
 use wharfinger_cni::{CniError, code};
-use wharfinger_plan::LinkRef;
+use wharfinger_plan::{LinkRef, Place};
 
 /// The configuration does not fit the driver.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -79,6 +79,38 @@ pub enum PlanError {
         /// What it has.
         address: IpNet,
     },
+    /// The link that ours is to stand on is not there.
+    #[error("{}", no_master(.name.as_deref(), *.place))]
+    NoMaster {
+        /// The configuration's `master`.
+        name: Option<String>,
+        /// In which namespace.
+        place: Place,
+    },
+    /// The configuration's `mtu` is more than the master carries.
+    #[error(
+        "the configuration's mtu is {wanted}, and {master}, on which the link stands, has {found}"
+    )]
+    MtuAboveMaster {
+        /// The configuration's.
+        wanted: u32,
+        /// The master.
+        master: LinkRef,
+        /// The master's.
+        found: u32,
+    },
+    /// The link of `mtuFrom` is not there.
+    #[error("link {0}, whose mtu the configuration wants (mtuFrom), is not there")]
+    NoMtu(String),
+    /// The device to lend is not there.
+    #[error("there is no {0}: it may be lent to another container")]
+    NoDevice(String),
+    /// There is no IPv4 address to lead to the host.
+    #[error("hostAccess needs an IPv4 address, and the lease has none")]
+    NoHostAccess,
+    /// Neither IPAM nor a plugin before gives addresses.
+    #[error("ipvlan needs addresses: of ipam, or of a plugin before it in the list")]
+    NoAddresses,
     /// IPAM gave no address (spec section 6).
     #[error("IPAM answered without an address")]
     NoAddress,
@@ -113,10 +145,27 @@ impl PlanError {
             Self::NotABridge { .. }
             | Self::BridgeMtu { .. }
             | Self::MtuBelowIpv6 { .. }
+            | Self::MtuAboveMaster { .. }
+            | Self::NoHostAccess
+            | Self::NoAddresses
             | Self::Unfit { .. } => code::INVALID_CONFIG,
-            Self::NotLoopback { .. } => code::KERNEL,
+            Self::NotLoopback { .. }
+            | Self::NoMaster { .. }
+            | Self::NoMtu(_)
+            | Self::NoDevice(_) => code::KERNEL,
             Self::NoAddress | Self::NoGateway { .. } | Self::BadLease { .. } => code::PLUGIN,
         }
+    }
+}
+
+fn no_master(name: Option<&str>, place: Place) -> String {
+    let space = match place {
+        Place::Host => "the host",
+        Place::Container => "the container",
+    };
+    match name {
+        Some(name) => format!("{space} has no link {name}, which is the master"),
+        None => format!("{space} has no default route, and the configuration names no master"),
     }
 }
 

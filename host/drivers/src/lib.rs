@@ -2,36 +2,51 @@
 //!
 //! Pure: what is observed of the kernel comes in as [`Facts`], and what is to be done goes out
 //! as a plan. This crate must never do I/O, and knows no netlink. Start reading at [`Conf`];
-//! one file a driver; what `bridge` and `ptp` share is in `wire`.
+//! one file a driver; what `bridge` and `ptp` share is in `wire`, what those on somebody else's segment
+//! share in `segment`.
 #![forbid(unsafe_code)]
 
 mod amend;
 mod bridge;
 mod draft;
+mod dummy;
 mod error;
 mod facts;
 pub mod features;
+mod host_device;
+mod ipvlan;
 mod lease;
 mod loopback;
+mod macvlan;
 mod names;
 mod ptp;
 mod read;
+mod segment;
+mod tap;
+mod vlan;
+mod vlans;
 mod wire;
 
-pub use amend::{amend, leftovers};
+pub use amend::{amend, leftovers, leftovers_of};
 pub use bridge::Bridge;
 pub use draft::Draft;
 pub use error::{Error, PlanError};
 pub use facts::Facts;
+pub use host_device::HostDevice;
+pub use ipvlan::Ipvlan;
+pub use macvlan::Macvlan;
 pub use names::{Alias, alias, host_link_name, key, parse_alias, parse_key};
 pub use ptp::Ptp;
+pub use tap::Tap;
+pub use vlan::Vlan;
 
 use wharfinger_cni::conf::Fields;
 use wharfinger_cni::{Attach, AttachmentId, Success};
-use wharfinger_plan::LinkRef;
+use wharfinger_plan::{LinkRef, Query};
 
 /// The names that `driver` may have.
-pub const DRIVERS: &[&str] = &["bridge", "ptp", "loopback"];
+pub const DRIVERS: &[&str] =
+    &["bridge", "ptp", "macvlan", "ipvlan", "vlan", "host-device", "dummy", "tap", "loopback"];
 
 /// A driver's configuration, parsed and valid.
 #[derive(Debug, Clone, PartialEq)]
@@ -40,38 +55,82 @@ pub enum Conf {
     Bridge(Bridge),
     /// A link of its own, routed by the host.
     Ptp(Ptp),
+    /// A station of its own on the segment of a link.
+    Macvlan(Macvlan),
+    /// A link that shares another's MAC address.
+    Ipvlan(Box<Ipvlan>),
+    /// The frames of a link that have a tag.
+    Vlan(Vlan),
+    /// A link of the host, lent.
+    HostDevice(HostDevice),
+    /// A link that leads nowhere.
+    Dummy,
+    /// A link whose other end is a program.
+    Tap(Tap),
     /// The container's own loopback.
     Loopback,
 }
 
 impl Conf {
     /// Reads what is for `driver` out of the configuration and of what else the caller asks
-    /// for. Keys that are near to one of ours are refused: this is for our own `type` only.
+    /// for. Keys that are near to one of ours are refused under our own `type`.
     pub fn parse(driver: &str, call: &Attach) -> Result<Self, Error> {
-        let fields = call.conf.fields();
         match driver {
             "bridge" => Bridge::parse(call).map(Self::Bridge),
-            "ptp" => Ptp::parse(&fields).map(Self::Ptp),
-            "loopback" => loopback::parse(&fields).map(|()| Self::Loopback),
-            _ => Err(unknown_driver(&fields)),
+            "ptp" => Ptp::parse(call).map(Self::Ptp),
+            "macvlan" => Macvlan::parse(call).map(Self::Macvlan),
+            "ipvlan" => Ipvlan::parse(call).map(Box::new).map(Self::Ipvlan),
+            "vlan" => Vlan::parse(call).map(Self::Vlan),
+            "host-device" => HostDevice::parse(call).map(Self::HostDevice),
+            "dummy" => dummy::parse(call).map(|()| Self::Dummy),
+            "tap" => Tap::parse(call).map(Self::Tap),
+            "loopback" => loopback::parse(call).map(|()| Self::Loopback),
+            _ => Err(unknown_driver(&call.conf.fields())),
         }
     }
 
     /// The links whose facts [`Conf::check_facts`] and [`Conf::plan`] look at.
     pub fn observes(&self, id: &AttachmentId) -> Vec<LinkRef> {
         match self {
-            Self::Bridge(bridge) => vec![bridge.link(), LinkRef::container(&id.ifname)],
-            Self::Ptp(_) => vec![LinkRef::container(&id.ifname)],
+            Self::Bridge(bridge) => bridge.observes(id),
+            Self::Ptp(ptp) => ptp.observes(id),
+            Self::Macvlan(macvlan) => macvlan.observes(id),
+            Self::Ipvlan(ipvlan) => ipvlan.observes(id),
+            Self::Vlan(vlan) => vlan.observes(id),
+            Self::HostDevice(device) => device.observes(id),
+            Self::Dummy => vec![LinkRef::container(&id.ifname)],
+            Self::Tap(tap) => tap.observes(id),
             Self::Loopback => vec![loopback::link()],
         }
     }
 
+    /// The links that both look at and know by something else than their names.
+    pub fn asks(&self) -> Vec<Query> {
+        match self {
+            Self::Macvlan(macvlan) => macvlan.asks().into_iter().collect(),
+            Self::Ipvlan(ipvlan) => ipvlan.asks().into_iter().collect(),
+            Self::HostDevice(device) => device.asks().to_vec(),
+            Self::Bridge(_)
+            | Self::Ptp(_)
+            | Self::Vlan(_)
+            | Self::Dummy
+            | Self::Tap(_)
+            | Self::Loopback => Vec::new(),
+        }
+    }
+
     /// The address space in which an address has one owner: "host" where the host routes to it,
-    /// else the bridge's own. What [`Conf::plan`] gets may be another, by `ipam.domain`.
+    /// else the bridge's own, or that of the master's segment. What [`Conf::plan`] gets may be
+    /// another, by `ipam.domain`.
     pub fn domain(&self) -> String {
         match self {
             Self::Bridge(bridge) => bridge.domain(),
-            Self::Ptp(_) | Self::Loopback => "host".to_owned(),
+            Self::Macvlan(macvlan) => macvlan.domain(),
+            Self::Ipvlan(ipvlan) => ipvlan.domain(),
+            Self::Vlan(vlan) => vlan.domain(),
+            Self::Ptp(_) | Self::HostDevice(_) | Self::Dummy | Self::Tap(_) | Self::Loopback => {
+                "host".to_owned()
+            }
         }
     }
 
@@ -79,7 +138,11 @@ impl Conf {
     pub fn needs_addresses(&self) -> bool {
         match self {
             Self::Bridge(bridge) => bridge.has_ipam(),
-            Self::Ptp(_) => true,
+            Self::Macvlan(macvlan) => macvlan.has_ipam(),
+            Self::Ipvlan(ipvlan) => ipvlan.has_ipam(),
+            Self::HostDevice(device) => device.has_ipam(),
+            Self::Tap(tap) => tap.has_ipam(),
+            Self::Ptp(_) | Self::Vlan(_) | Self::Dummy => true,
             Self::Loopback => false,
         }
     }
@@ -89,7 +152,13 @@ impl Conf {
     pub fn check_facts(&self, id: &AttachmentId, facts: &Facts) -> Result<(), PlanError> {
         match self {
             Self::Bridge(bridge) => bridge.check_facts(id, facts),
-            Self::Ptp(_) => wire::absent(id, facts),
+            Self::Ptp(ptp) => ptp.check_facts(id, facts),
+            Self::Macvlan(macvlan) => macvlan.check_facts(id, facts),
+            Self::Ipvlan(ipvlan) => ipvlan.check_facts(id, facts),
+            Self::Vlan(vlan) => vlan.check_facts(id, facts),
+            Self::HostDevice(device) => device.check_facts(id, facts),
+            Self::Dummy => wire::absent(id, facts),
+            Self::Tap(tap) => tap.check_facts(id, facts),
             Self::Loopback => loopback::check_facts(facts),
         }
     }
@@ -107,7 +176,13 @@ impl Conf {
         self.check_facts(id, facts)?;
         match self {
             Self::Bridge(bridge) => bridge.plan(id, domain, lease, facts),
-            Self::Ptp(ptp) => ptp.plan(id, domain, lease),
+            Self::Ptp(ptp) => ptp.plan(id, domain, lease, facts),
+            Self::Macvlan(macvlan) => macvlan.plan(id, domain, lease, facts),
+            Self::Ipvlan(ipvlan) => ipvlan.plan(id, domain, lease, facts),
+            Self::Vlan(vlan) => vlan.plan(id, domain, lease, facts),
+            Self::HostDevice(device) => device.plan(id, domain, lease, facts),
+            Self::Dummy => dummy::plan(id, domain, lease),
+            Self::Tap(tap) => tap.plan(id, domain, lease, facts),
             Self::Loopback => Ok(loopback::plan()),
         }
     }

@@ -1,13 +1,13 @@
 //! `loopback`: the container's own `lo` is up. CNI_IFNAME does not matter.
 
-use wharfinger_cni::conf::Fields;
+use wharfinger_cni::Attach;
 use wharfinger_plan::{Action, Link, LinkKind, LinkRef, Plan, Step};
 
 use crate::draft::Draft;
 use crate::{Error, Facts, PlanError, read};
 
-pub(crate) fn parse(fields: &Fields<'_>) -> Result<(), Error> {
-    read::refuse_near_misses(fields, &[])
+pub(crate) fn parse(call: &Attach) -> Result<(), Error> {
+    read::refuse_near_misses(call, &[])
 }
 
 pub(crate) fn link() -> LinkRef {

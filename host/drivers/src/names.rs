@@ -36,6 +36,24 @@ pub fn host_link_name(id: &AttachmentId) -> String {
     format!("veth{}", hex(&octets::<4>(id, 0)))
 }
 
+/// The name of a bridge's port whose other end has this name.
+pub(crate) fn port_name(end: &str) -> String {
+    let digest: [u8; 32] = Sha256::digest(end).into();
+    format!("vgw{}", hex(digest.get(..5).unwrap_or_default()))
+}
+
+/// The name of the host's own station on the segment of a link: the link's name is in it where it
+/// fits.
+pub(crate) fn station_name(master: &str) -> String {
+    const NAME_MAX: usize = 15;
+    let name = format!("wh-{master}");
+    if name.len() <= NAME_MAX {
+        return name;
+    }
+    let digest: [u8; 32] = Sha256::digest(master).into();
+    format!("wh-{}", hex(digest.get(..6).unwrap_or_default()))
+}
+
 /// The link-layer address of the host's end.
 pub(crate) fn host_mac(id: &AttachmentId) -> Mac {
     local(octets(id, 4))

@@ -4,16 +4,16 @@
 use std::net::IpAddr;
 
 use ipnet::IpNet;
-use wharfinger_cni::conf::Fields;
-use wharfinger_cni::{AttachmentId, Dns, Ip, Success};
+use wharfinger_cni::{Attach, AttachmentId, Dns, Ip, Success};
 use wharfinger_plan::{Action, Address, LinkRef, Others, Plan, Route, Step};
 
 use crate::draft::Draft;
 use crate::lease::{Family, Lease};
+use crate::read::Mtu;
 use crate::wire::{self, Ends, Wire};
-use crate::{Error, PlanError, read};
+use crate::{Error, Facts, PlanError, read};
 
-const KEYS: &[&str] = &["ipMasq", "ipMasqBackend", "mtu"];
+const KEYS: &[&str] = &["ipMasq", "ipMasqBackend", "mtu", "mtuFrom"];
 
 /// The numbers of `ip route` for scopes.
 const SCOPE_LINK: u8 = 253;
@@ -23,22 +23,30 @@ const SCOPE_HOST: u8 = 254;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ptp {
     ip_masq: bool,
-    mtu: Option<u32>,
+    mtu: Mtu,
     dns: Option<Dns>,
 }
 
 impl Ptp {
-    pub(crate) fn parse(fields: &Fields<'_>) -> Result<Self, Error> {
-        read::refuse_near_misses(fields, KEYS)?;
-        if !read::has_ipam(fields)? {
-            let allowed = "an object with a type: ptp needs addresses";
-            return Err(fields.error("ipam", allowed).into());
-        }
+    pub(crate) fn parse(call: &Attach) -> Result<Self, Error> {
+        let fields = &call.conf.fields();
+        read::refuse_near_misses(call, KEYS)?;
+        read::require_ipam(fields, "ptp")?;
         Ok(Self {
             ip_masq: read::masquerade(fields)?,
-            mtu: read::mtu(fields)?,
+            mtu: Mtu::parse(fields)?,
             dns: read::dns(fields)?,
         })
+    }
+
+    pub(crate) fn observes(&self, id: &AttachmentId) -> Vec<LinkRef> {
+        let own = LinkRef::container(&id.ifname);
+        std::iter::once(own).chain(self.mtu.observes()).collect()
+    }
+
+    pub(crate) fn check_facts(&self, id: &AttachmentId, facts: &Facts) -> Result<(), PlanError> {
+        wire::absent(id, facts)?;
+        self.mtu.of(facts).map(drop)
     }
 
     pub(crate) fn plan(
@@ -46,13 +54,15 @@ impl Ptp {
         id: &AttachmentId,
         domain: &str,
         answer: &Success,
+        facts: &Facts,
     ) -> Result<Draft, PlanError> {
         let lease = Lease::new(answer)?.with_dns(self.dns.as_ref());
-        wire::carries(self.mtu, &lease)?;
+        let mtu = self.mtu.of(facts)?;
+        wire::carries(mtu, &lease)?;
         let pairs = lease.ips.iter().map(Pair::new).collect::<Result<Vec<_>, _>>()?;
         let wire = Wire::new(id, domain);
         let mut steps = wire::forwarding(&lease);
-        steps.push(wire.veth(Ends { mtu: self.mtu, mac: None, port: None }, &lease));
+        steps.push(wire.veth(Ends { mtu, mac: None, port: None }, &lease));
         steps.push(wire.host_sysctl());
         steps.extend(wire.container_sysctls(&lease, false));
         steps.extend(wire.addresses(&lease, false, false));

@@ -3,9 +3,9 @@
 use wharfinger_cni::args::{POD_ARGS, refuse_unknown_args, wanted_mac};
 use wharfinger_cni::conf::{ConfError, Fields, PROTOCOL_KEYS};
 use wharfinger_cni::{Attach, Dns};
-use wharfinger_plan::Mac;
+use wharfinger_plan::{LinkRef, Mac};
 
-use crate::Error;
+use crate::{Error, Facts, PlanError};
 
 /// The `type` under which the executable has its own configuration.
 pub(crate) const OUR_TYPE: &str = "wharfinger";
@@ -13,14 +13,71 @@ pub(crate) const OUR_TYPE: &str = "wharfinger";
 /// Our own keys beside a driver's.
 const OWN_KEYS: &[&str] = &["driver", "policies", "features", "delegate"];
 
-/// Refuses keys that look like misspelled ones of ours or of this driver; under a reference
-/// plugin's `type` unknown keys pass, as there.
-pub(crate) fn refuse_near_misses(fields: &Fields<'_>, driver: &[&str]) -> Result<(), Error> {
-    if fields.str("type")?.is_some_and(|name| name != OUR_TYPE) {
+/// What a link's name may be.
+pub(crate) const LINK_NAME: &str = "a link's name: 1 to 15 bytes, no slash, colon or white space";
+
+/// Refuses keys that look like misspelled ones of ours or of this driver. Under a reference
+/// plugin's name they pass, as there.
+pub(crate) fn refuse_near_misses(call: &Attach, driver: &[&str]) -> Result<(), Error> {
+    if call.conf.plugin_type != OUR_TYPE {
         return Ok(());
     }
     let known = [PROTOCOL_KEYS, OWN_KEYS, driver].concat();
-    Ok(fields.refuse_near_misses(&known)?)
+    Ok(call.conf.fields().refuse_near_misses(&known)?)
+}
+
+/// An error where there is no IPAM, for a driver that needs addresses.
+pub(crate) fn require_ipam(fields: &Fields<'_>, driver: &str) -> Result<(), ConfError> {
+    if has_ipam(fields)? {
+        return Ok(());
+    }
+    Err(fields.error("ipam", format!("an object with a type: {driver} needs addresses")))
+}
+
+/// What a link's MTU is to be.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) enum Mtu {
+    /// As the kernel, or the bridge, has it.
+    #[default]
+    Default,
+    /// So many bytes.
+    Bytes(u32),
+    /// That of this link of the host.
+    From(String),
+}
+
+impl Mtu {
+    /// `mtu`, or `mtuFrom`, which is ours.
+    pub(crate) fn parse(fields: &Fields<'_>) -> Result<Self, ConfError> {
+        let from = fields.str("mtuFrom")?.filter(|name| !name.is_empty());
+        match (mtu(fields)?, from) {
+            (None, None) => Ok(Self::Default),
+            (Some(bytes), None) => Ok(Self::Bytes(bytes)),
+            (None, Some(name)) if is_link_name(name) => Ok(Self::From(name.to_owned())),
+            (None, Some(_)) => Err(fields.error("mtuFrom", LINK_NAME)),
+            (Some(_), Some(_)) => Err(fields.error("mtuFrom", "nothing, or no mtu beside it")),
+        }
+    }
+
+    /// The link to look at.
+    pub(crate) fn observes(&self) -> Option<LinkRef> {
+        match self {
+            Self::From(name) => Some(LinkRef::host(name)),
+            Self::Default | Self::Bytes(_) => None,
+        }
+    }
+
+    /// The number; none for the default.
+    pub(crate) fn of(&self, facts: &Facts) -> Result<Option<u32>, PlanError> {
+        match (self, self.observes()) {
+            (Self::Bytes(bytes), _) => Ok(Some(*bytes)),
+            (_, Some(link)) => match facts.get(&link) {
+                Some(found) => Ok(Some(found.mtu)),
+                None => Err(PlanError::NoMtu(link.name)),
+            },
+            (_, None) => Ok(None),
+        }
+    }
 }
 
 /// A switch that is off unless it is set.
@@ -66,6 +123,16 @@ pub(crate) fn mac(call: &Attach) -> Result<Option<Mac>, ConfError> {
     refuse_unknown_args(&call.args, &known)?;
     // What is not a MAC address was refused there.
     Ok(wanted_mac(call)?.and_then(|text| text.parse().ok()))
+}
+
+/// As [`mac`], and where nobody asks for one the configuration's own `mac`.
+pub(crate) fn mac_or_key(call: &Attach) -> Result<Option<Mac>, ConfError> {
+    let asked = mac(call)?;
+    let fields = call.conf.fields();
+    let Some(text) = fields.str("mac")?.filter(|text| !text.is_empty()) else { return Ok(asked) };
+    let bad = |_| fields.error("mac", "an address such as \"02:00:0a:01:00:05\"");
+    let own: Mac = text.parse().map_err(bad)?;
+    Ok(asked.or(Some(own)))
 }
 
 /// A name that the kernel takes for a link: 1 to 15 bytes, no `/`, `:` or white space, not `.`

@@ -13,11 +13,11 @@ const LEASE: &str = r#"{"ips":[{"address":"10.1.0.5/16"}],"routes":[{"dst":"0.0.
 
 #[test]
 fn req_14_an_unsupported_field_is_named_with_its_value() {
-    let error = parse(r#"{"driver":"bridge","Vlan":7}"#).unwrap_err();
-    assert!(matches!(&error, Error::Unsupported { pointer, .. } if pointer == "/Vlan"));
+    let error = parse(r#"{"driver":"bridge","MacSpoofChk":true}"#).unwrap_err();
+    assert!(matches!(&error, Error::Unsupported { pointer, .. } if pointer == "/MacSpoofChk"));
     let error = CniError::from(error);
     assert_eq!(error.code, code::UNSUPPORTED_FIELD);
-    assert!(error.msg.contains("vlan 7"), "{}", error.msg);
+    assert!(error.msg.contains("macspoofchk true"), "{}", error.msg);
 }
 
 #[test]

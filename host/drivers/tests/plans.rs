@@ -1,7 +1,8 @@
 //! Golden tests: for a table of configurations, the plan and the result as people read them.
 //!
 //! Each file of `tests/plans` has sections: a configuration, what IPAM answered, what is
-//! observed (a line a link: name, kind, mtu, addresses), and then the plan and the result, or
+//! observed (a line a link: name, kind, mtu, addresses; "default-route" before the one of that),
+//! what plugins before it answered, and then the plan and the result, or
 //! the error. `WHARFINGER_GOLDEN=update cargo test -p wharfinger-drivers` writes the latter anew.
 use std::error::Error;
 use std::fmt::Write as _;
@@ -10,7 +11,7 @@ use std::path::Path;
 use serde_json::{Map, Value};
 use wharfinger_cni::{Attach, AttachmentId, NetConf, Success, Version};
 use wharfinger_drivers::{Conf, Facts};
-use wharfinger_plan::{LinkFacts, LinkRef};
+use wharfinger_plan::{Answer, LinkFacts, LinkRef, Query};
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
@@ -19,6 +20,7 @@ struct Case {
     conf: String,
     lease: String,
     facts: String,
+    prev: String,
 }
 
 fn section<'a>(text: &'a str, name: &str) -> &'a str {
@@ -28,14 +30,14 @@ fn section<'a>(text: &'a str, name: &str) -> &'a str {
 
 impl Case {
     fn read(text: &str) -> Self {
-        let [conf, lease, facts] =
-            ["conf", "lease", "facts"].map(|name| section(text, name).to_owned());
-        Self { conf, lease, facts }
+        let [conf, lease, facts, prev] =
+            ["conf", "lease", "facts", "prev"].map(|name| section(text, name).to_owned());
+        Self { conf, lease, facts, prev }
     }
 
     fn render(&self) -> Outcome<String> {
         let mut text = format!("# conf\n{}\n", self.conf);
-        for (name, body) in [("lease", &self.lease), ("facts", &self.facts)] {
+        for (name, body) in [("lease", &self.lease), ("facts", &self.facts), ("prev", &self.prev)] {
             if !body.is_empty() {
                 write!(text, "# {name}\n{body}\n")?;
             }
@@ -57,6 +59,10 @@ impl Case {
         };
         let id =
             AttachmentId { network: "pods".into(), container: "c1".into(), ifname: "eth0".into() };
+        let prev: Option<Success> = match self.prev.as_str() {
+            "" => None,
+            prev => Some(serde_json::from_str(prev)?),
+        };
         let call = Attach {
             id: id.clone(),
             netns: None,
@@ -64,7 +70,7 @@ impl Case {
             path: Vec::new(),
             netns_override: false,
             conf,
-            prev_result: None,
+            prev_result: prev.clone(),
         };
         let lease: Success = match self.lease.as_str() {
             "" => Success::default(),
@@ -77,7 +83,7 @@ impl Case {
         };
         Ok(match conf.plan(&id, &conf.domain(), &lease, &facts) {
             Ok(draft) => {
-                let result = draft.result(&Facts::default(), "/run/netns/c1", None);
+                let result = draft.result(&Facts::default(), "/run/netns/c1", prev.as_ref());
                 let result = serde_json::to_string_pretty(&result)?;
                 format!("# domain\n{}\n# plan\n{}# result\n{result}\n", conf.domain(), draft.plan)
             }
@@ -101,8 +107,18 @@ fn facts(text: &str) -> Outcome<Facts> {
             ..LinkFacts::new(link, words[1])
         })
     };
-    let links = text.lines().map(link).collect::<Outcome<_>>()?;
-    Ok(Facts { links, ..Facts::default() })
+    let mut facts = Facts::default();
+    for line in text.lines() {
+        match line.strip_prefix("default-route ") {
+            Some(line) => {
+                let found = link(line)?;
+                let query = Query::DefaultRoute(found.link.place);
+                facts.answers.push((query, Answer::Link(found)));
+            }
+            None => facts.links.push(link(line)?),
+        }
+    }
+    Ok(facts)
 }
 
 #[test]

@@ -53,18 +53,27 @@ fn reference(link: &LinkRef) -> wit::LinkRef {
 }
 
 fn link(link: &Link) -> wit::LinkStep {
-    let (kind, peer) = match &link.kind {
-        LinkKind::Bridge => ("bridge", None),
-        LinkKind::Veth { peer } => ("veth", Some(reference(&peer.link))),
-        LinkKind::Ifb => ("ifb", None),
-        LinkKind::Vrf { .. } => ("vrf", None),
-        LinkKind::Existing => ("existing", None),
+    let (kind, peer, id) = match &link.kind {
+        LinkKind::Bridge | LinkKind::VlanBridge => ("bridge", None, None),
+        LinkKind::Veth { peer } => ("veth", Some(reference(&peer.link)), None),
+        LinkKind::Macvlan(it) => ("macvlan", Some(reference(&it.master)), None),
+        LinkKind::Ipvlan(it) => ("ipvlan", Some(reference(&it.master)), None),
+        LinkKind::Vlan(it) => ("vlan", Some(reference(&it.master)), Some(u32::from(it.id))),
+        LinkKind::Ifb => ("ifb", None, None),
+        LinkKind::Vrf { table } => ("vrf", None, Some(*table)),
+        LinkKind::Dummy => ("dummy", None, None),
+        LinkKind::Tap(_) => ("tap", None, None),
+        LinkKind::Device(device) => {
+            let from = device.from.as_ref().map(|from| reference(&LinkRef::host(from)));
+            ("existing", from, None)
+        }
+        LinkKind::Existing => ("existing", None, None),
     };
     wit::LinkStep {
         link: reference(&link.link),
         kind: kind.to_owned(),
         peer,
-        id: None,
+        id,
         mtu: link.mtu,
         mac: link.mac.map(|mac| mac.to_string()),
         master: link.port.as_ref().map(|port| port.bridge.clone()),
@@ -86,7 +95,16 @@ fn settings(link: &Link) -> Vec<types::Pair> {
     {
         set("peer-address", mac.to_string());
     }
+    match &link.kind {
+        LinkKind::Macvlan(it) => set("mode", it.mode.to_string()),
+        LinkKind::Ipvlan(it) => set("mode", it.mode.to_string()),
+        LinkKind::VlanBridge => set("vlan_filtering", on(true)),
+        _ => {}
+    }
     if let Some(port) = &link.port {
+        for vlan in &port.vlans {
+            set("vlan", vlan.to_string());
+        }
         set("hairpin", on(port.hairpin));
         set("isolated", on(port.isolated));
     }

@@ -1,0 +1,166 @@
+//! `host-device`: a link of the host is lent to the container, and given back. A device that a
+//! program drives by itself stays where it is, and only has its addresses decided.
+
+use wharfinger_cni::conf::{ConfError, Fields};
+use wharfinger_cni::{Attach, AttachmentId, Dns, Success};
+use wharfinger_plan::{
+    Action, Answer, Device, Link, LinkFacts, LinkKind, LinkRef, Plan, Query, Step,
+};
+
+use crate::draft::Draft;
+use crate::lease::Lease;
+use crate::segment::{self, Probing};
+use crate::wire::{self, Wire};
+use crate::{Error, Facts, PlanError, read};
+
+const KEYS: &[&str] = &["device", "hwaddr", "kernelpath", "pciBusID", "probe"];
+
+/// The configuration of `host-device`; the keys are the reference plugin's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HostDevice {
+    /// The host's name of it: the first choice.
+    name: Option<String>,
+    /// By what else it is known, the first choice first.
+    queries: Vec<Query>,
+    probing: Probing,
+    has_ipam: bool,
+    dns: Option<Dns>,
+}
+
+impl HostDevice {
+    pub(crate) fn parse(call: &Attach) -> Result<Self, Error> {
+        let fields = &call.conf.fields();
+        read::refuse_near_misses(call, KEYS)?;
+        let name = text(fields, "device")?;
+        if name.is_some_and(|name| !read::is_link_name(name)) {
+            return Err(fields.error("device", read::LINK_NAME).into());
+        }
+        let queries = queries(fields)?;
+        if name.is_none() && queries.is_empty() {
+            let allowed =
+                "a link's name, or hwaddr, kernelpath, pciBusID or runtimeConfig.deviceID";
+            return Err(fields.error("device", allowed).into());
+        }
+        Ok(Self {
+            name: name.map(str::to_owned),
+            queries,
+            probing: Probing::parse(fields, call)?,
+            has_ipam: read::has_ipam(fields)?,
+            dns: read::dns(fields)?,
+        })
+    }
+
+    pub(crate) fn has_ipam(&self) -> bool {
+        self.has_ipam
+    }
+
+    pub(crate) fn observes(&self, id: &AttachmentId) -> Vec<LinkRef> {
+        let own = LinkRef::container(&id.ifname);
+        std::iter::once(own).chain(self.name.as_ref().map(LinkRef::host)).collect()
+    }
+
+    pub(crate) fn asks(&self) -> &[Query] {
+        &self.queries
+    }
+
+    pub(crate) fn check_facts(&self, id: &AttachmentId, facts: &Facts) -> Result<(), PlanError> {
+        wire::absent(id, facts)?;
+        if self.is_a_programs(facts) {
+            return Ok(());
+        }
+        self.device(facts).map(drop)
+    }
+
+    pub(crate) fn plan(
+        &self,
+        id: &AttachmentId,
+        domain: &str,
+        answer: &Success,
+        facts: &Facts,
+    ) -> Result<Draft, PlanError> {
+        let lease = if self.has_ipam { Lease::new(answer)? } else { Lease::default() };
+        let lease = lease.with_dns(self.dns.as_ref());
+        let wire = Wire::new(id, domain);
+        if self.is_a_programs(facts) {
+            return Ok(Draft::new(Plan::default(), vec![wire.inside], lease));
+        }
+        let device = self.device(facts)?;
+        wire::carries(Some(device.mtu), &lease)?;
+        let link = lent(id, Some(device.link.name.clone()));
+        let steps = segment::steps(&wire, link, &lease, self.probing, None);
+        Ok(Draft::new(Plan::new(steps), vec![wire.inside], lease))
+    }
+
+    /// What gives it back where nothing but the configuration is known.
+    pub(crate) fn leftovers(&self, id: &AttachmentId) -> Step {
+        Step::owned(Action::Link(lent(id, self.name.clone())))
+    }
+
+    /// Whether a program drives it, not the kernel.
+    fn is_a_programs(&self, facts: &Facts) -> bool {
+        let answers = self.queries.iter().filter_map(|query| facts.answer(query));
+        answers.into_iter().any(|answer| matches!(answer, Answer::Userspace(_)))
+    }
+
+    fn device<'a>(&self, facts: &'a Facts) -> Result<&'a LinkFacts, PlanError> {
+        if let Some(name) = &self.name {
+            let none = || PlanError::NoDevice(format!("link {name}"));
+            return facts.get(&LinkRef::host(name)).ok_or_else(none);
+        }
+        let Some(query) = self.queries.first() else {
+            return Err(PlanError::NoDevice("device".to_owned()));
+        };
+        facts.link(query).ok_or_else(|| PlanError::NoDevice(described(query)))
+    }
+}
+
+fn lent(id: &AttachmentId, from: Option<String>) -> Link {
+    Link { alias: None, ..segment::link(id, LinkKind::Device(Device { from }), None, None) }
+}
+
+fn described(query: &Query) -> String {
+    match query {
+        Query::DefaultRoute(_) => "default route".to_owned(),
+        Query::Mac(mac) => format!("link with the address {mac}"),
+        Query::SysPath(path) => format!("link of {path}"),
+        Query::Pci(address) => format!("link of the PCI device {address}"),
+        Query::DeviceId(id) => format!("link of the device {id}"),
+    }
+}
+
+fn text<'a>(fields: &Fields<'a>, key: &str) -> Result<Option<&'a str>, ConfError> {
+    Ok(fields.str(key)?.filter(|text| !text.is_empty()))
+}
+
+/// The selectors beside the name. A device that the runtime chose stands in for `pciBusID`.
+fn queries(fields: &Fields<'_>) -> Result<Vec<Query>, ConfError> {
+    let mut queries = Vec::new();
+    if let Some(mac) = text(fields, "hwaddr")? {
+        let bad = |_| fields.error("hwaddr", "an address such as \"02:00:0a:01:00:05\"");
+        queries.push(Query::Mac(mac.parse().map_err(bad)?));
+    }
+    if let Some(path) = text(fields, "kernelpath")? {
+        let good = path.starts_with("/sys/devices/") && !path.split('/').any(|part| part == "..");
+        if !good {
+            return Err(fields.error("kernelpath", "a path below /sys/devices/"));
+        }
+        queries.push(Query::SysPath(path.to_owned()));
+    }
+    let chosen = match fields.object("runtimeConfig")? {
+        Some(runtime) => device_name(&runtime, "deviceID")?.map(Query::DeviceId),
+        None => None,
+    };
+    let named = device_name(fields, "pciBusID")?.map(Query::Pci);
+    queries.extend(chosen.or(named));
+    Ok(queries)
+}
+
+/// One entry of a folder, and not another place.
+fn device_name(fields: &Fields<'_>, key: &str) -> Result<Option<String>, ConfError> {
+    let good = |name: &str| !name.contains('/') && name != "." && name != "..";
+    match text(fields, key)? {
+        Some(name) if good(name) => Ok(Some(name.to_owned())),
+        Some(_) => Err(fields.error(key, "a device's address, such as \"0000:00:1f.6\"")),
+        None => Ok(None),
+    }
+}
