@@ -39,7 +39,9 @@ pub fn check(host: &Host, call: &Attach) -> Result<(), Error> {
 /// bridge is not held against a later plugin: the reference `tuning` changes it, and does not say
 /// so in its result.
 fn names_mtu(call: &Attach) -> bool {
-    call.conf.fields().u32("mtu").is_ok_and(|mtu| mtu.is_some_and(|mtu| mtu != 0))
+    let fields = call.conf.fields();
+    let derived = fields.str("mtuFrom").is_ok_and(|name| name.is_some_and(|name| !name.is_empty()));
+    derived || fields.u32("mtu").is_ok_and(|mtu| mtu.is_some_and(|mtu| mtu != 0))
 }
 
 fn any_mtu(plan: &Plan) -> Plan {

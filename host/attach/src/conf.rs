@@ -167,8 +167,11 @@ fn domain(ipam: &Fields<'_>) -> Result<Option<String>, ConfError> {
 /// routes, otherwise the bridge's or the master's.
 pub fn foreign_domain(conf: &NetConf) -> Result<String, ConfError> {
     let fields = conf.fields();
-    if let Some(master) = fields.str("master")? {
-        return Ok(format!("master:{master}"));
+    if let Some(master) = fields.str("master")?.filter(|name| !name.is_empty()) {
+        // Each tag is a segment.
+        let tag = fields.u32("vlanId")?.filter(|_| conf.plugin_type == "vlan");
+        let tag = tag.map(|tag| format!(".{tag}")).unwrap_or_default();
+        return Ok(format!("master:{master}{tag}"));
     }
     let gateway = fields.bool("isGateway")?.unwrap_or(false)
         || fields.bool("isDefaultGateway")?.unwrap_or(false);

@@ -88,11 +88,22 @@ fn own_netns(host: &Host, entry: &Entry, call: Option<&Attach>) -> Option<Netns>
     })
 }
 
+/// The namespace that the runtime names, unless it is the host's own: inside it only what carries
+/// the attachment's marks is touched.
+fn called_netns(host: &Host, call: &Attach) -> Option<Netns> {
+    let own = host.kernel.host_cookie().ok()?;
+    match host.kernel.netns(call.netns.as_deref()?) {
+        Ok(AtPath::Netns(netns)) if netns.cookie != own => Some(netns),
+        _ => None,
+    }
+}
+
 /// There is no record: what can be known by name and from the previous result is undone.
 fn undo_unrecorded(host: &Host, call: &Attach) -> Result<(), Error> {
-    let plan = wharfinger_drivers::leftovers(&call.id, call.prev_result.as_ref());
+    let plan = wharfinger_drivers::leftovers_of(call);
+    let netns = called_netns(host, call);
     let mut errors: Vec<Error> =
-        host.kernel.undo(&plan, None).into_iter().map(Error::from).collect();
+        host.kernel.undo(&plan, netns.as_ref()).into_iter().map(Error::from).collect();
     errors.extend(deputy::release_unrecorded(host, call).err());
     // The record may have gone in a reboot that the notice outlived.
     outbox::tell(host, &call.id);

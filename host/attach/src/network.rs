@@ -107,7 +107,12 @@ impl Network {
         let Some(driver) = &self.driver else { return Ok(Facts::default()) };
         let wanted = driver.observes(&call.id);
         let links = host.kernel.links(&wanted, netns)?;
-        Ok(facts(links.iter().flatten()))
+        let mut facts = facts(links.iter().flatten());
+        for query in driver.asks() {
+            let answer = host.kernel.ask(&query, netns)?;
+            facts.answers.extend(answer.map(|answer| (query, answer)));
+        }
+        Ok(facts)
     }
 
     /// Whether an ADD can succeed on what is there: asked before an address is taken.
@@ -120,8 +125,10 @@ impl Network {
 
     /// Whether the other knows of the same links: then what was observed for one serves both.
     pub(crate) fn observes_as(&self, other: &Self, call: &Attach) -> bool {
-        let links = |network: &Self| network.driver.as_ref().map(|d| d.observes(&call.id));
-        links(self) == links(other)
+        let known = |network: &Self| {
+            network.driver.as_ref().map(|driver| (driver.observes(&call.id), driver.asks()))
+        };
+        known(self) == known(other)
     }
 
     /// Whether we make the interface.
