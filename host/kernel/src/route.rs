@@ -192,7 +192,11 @@ pub(crate) fn default_link(socket: &mut Socket) -> Result<Option<u32>, Refusal> 
             found.destination.prefix_len() == 0 && found.table == MAIN && found.index.is_some()
         };
         let read = |payload: &[u8]| read(payload).filter(is_default);
-        let found = socket.dump(libc::RTM_GETROUTE, write, read)?;
+        let found = match socket.dump(libc::RTM_GETROUTE, write, read) {
+            // A table in which there never was a route.
+            Err(refusal) if refusal.errno == libc::ENOENT => Vec::new(),
+            done => done?,
+        };
         if let Some(first) = found.into_iter().min_by_key(|found| found.priority) {
             return Ok(first.index);
         }
