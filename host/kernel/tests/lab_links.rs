@@ -118,6 +118,8 @@ fn a_vlan_carries_its_tag_alone() {
         beside.run("ip link add link seg1 name seg1.100 type vlan id 100");
         beside.run("ip link set seg1.100 up");
         beside.run("ip addr add 10.7.0.1/24 dev seg1.100");
+        // Each of its links answers for its own addresses alone.
+        beside.run("sysctl -qw net.ipv4.conf.all.arp_ignore=1");
         beside.run("ip addr add 10.7.0.5/24 dev seg1");
         let netns = container.netns();
         // Whoever has the address on the untagged segment has nothing to do with it.
@@ -163,6 +165,7 @@ fn a_dummy_is_made_and_undone() {
         KERNEL.apply(&plan, &netns).unwrap();
         assert_eq!(KERNEL.verify(&plan, &netns).unwrap(), []);
         assert!(container.run("ip -d link show eth0").contains("dummy"));
+        container.run("ip link set lo up");
         assert!(container.reaches("fd07::5"));
         assert!(KERNEL.undo(&plan, Some(&netns)).is_empty());
         assert!(gone(&container));
