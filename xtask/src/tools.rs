@@ -8,11 +8,17 @@ use anyhow::{Context as _, Result, bail};
 use crate::command::{complain, find, is_root, must, program, say, workspace};
 
 /// A program, and the Debian package that has it.
-const PROGRAMS: [(&str, &str); 13] = [
+const PROGRAMS: [(&str, &str); 18] = [
     ("musl-gcc", "musl-tools"),
     ("ip", "iproute2"),
     ("nft", "nftables"),
     ("iptables", "iptables"),
+    ("iptables-legacy", "iptables"),
+    // The older version of the reference plugins, which nodes change over from as well.
+    ("/usr/lib/cni/firewall", "containernetworking-plugins"),
+    ("dbus-daemon", "dbus-daemon"),
+    ("firewalld", "firewalld"),
+    ("dockerd", "docker.io"),
     ("ping", "iputils-ping"),
     ("nsenter", "util-linux"),
     ("unshare", "util-linux"),
@@ -29,7 +35,7 @@ const PLUGINS: &str = "v1.9.1";
 const CNITOOL: &str = "v1.3.0";
 
 /// The packages of the plugins that tests and benchmarks run.
-const REFERENCE: [&str; 8] = [
+const REFERENCE: [&str; 9] = [
     "main/bridge",
     "main/ptp",
     "main/loopback",
@@ -38,6 +44,7 @@ const REFERENCE: [&str; 8] = [
     "meta/portmap",
     "meta/tuning",
     "meta/firewall",
+    "meta/bandwidth",
 ];
 
 /// Installs what is missing, as root; otherwise says what is missing. Whether all is there.

@@ -1,7 +1,8 @@
 //! Carries out plans by netlink and nftables: apply, verify, undo. The only privileged code.
 //!
 //! It knows no CNI: it gets a [`Plan`] and namespaces. It never runs another executable (but
-//! iptables' own for the tables that nothing else can change: `foreign::legacy`), never switches a thread back from a namespace, and never leaves half a plan behind. Start reading
+//! iptables' own for the tables that nothing else can change: `foreign::legacy`), never
+//! switches a thread back from a namespace, and never leaves half a plan behind. Start reading
 //! at [`Kernel`], then `netlink`, the implementation for Linux; `mem` is the double for tests.
 
 mod address;

@@ -83,7 +83,9 @@ impl Kernel for Netlink {
 
     fn reload(&self, all: &[Action]) -> Result<(), Error> {
         let all: Vec<&Action> = all.iter().collect();
-        filter::reload(Session::new(None)?.netfilter()?, &all)
+        let mut session = Session::new(None)?;
+        let ours = filter::reload(session.netfilter()?, &all);
+        ours.and(foreign::reload(&mut session, &all))
     }
 
     fn forward_drops(&self) -> Result<Vec<ForwardDrop>, Error> {

@@ -3,33 +3,28 @@
 
 mod common;
 
-use common::{Container, KERNEL, on_host, run, try_run};
+use common::{Container, KERNEL, Way, forwarded, on_host, run, try_run};
 use wharfinger_kernel::Kernel;
 use wharfinger_plan::{Action, Forward, Plan, Step};
-
-fn forward(addresses: &[&str]) -> Forward {
-    Forward {
-        addresses: addresses.iter().map(|address| address.parse().unwrap()).collect(),
-        admin_chain: None,
-        zone: None,
-        comment: "wharfinger:pods:c:eth0".to_owned(),
-    }
-}
 
 fn plan(forward: Forward) -> Plan {
     Plan::new(vec![Step::owned(Action::Forward(forward))])
 }
 
-/// What iptables shows of a table, but for the time.
+/// What iptables shows of table filter, but for the time and counters.
 fn saved(tool: &str) -> String {
     let text = run(&format!("{tool} -t filter"));
     assert!(!text.contains("incompatible"), "{text}");
-    text.lines().filter(|line| !line.starts_with("# ")).collect::<Vec<_>>().join("\n")
+    let lines = text.lines().filter(|line| !line.starts_with("# "));
+    // A chain's counters stand behind its policy.
+    lines.map(|line| line.split(" [").next().unwrap()).collect::<Vec<_>>().join("\n")
 }
 
 /// The octets that the kernel has for the rules of a table, as nft's debug output shows them.
 fn octets() -> String {
-    run("nft --debug=netlink list ruleset 2>/dev/null | grep '^  \\['")
+    run(
+        "(nft --debug=netlink list table ip filter; nft --debug=netlink list table ip6 filter) 2>/dev/null | grep '^  \\['",
+    )
 }
 
 fn by_iptables(tool: &str, address: &str, length: u8) {
@@ -60,7 +55,7 @@ fn accepts_are_what_iptables_itself_would_have_written() {
     on_host(move || {
         drop_policy();
         let netns = Container::new();
-        let plan = plan(forward(&["10.1.0.5", "fd00:1::5"]));
+        let plan = plan(forwarded(&["10.1.0.5", "fd00:1::5"]));
         let before = (saved("iptables-save"), saved("ip6tables-save"));
         KERNEL.apply(&plan, &netns.netns()).unwrap();
         assert_eq!((saved("iptables-save"), saved("ip6tables-save"), octets()), expected);
@@ -98,7 +93,7 @@ fn where_nobody_drops_nothing_is_made() {
         let netns = Container::new();
         run("iptables -P FORWARD ACCEPT; nft add table ip6 other");
         let before = run("nft list ruleset");
-        let plan = plan(forward(&["10.1.0.5", "fd00:1::5"]));
+        let plan = plan(forwarded(&["10.1.0.5", "fd00:1::5"]));
         KERNEL.apply(&plan, &netns.netns()).unwrap();
         assert_eq!(KERNEL.verify(&plan, &netns.netns()).unwrap(), []);
         let foreign = |text: &str| {
@@ -115,7 +110,7 @@ fn where_nobody_drops_nothing_is_made() {
 fn check_names_each_chain_that_drops_and_lacks_an_accept() {
     on_host(|| {
         let netns = Container::new();
-        let plan = plan(forward(&["10.1.0.5", "fd00:1::5"]));
+        let plan = plan(forwarded(&["10.1.0.5", "fd00:1::5"]));
         KERNEL.apply(&plan, &netns.netns()).unwrap();
         drop_policy();
         run(
@@ -156,62 +151,13 @@ fn check_names_each_chain_that_drops_and_lacks_an_accept() {
     });
 }
 
-/// A container behind the host, and the world behind it, which knows the way back.
-struct Way {
-    inside: Container,
-    outside: Container,
-}
-
-impl Way {
-    fn new() -> Self {
-        let (inside, outside) = (Container::new(), Container::new());
-        for (name, container, net) in [("in0", &inside, 1), ("out0", &outside, 2)] {
-            let path = container.path.display();
-            let id = path.to_string();
-            let id = id.split('/').nth(4).unwrap();
-            run(&format!(
-                "ip link add {name} type veth peer name eth0 netns {id}; \
-                 ip addr add 10.{net}.0.1/24 dev {name}; ip addr add fd00:{net}::1/64 dev {name} nodad; \
-                 ip link set {name} up"
-            ));
-            for command in [
-                format!("ip addr add 10.{net}.0.5/24 dev eth0"),
-                format!("ip addr add fd00:{net}::5/64 dev eth0 nodad"),
-                "ip link set eth0 up".to_owned(),
-                format!("ip route add default via 10.{net}.0.1"),
-                format!("ip -6 route add default via fd00:{net}::1"),
-            ] {
-                container.run(&command);
-            }
-        }
-        run("sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1");
-        Self { inside, outside }
-    }
-
-    /// (from the container, to it), over both families.
-    fn passes(&self) -> [bool; 4] {
-        let [inside, outside] = [&self.inside, &self.outside];
-        let ways = [
-            (inside, "10.2.0.5"),
-            (inside, "fd00:2::5"),
-            (outside, "10.1.0.5"),
-            (outside, "fd00:1::5"),
-        ];
-        // At once: what does not pass takes its time.
-        std::thread::scope(|scope| {
-            ways.map(|(from, to)| scope.spawn(move || from.reaches(to)))
-                .map(|way| way.join().unwrap())
-        })
-    }
-}
-
 #[test]
 #[ignore = "needs root: ring netns"]
 fn packets_get_through_a_policy_of_drop_and_only_answers_get_in() {
     on_host(|| {
         let way = Way::new();
         assert_eq!(way.passes(), [true; 4]);
-        let plan = plan(forward(&["10.1.0.5", "fd00:1::5"]));
+        let plan = plan(forwarded(&["10.1.0.5", "fd00:1::5"]));
         for drops in [
             "iptables -P FORWARD DROP; ip6tables -P FORWARD DROP",
             "iptables -A FORWARD -j REJECT; ip6tables -A FORWARD -j REJECT",
@@ -237,7 +183,7 @@ fn what_an_administrator_drops_stays_dropped() {
     on_host(|| {
         let way = Way::new();
         drop_policy();
-        let named = Forward { admin_chain: Some("MINE".to_owned()), ..forward(&["10.1.0.5"]) };
+        let named = Forward { admin_chain: Some("MINE".to_owned()), ..forwarded(&["10.1.0.5"]) };
         KERNEL.apply(&plan(named.clone()), &way.inside.netns()).unwrap();
         assert!(way.inside.reaches("10.2.0.5"));
         run("iptables -A MINE -d 10.2.0.5 -j DROP");
@@ -261,7 +207,7 @@ fn thirty_two_that_are_first_at_once_make_one_of_what_they_share() {
                 scope.spawn(move || {
                     let netns = Container::new();
                     let addresses = [format!("10.1.0.{number}"), format!("fd00:1::{number:x}")];
-                    let plan = plan(forward(&[&addresses[0], &addresses[1]]));
+                    let plan = plan(forwarded(&[&addresses[0], &addresses[1]]));
                     KERNEL.apply(&plan, &netns.netns()).unwrap();
                 });
             }
@@ -284,7 +230,7 @@ fn isolation_of_the_reference_stays_ahead_of_our_accepts() {
         run("iptables -P FORWARD DROP; iptables -N CNI-ISOLATION-STAGE-1; \
              iptables -A FORWARD -m comment --comment 'CNI firewall plugin rules (ingressPolicy: same-bridge|isolated)' -j CNI-ISOLATION-STAGE-1; \
              iptables -A FORWARD -j LOG");
-        KERNEL.apply(&plan(forward(&["10.1.0.5"])), &netns.netns()).unwrap();
+        KERNEL.apply(&plan(forwarded(&["10.1.0.5"])), &netns.netns()).unwrap();
         let forward = run("iptables -S FORWARD");
         let jumps: Vec<&str> =
             forward.lines().filter_map(|line| line.split("-j ").nth(1)).collect();
@@ -310,7 +256,7 @@ fn chains_such_as_kube_proxys_are_as_they_were() {
             text.lines().filter(|line| line.contains("KUBE")).collect::<Vec<_>>().join("\n")
         };
         let before = kube();
-        let plan = plan(forward(&["10.1.0.5"]));
+        let plan = plan(forwarded(&["10.1.0.5"]));
         KERNEL.apply(&plan, &netns.netns()).unwrap();
         assert_eq!(kube(), before);
         run("iptables -C KUBE-FORWARD -m mark --mark 0x4000/0x4000 -j ACCEPT");
@@ -324,7 +270,7 @@ fn chains_such_as_kube_proxys_are_as_they_were() {
 fn ip_tables_is_changed_by_its_own_tool_and_only_where_it_drops() {
     on_host(|| {
         let way = Way::new();
-        let plan = plan(forward(&["10.1.0.5", "fd00:1::5"]));
+        let plan = plan(forwarded(&["10.1.0.5", "fd00:1::5"]));
         run("iptables-legacy -P FORWARD ACCEPT; ip6tables-legacy -P FORWARD ACCEPT");
         KERNEL.apply(&plan, &way.inside.netns()).unwrap();
         let listed = || run("iptables-legacy -S; ip6tables-legacy -S");
@@ -348,5 +294,48 @@ fn ip_tables_is_changed_by_its_own_tool_and_only_where_it_drops() {
         assert_eq!(way.passes(), [false; 4]);
         let (_, nft) = try_run("nft list ruleset");
         assert!(!nft.contains("CNI-FORWARD"), "{nft}");
+    });
+}
+
+#[test]
+#[ignore = "needs root: ring netns"]
+fn pain_f3_what_a_flush_threw_away_comes_back_with_a_reload() {
+    on_host(|| {
+        let way = Way::new();
+        drop_policy();
+        let actions: Vec<Action> = [&["10.1.0.5", "fd00:1::5"][..], &["10.1.0.6"]]
+            .map(|addresses| Action::Forward(forwarded(addresses)))
+            .to_vec();
+        let plan = Plan::new(actions.iter().cloned().map(Step::owned).collect());
+        KERNEL.apply(&plan, &way.inside.netns()).unwrap();
+        let made = (saved("iptables-save"), saved("ip6tables-save"));
+        // As firewalls do that load their own rules anew.
+        run("iptables -F; iptables -X; nft delete table ip6 filter");
+        drop_policy();
+        let drifts = KERNEL.verify(&plan, &way.inside.netns()).unwrap();
+        let lacking = drifts.iter().filter(|drift| drift.found.contains("lacks")).count();
+        assert_eq!(lacking, 3, "{drifts:?}");
+        assert_eq!(way.passes(), [false; 4]);
+        KERNEL.reload(&actions).unwrap();
+        assert_eq!(KERNEL.verify(&plan, &way.inside.netns()).unwrap(), []);
+        assert_eq!((saved("iptables-save"), saved("ip6tables-save")), made);
+        assert_eq!(way.passes(), [true, true, false, false]);
+    });
+}
+
+#[test]
+#[ignore = "needs root: ring netns"]
+fn many_at_once_are_more_than_one_transaction() {
+    on_host(|| {
+        drop_policy();
+        let addresses: Vec<String> = (1..=300_u32)
+            .flat_map(|n| [format!("10.1.{}.{}", n / 256, n % 256), format!("fd00:1::{n:x}")])
+            .collect();
+        let all: Vec<Action> =
+            addresses.iter().map(|address| Action::Forward(forwarded(&[address]))).collect();
+        KERNEL.reload(&all).unwrap();
+        for tool in ["iptables-save", "ip6tables-save"] {
+            assert_eq!(saved(tool).matches("-j ACCEPT").count(), 600);
+        }
     });
 }

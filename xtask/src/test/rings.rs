@@ -94,8 +94,11 @@ impl Ring {
         let of_suite = |prefixes: &[&str]| {
             suite && prefixes.iter().any(|prefix| binary.target.starts_with(prefix))
         };
+        // firewalld and dockerd beside us: with the other callers.
+        let daemons = binary.package == "wharfinger-kernel" && binary.target == "daemons";
         match self {
             Self::Build | Self::Lint => false,
+            Self::Netns | Self::Lab if daemons => false,
             Self::Unit => !suite,
             Self::Conformance => of_suite(&["conformance_", "plugins_"]),
             Self::Netns => !suite || of_suite(&["netns_", "plugins_"]),
@@ -105,7 +108,7 @@ impl Ring {
                 binary.package == "wharfinger-kernel"
                     || of_suite(&["lab_", "netns_life", "netns_check"])
             }
-            Self::Clients => of_suite(&["clients_"]),
+            Self::Clients => daemons || of_suite(&["clients_"]),
             Self::Languages => of_suite(&["languages_"]),
         }
     }
@@ -158,7 +161,7 @@ fn place(ring: Ring, options: &Options) -> Result<Place> {
             if !is_root() && !can_unshare() {
                 bail!("not root, and this kernel allows no user namespaces");
             }
-            needs(&["ip", "nft", "nsenter", "ping"])?;
+            needs(&["ip", "nft", "iptables", "iptables-legacy", "nsenter", "ping"])?;
             needs(if ring == Ring::Faults { &["strace"] } else { &[] })?;
             Ok(Place::Root)
         }
@@ -166,7 +169,15 @@ fn place(ring: Ring, options: &Options) -> Result<Place> {
             if !is_root() {
                 bail!("not root: containerd needs it");
             }
-            needs(&["containerd", "ctr", "runc", "busybox"])?;
+            needs(&[
+                "containerd",
+                "ctr",
+                "runc",
+                "busybox",
+                "firewalld",
+                "dbus-daemon",
+                "dockerd",
+            ])?;
             tools::reference()?;
             Ok(Place::Root)
         }

@@ -19,7 +19,6 @@ use super::rule::Rule;
 use super::wire::{self, Chain, Changes, INET, IPV4, IPV6, Place};
 use super::{Accepts, ForwardDrop};
 use crate::socket::{Refusal, Socket};
-use crate::{Error, refused};
 
 /// The chains and comments of the reference firewall plugin.
 pub(super) const CHAIN: &str = "CNI-FORWARD";
@@ -34,8 +33,8 @@ const FORWARD: &str = "FORWARD";
 const OWN_TABLE: &str = "wharfinger";
 /// How often another transaction may come in between: each lets somebody get on.
 const ATTEMPTS: u32 = 100;
-/// Requests in one transaction: what a socket takes at once.
-const LARGEST: usize = 200;
+/// Accepts for one chain in one transaction: a socket takes some hundred requests at once.
+const LARGEST: usize = 100;
 
 /// A base chain of somebody's that drops what is forwarded.
 pub(super) struct Target {
@@ -70,25 +69,36 @@ impl Target {
     }
 }
 
+/// The chains that there are, and the number of the ruleset that they are of.
+pub(super) struct Look {
+    generation: u32,
+    pub(super) chains: Vec<Chain>,
+}
+
+impl Look {
+    pub(super) fn at(socket: &mut Socket) -> Result<Self, Refusal> {
+        Ok(Self { generation: wire::generation(socket)?, chains: wire::chains(socket)? })
+    }
+}
+
 /// Makes sure of the accepts in each chain that drops; answers whether any was not there.
-pub(super) fn ensure(socket: &mut Socket, wanted: &Accepts<'_>) -> Result<bool, Error> {
+pub(super) fn ensure(
+    socket: &mut Socket,
+    first: &Look,
+    wanted: &Accepts<'_>,
+) -> Result<bool, Refusal> {
+    let mut done = once(socket, first, wanted);
     let (mut made, mut attempts) = (false, 0);
     loop {
-        let done = once(socket, wanted);
         attempts += 1;
         match done {
             Ok(Done::Nothing) => return Ok(made),
             Ok(Done::All) => return Ok(true),
             Ok(Done::Some) => made = true,
             Err(refusal) if is_race(&refusal) && attempts < ATTEMPTS => {}
-            Err(refusal) => {
-                return Err(refused(
-                    "accept in other people's chains",
-                    wanted.to_string(),
-                    refusal,
-                ));
-            }
+            Err(refusal) => return Err(refusal),
         }
+        done = Look::at(socket).and_then(|look| once(socket, &look, wanted));
     }
 }
 
@@ -104,10 +114,8 @@ fn is_race(refusal: &Refusal) -> bool {
     [libc::ERESTART, libc::ENOENT, libc::EINTR].contains(&refusal.errno)
 }
 
-fn once(socket: &mut Socket, wanted: &Accepts<'_>) -> Result<Done, Refusal> {
-    let generation = wire::generation(socket)?;
-    let chains = wire::chains(socket)?;
-    let targets = targets(socket, &chains)?;
+fn once(socket: &mut Socket, look: &Look, wanted: &Accepts<'_>) -> Result<Done, Refusal> {
+    let targets = targets(socket, &look.chains)?;
     let mut plans = Vec::new();
     for target in &targets {
         let own = (target.family(), target.chain.table.as_str(), CHAIN);
@@ -116,12 +124,12 @@ fn once(socket: &mut Socket, wanted: &Accepts<'_>) -> Result<Done, Refusal> {
     }
     // What is of one address alone needs no agreement with others.
     let shares = plans.iter().any(|(_, lacks)| lacks.jump || lacks.admin);
-    let mut changes = Changes::new(socket, shares.then_some(generation));
+    let mut changes = Changes::default();
     for (target, lacks) in &plans {
         write(&mut changes, target, lacks, wanted);
     }
     let (all, count) = (plans.iter().map(|(_, l)| l.accepts.len()).sum::<usize>(), changes.len());
-    changes.commit(socket)?;
+    changes.commit(socket, shares.then_some(look.generation))?;
     Ok(match count {
         0 => Done::Nothing,
         _ if all > LARGEST => Done::Some,
@@ -212,21 +220,27 @@ fn write(changes: &mut Changes, target: &Target, lacks: &Lacks, wanted: &Accepts
 }
 
 /// Removes the accepts of these addresses from every table of others; what is shared stays.
-pub(super) fn remove(socket: &mut Socket, addresses: &[IpAddr]) -> Result<(), Error> {
-    let mut done = removed_once(socket, addresses);
+pub(super) fn remove(
+    socket: &mut Socket,
+    chains: &[Chain],
+    addresses: &[IpAddr],
+) -> Result<(), Refusal> {
+    let mut done = removed_once(socket, chains, addresses);
     for _ in 0..ATTEMPTS {
         match &done {
             // A rule went in between: the next look does not see it.
-            Err(refusal) if is_race(refusal) => done = removed_once(socket, addresses),
+            Err(refusal) if is_race(refusal) => done = removed_once(socket, chains, addresses),
             _ => break,
         }
     }
-    let object = || super::listed(addresses);
-    done.map_err(|refusal| refused("remove accepts in other people's chains", object(), refusal))
+    done
 }
 
-fn removed_once(socket: &mut Socket, addresses: &[IpAddr]) -> Result<(), Refusal> {
-    let chains = wire::chains(socket)?;
+fn removed_once(
+    socket: &mut Socket,
+    chains: &[Chain],
+    addresses: &[IpAddr],
+) -> Result<(), Refusal> {
     let mut found = Vec::new();
     for chain in chains.iter().filter(|chain| is_accepting(chain)) {
         let of = (chain.family, chain.table.as_str(), CHAIN);
@@ -236,11 +250,11 @@ fn removed_once(socket: &mut Socket, addresses: &[IpAddr]) -> Result<(), Refusal
         let rules = rules(socket, of)?.into_iter().filter(is_about);
         found.extend(rules.map(|rule| (of, rule.handle)));
     }
-    let mut changes = Changes::new(socket, None);
+    let mut changes = Changes::default();
     for (of, handle) in found {
         changes.remove_rule(of, handle);
     }
-    changes.commit(socket)
+    changes.commit(socket, None)
 }
 
 fn is_accepting(chain: &Chain) -> bool {

@@ -10,6 +10,7 @@ use std::io;
 use std::net::IpAddr;
 use std::time::Duration;
 
+use ipnet::IpNet;
 use zbus::connection::Builder;
 use zbus::{Connection, Message};
 
@@ -67,7 +68,7 @@ pub(super) fn add(addresses: &[IpAddr], zone: &str) -> Result<bool, Error> {
 }
 
 async fn add_one(bus: &Connection, address: IpAddr, zone: &str) -> zbus::Result<bool> {
-    match call(bus, "addSource", &(zone, address.to_string())).await {
+    match call(bus, "addSource", &(zone, source(address))).await {
         // Somebody was faster.
         Err(error) if error.to_string().contains(ALREADY) => Ok(false),
         done => done.map(|_| true),
@@ -78,7 +79,7 @@ async fn add_one(bus: &Connection, address: IpAddr, zone: &str) -> zbus::Result<
 pub(super) fn remove(addresses: &[IpAddr], zone: &str) -> Result<(), Error> {
     let done = converse(async |bus| {
         for address in addresses {
-            match call(&bus, "removeSource", &(zone, address.to_string())).await {
+            match call(&bus, "removeSource", &(zone, source(*address))).await {
                 Err(error) if !is_gone(&error) => return Err(error),
                 _ => {}
             }
@@ -112,10 +113,21 @@ pub(super) fn differences(addresses: &[IpAddr], zone: &str) -> Result<Vec<String
     done.map_err(|error| failed("look up in", addresses, zone, &error))
 }
 
+/// As the reference firewall plugin writes it: firewalld compares sources by their letters.
+fn source(address: IpAddr) -> String {
+    IpNet::from(address).to_string()
+}
+
+/// The zone that has an address, however it is written there.
 async fn zone_of(bus: &Connection, address: IpAddr) -> zbus::Result<Option<String>> {
-    let answer = call(bus, "getZoneOfSource", &(address.to_string(),)).await?;
-    let zone: String = answer.body().deserialize()?;
-    Ok(Some(zone).filter(|zone| !zone.is_empty()))
+    for source in [source(address), address.to_string()] {
+        let answer = call(bus, "getZoneOfSource", &(source,)).await?;
+        let zone: String = answer.body().deserialize()?;
+        if !zone.is_empty() {
+            return Ok(Some(zone));
+        }
+    }
+    Ok(None)
 }
 
 async fn call<B>(bus: &Connection, method: &str, body: &B) -> zbus::Result<Message>

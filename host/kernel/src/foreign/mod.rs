@@ -14,13 +14,15 @@ pub(crate) mod rule;
 pub(crate) mod saved;
 pub(crate) mod wire;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
 
-use wharfinger_plan::Forward;
+use accept::Look;
+use wharfinger_plan::{Action, Forward};
 
 use crate::session::Session;
-use crate::socket::Refusal;
+use crate::socket::{Refusal, Socket};
 use crate::{Error, refused};
 
 /// The reference firewall plugin's.
@@ -74,8 +76,14 @@ impl fmt::Display for ForwardDrop {
     }
 }
 
+/// Some of them, and how many more there are.
 pub(crate) fn listed(addresses: &[IpAddr]) -> String {
-    addresses.iter().map(IpAddr::to_string).collect::<Vec<_>>().join(", ")
+    const SHOWN: usize = 8;
+    let shown: Vec<String> = addresses.iter().take(SHOWN).map(IpAddr::to_string).collect();
+    match addresses.len().saturating_sub(SHOWN) {
+        0 => shown.join(", "),
+        more => format!("{} and {more} more", shown.join(", ")),
+    }
 }
 
 /// Makes sure that nobody's chain drops what these addresses send and are answered; says whether
@@ -90,9 +98,32 @@ pub(crate) fn ensure(session: &mut Session<'_>, wanted: &Accepts<'_>) -> Result<
     done
 }
 
+/// Makes sure of the accepts of all attachments: others' reloads throw them away. What fails
+/// does not keep the rest from being done.
+pub(crate) fn reload(session: &mut Session<'_>, all: &[&Action]) -> Result<(), Error> {
+    let mut groups: BTreeMap<(&str, &str), Vec<IpAddr>> = BTreeMap::new();
+    for action in all {
+        if let Action::Forward(forward) = action {
+            let accepts = Accepts::from(forward);
+            let group = groups.entry((accepts.admin_chain, accepts.zone)).or_default();
+            group.extend(accepts.addresses);
+        }
+    }
+    let mut done = Ok(());
+    for ((admin_chain, zone), addresses) in groups {
+        let wanted = Accepts { addresses: &addresses, admin_chain, zone };
+        let made = check_name(admin_chain).and_then(|()| ensure_all(session, &wanted));
+        done = done.and(made.map(drop));
+    }
+    done
+}
+
 fn ensure_all(session: &mut Session<'_>, wanted: &Accepts<'_>) -> Result<bool, Error> {
-    let mut made = accept::ensure(session.netfilter()?, wanted)?;
-    if has_firewalld(session)? {
+    let failed = |e| refused("accept in other people's chains", wanted.to_string(), e);
+    let socket = session.netfilter()?;
+    let look = Look::at(socket).map_err(failed)?;
+    let mut made = accept::ensure(socket, &look, wanted).map_err(failed)?;
+    if look.chains.iter().any(firewalld::is_its) {
         made |= firewalld::add(wanted.addresses, wanted.zone)?;
     }
     Ok(made | legacy::ensure(wanted)?)
@@ -113,17 +144,22 @@ fn check_name(chain: &str) -> Result<(), Error> {
 /// Removes what [`ensure`] makes for these addresses, wherever it is.
 pub(crate) fn remove(session: &mut Session<'_>, wanted: &Accepts<'_>) -> Result<(), Error> {
     let by_netlink = match session.netfilter() {
-        Ok(socket) => accept::remove(socket, wanted.addresses),
+        Ok(socket) => remove_from_nf_tables(socket, wanted),
         // A kernel that has no nf_tables has no rule of ours.
         Err(error) if error.errno() == Some(libc::EPROTONOSUPPORT) => Ok(()),
         Err(error) => Err(error),
     };
-    let by_zone = match has_firewalld(session) {
-        Ok(true) => firewalld::remove(wanted.addresses, wanted.zone),
-        _ => Ok(()),
-    };
-    let by_tool = legacy::remove(wanted.addresses);
-    by_netlink.and(by_zone).and(by_tool)
+    by_netlink.and(legacy::remove(wanted.addresses))
+}
+
+fn remove_from_nf_tables(socket: &mut Socket, wanted: &Accepts<'_>) -> Result<(), Error> {
+    let failed = |e| refused("remove accepts in other people's chains", wanted.to_string(), e);
+    let chains = wire::chains(socket).map_err(failed)?;
+    let done = accept::remove(socket, &chains, wanted.addresses).map_err(failed);
+    if chains.iter().any(firewalld::is_its) {
+        return done.and(firewalld::remove(wanted.addresses, wanted.zone));
+    }
+    done
 }
 
 /// Each chain or zone that drops and lacks an accept, in words.
@@ -161,10 +197,4 @@ pub(crate) fn forward_drops(session: &mut Session<'_>) -> Result<Vec<ForwardDrop
     }
     all.extend(legacy::drops_shown()?);
     Ok(all)
-}
-
-fn has_firewalld(session: &mut Session<'_>) -> Result<bool, Error> {
-    let list = |refusal| refused("list", "chains", refusal);
-    let chains = wire::chains(session.netfilter()?).map_err(list)?;
-    Ok(chains.iter().any(firewalld::is_its))
 }

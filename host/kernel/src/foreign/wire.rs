@@ -77,15 +77,26 @@ pub(crate) enum Place {
 }
 
 /// A transaction over any tables: all of it is carried out, or nothing.
+#[derive(Default)]
 pub(crate) struct Changes {
-    batch: Batch,
-    count: usize,
+    /// What each is, its flags, and what it says.
+    requests: Vec<(u16, u16, Vec<u8>)>,
 }
 
 impl Changes {
-    /// `generation`: the number of the ruleset that it was decided on; where the ruleset has
-    /// been changed since, nothing is carried out, and the refusal is ERESTART.
-    pub(crate) fn new(socket: &Socket, generation: Option<u32>) -> Self {
+    /// How many requests it has.
+    pub(crate) fn len(&self) -> usize {
+        self.requests.len()
+    }
+
+    /// Carries it out; with nothing in it nothing is asked. `generation`: the number of the
+    /// ruleset that it was decided on; where the ruleset has been changed since, nothing is
+    /// carried out, and the refusal is ERESTART.
+    pub(crate) fn commit(
+        self,
+        socket: &mut Socket,
+        generation: Option<u32>,
+    ) -> Result<(), Refusal> {
         const GENERATION: u16 = 1;
         let mut batch = Batch::on(socket);
         batch.add(BEGIN, 0, |bytes| {
@@ -94,29 +105,21 @@ impl Changes {
                 number(bytes, GENERATION, generation);
             }
         });
-        Self { batch, count: 0 }
-    }
-
-    /// How many requests it has.
-    pub(crate) fn len(&self) -> usize {
-        self.count
-    }
-
-    /// Carries it out; with nothing in it nothing is asked.
-    pub(crate) fn commit(mut self, socket: &mut Socket) -> Result<(), Refusal> {
-        if self.count == 0 {
-            return Ok(());
+        let Some((last, before)) = self.requests.split_last() else { return Ok(()) };
+        // One acknowledgement serves all: the room for answers is small.
+        for (kind, flags, content) in before {
+            batch.add(of_nf_tables(*kind), *flags, |bytes| bytes.extend(content));
         }
-        self.batch.add(END, 0, begin_or_end);
-        socket.transact(&self.batch)
+        let (kind, flags, content) = last;
+        batch.add(of_nf_tables(*kind), flags | ACK, |bytes| bytes.extend(content));
+        batch.add(END, 0, begin_or_end);
+        socket.transact(&batch)
     }
 
     fn add(&mut self, kind: u16, flags: u16, family: u8, write: impl FnOnce(&mut Vec<u8>)) {
-        self.count += 1;
-        self.batch.add(of_nf_tables(kind), flags | ACK, |bytes| {
-            bytes.extend([family, 0, 0, 0]);
-            write(bytes);
-        });
+        let mut content = vec![family, 0, 0, 0];
+        write(&mut content);
+        self.requests.push((kind, flags, content));
     }
 
     /// A chain that others jump to; one that is there stays as it is.

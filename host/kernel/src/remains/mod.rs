@@ -122,8 +122,8 @@ fn removed(
 ) -> Result<Vec<String>, Error> {
     let mut attempts = 0;
     loop {
-        let done =
-            choose(socket).and_then(|(changes, notes)| changes.commit(socket).map(|()| notes));
+        let done = choose(socket)
+            .and_then(|(changes, notes)| changes.commit(socket, None).map(|()| notes));
         attempts += 1;
         match done {
             Err(refusal)
@@ -157,7 +157,7 @@ fn iptables_nat(
         there.chains.push(chain);
     }
     let removal = choose::nat(&there, reference);
-    let mut changes = Changes::new(socket, None);
+    let mut changes = Changes::default();
     for line in &removal.rules {
         changes.remove_rule((family, NAT, &line.chain), line.rule.handle);
     }
@@ -180,11 +180,10 @@ fn rules_of(
     chains: &[Chain],
     is_ours: impl Fn(&Rule) -> bool,
 ) -> Result<(Changes, Vec<String>), Refusal> {
-    let mut changes = Changes::new(socket, None);
+    let mut changes = Changes::default();
     let (family, table, chain) = of;
     if chains.iter().any(|found| found.is(family, table, chain)) {
         let rules = wire::rules(socket, of, |bytes| Rule::read(family, bytes))?;
-        changes = Changes::new(socket, None);
         for rule in rules.iter().filter(|rule| is_ours(rule)) {
             changes.remove_rule(of, rule.handle);
         }

@@ -400,3 +400,57 @@ pub fn world(knows_them: bool) -> Container {
     }
     outside
 }
+
+/// Packets of these addresses are forwarded, for one attachment.
+pub fn forwarded(addresses: &[&str]) -> Forward {
+    forward(addresses, "wharfinger:pods:c:eth0")
+}
+
+/// A container behind the host, and the world behind it, which knows the way back.
+pub struct Way {
+    pub inside: Container,
+    pub outside: Container,
+}
+
+impl Way {
+    pub fn new() -> Self {
+        let (inside, outside) = (Container::new(), Container::new());
+        for (name, container, net) in [("in0", &inside, 1), ("out0", &outside, 2)] {
+            let path = container.path.display();
+            let id = path.to_string();
+            let id = id.split('/').nth(4).unwrap();
+            run(&format!(
+                "ip link add {name} type veth peer name eth0 netns {id}; \
+                 ip addr add 10.{net}.0.1/24 dev {name}; ip addr add fd00:{net}::1/64 dev {name} nodad; \
+                 ip link set {name} up"
+            ));
+            for command in [
+                format!("ip addr add 10.{net}.0.5/24 dev eth0"),
+                format!("ip addr add fd00:{net}::5/64 dev eth0 nodad"),
+                "ip link set eth0 up".to_owned(),
+                format!("ip route add default via 10.{net}.0.1"),
+                format!("ip -6 route add default via fd00:{net}::1"),
+            ] {
+                container.run(&command);
+            }
+        }
+        run("sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1");
+        Self { inside, outside }
+    }
+
+    /// (from the container, to it), over both families.
+    pub fn passes(&self) -> [bool; 4] {
+        let [inside, outside] = [&self.inside, &self.outside];
+        let ways = [
+            (inside, "10.2.0.5"),
+            (inside, "fd00:2::5"),
+            (outside, "10.1.0.5"),
+            (outside, "fd00:1::5"),
+        ];
+        // At once: what does not pass takes its time.
+        std::thread::scope(|scope| {
+            ways.map(|(from, to)| scope.spawn(move || from.reaches(to)))
+                .map(|way| way.join().unwrap())
+        })
+    }
+}
