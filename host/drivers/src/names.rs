@@ -82,6 +82,12 @@ fn octets<const N: usize>(id: &AttachmentId, from: usize) -> [u8; N] {
     std::array::from_fn(|index| digest.get(from + index).copied().unwrap_or_default())
 }
 
+/// A name for what is the same wherever this text is the same: 32 hexadecimal digits.
+pub(crate) fn short_digest(text: &str) -> String {
+    let digest: [u8; 32] = Sha256::digest(text).into();
+    hex(digest.get(..16).unwrap_or_default())
+}
+
 /// No part of an id contains a slash, so no two ids have one digest but by chance.
 fn digest(id: &AttachmentId) -> [u8; 32] {
     Sha256::digest(id.to_string()).into()

@@ -6,6 +6,7 @@
 
 pub(crate) mod bandwidth;
 mod firewall;
+mod guard;
 mod portmap;
 mod rules;
 mod sbr;
@@ -14,6 +15,7 @@ mod vrf;
 
 pub use bandwidth::{Bandwidth, left_by_reference, redirection_name};
 pub use firewall::Firewall;
+pub use guard::settle;
 pub use portmap::PortMap;
 pub use rules::Rules;
 pub use sbr::Sbr;
@@ -67,6 +69,18 @@ pub struct Subject<'a> {
     pub steps: &'a [Step],
 }
 
+impl Subject<'_> {
+    /// The container's addresses: those of its interface, and those that the result gives to none.
+    pub(crate) fn addresses(&self) -> Vec<ipnet::IpNet> {
+        let own = self.result.interfaces.iter().position(|interface| {
+            !interface.sandbox.is_empty() && interface.name == self.inside.name
+        });
+        let ips = self.result.ips.iter();
+        let is_own = |ip: &&wharfinger_cni::Ip| ip.interface.is_none() || ip.interface == own;
+        ips.filter(is_own).map(|ip| ip.address).collect()
+    }
+}
+
 impl Feature {
     /// Reads a feature out of `fields`: its own object in `features`, or, under a reference
     /// plugin's name, the whole configuration. `None` where nothing is asked for.
@@ -76,9 +90,9 @@ impl Feature {
             "vrf" => Vrf::parse(fields).map(|it| it.map(Self::Vrf)),
             "sbr" => Sbr::parse(fields).map(|it| it.map(Self::Sbr)),
             "bandwidth" => Bandwidth::parse(fields, call).map(|it| it.map(Self::Bandwidth)),
-            "firewall" => Firewall::parse(fields).map(|it| it.map(Self::Firewall)),
+            "firewall" => Firewall::parse(fields, call).map(|it| it.map(Self::Firewall)),
             "portmap" => PortMap::parse(fields, call).map(|it| it.map(Self::PortMap)),
-            "rules" => Rules::parse(fields).map(|it| it.map(Self::Rules)),
+            "rules" => Rules::parse(fields, call).map(|it| it.map(Self::Rules)),
             _ => {
                 let allowed = format!("one of {}", FEATURES.join(", "));
                 Err(Error::Invalid(fields.error(name, allowed)))
@@ -126,7 +140,7 @@ impl Feature {
             Self::Sbr(feature) => feature.plan(subject, facts),
             Self::Bandwidth(feature) => Ok(feature.plan(subject, facts)),
             Self::Firewall(feature) => feature.plan(subject),
-            Self::PortMap(feature) => feature.plan(subject, facts),
+            Self::PortMap(feature) => feature.plan(subject),
             Self::Rules(feature) => feature.plan(subject),
         }
     }
