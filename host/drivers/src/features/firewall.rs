@@ -83,9 +83,7 @@ fn policy(fields: &Fields<'_>) -> Result<Option<IngressPolicy>, ConfError> {
         None | Some("" | "open") => Ok(None),
         Some("same-bridge") => Ok(Some(IngressPolicy::SameBridge)),
         Some("isolated") => Ok(Some(IngressPolicy::Isolated)),
-        Some(_) => {
-            Err(fields.error("ingressPolicy", "\"open\", \"same-bridge\" or \"isolated\""))
-        }
+        Some(_) => Err(fields.error("ingressPolicy", "\"open\", \"same-bridge\" or \"isolated\"")),
     }
 }
 

@@ -10,8 +10,8 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 use wharfinger_cni::conf::{ConfError, Fields};
-use wharfinger_cni::runtime_config::{PortMapping, Protocol};
-use wharfinger_cni::{Attach, RuntimeConfig};
+
+use wharfinger_cni::{Attach, PortMapping, Protocol, RuntimeConfig};
 use wharfinger_plan::{Action, Condition, HostPort, LinkRef, Place, Step, Sysctl};
 
 use super::{Subject, refuse_near_misses};
@@ -63,7 +63,8 @@ impl PortMap {
             steps.extend(way_in(subject).map(|link| route_localnet(&link)));
         }
         let conditions = self.conditions.clone();
-        let group = (!conditions.is_empty()).then(|| names::short_digest(&format!("{conditions:?}")));
+        let group =
+            (!conditions.is_empty()).then(|| names::short_digest(&format!("{conditions:?}")));
         steps.push(Step::owned(Action::PortMap(wharfinger_plan::PortMap {
             ports,
             networks: addresses.iter().map(IpNet::trunc).collect(),

@@ -4,6 +4,8 @@
 //! not stays open. Only where the host sees what comes and goes: behind a veth or a bridge. It is
 //! not the NetworkPolicy of Kubernetes, which knows pods by their labels.
 
+use std::net::IpAddr;
+
 use ipnet::IpNet;
 use wharfinger_cni::Attach;
 use wharfinger_cni::conf::{ConfError, Field, Fields};
@@ -13,7 +15,8 @@ use super::{Subject, guard, refuse_near_misses};
 use crate::{Error, PlanError, names};
 
 const KEYS: &[&str] = &["ingress", "egress"];
-const PORTS: &str = "a list of protocols and ports: \"tcp/80\", \"udp/1000-2000\", \"sctp\", \"icmp\"";
+const PORTS: &str =
+    "a list of protocols and ports: \"tcp/80\", \"udp/1000-2000\", \"sctp\", \"icmp\"";
 /// Peers and ports are multiplied out into rules.
 const MOST_RULES: usize = 1000;
 
@@ -72,8 +75,7 @@ fn direction(
     let Some(entries) = fields.list(key)? else { return Ok(None) };
     let all: Vec<Allow> =
         entries.iter().map(|entry| allow(entry, peers)).collect::<Result<_, _>>()?;
-    let count: usize =
-        all.iter().map(|it| it.peers.len().max(1) * it.ports.len().max(1)).sum();
+    let count: usize = all.iter().map(|it| it.peers.len().max(1) * it.ports.len().max(1)).sum();
     if count > MOST_RULES {
         let allowed = format!("at most {MOST_RULES} combinations of peers and ports");
         return Err(fields.error(key, allowed));
@@ -106,7 +108,8 @@ fn allow(entry: &Field<'_>, peers: &'static str) -> Result<Allow, ConfError> {
 /// A network, or an address.
 fn network(field: &Field<'_>) -> Result<IpNet, ConfError> {
     let text = field.str()?;
-    let parsed = text.parse::<IpNet>().ok().or_else(|| text.parse().ok().map(IpNet::from));
+    let parsed =
+        text.parse::<IpNet>().ok().or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from));
     let network = parsed.map(|network| network.trunc());
     network.ok_or_else(|| field.error("a network such as 10.0.0.0/8, or an address"))
 }

@@ -126,9 +126,9 @@ fn parsed(kind: Kind, values: &[&str], v4: bool) -> Option<Values> {
     Some(match kind {
         Kind::Source => Values::Source(each(values, |it| span(it, v4))?),
         Kind::Destination => Values::Destination(each(values, |it| span(it, v4))?),
-        Kind::Link => Values::Link(each(values, |it| {
-            read::is_link_name(it).then(|| it.to_owned())
-        })?),
+        Kind::Link => {
+            Values::Link(each(values, |it| read::is_link_name(it).then(|| it.to_owned()))?)
+        }
         Kind::Mark => Values::Mark(each(values, mark)?),
         Kind::Transport => Values::Protocol(each(values, |it| match it {
             "tcp" | "6" => Some(Protocol::Tcp),
@@ -208,7 +208,11 @@ mod tests {
             ),
             ("meta mark 0x10", true, vec!["mark 16"]),
             ("tcp sport {1-9,80}", false, vec!["sport tcp/1-9,tcp/80"]),
-            ("ip6 saddr != fd00::/8", false, vec!["ip6 saddr != fd00::-fdff:ffff:ffff:ffff:ffff:ffff:ffff:ffff"]),
+            (
+                "ip6 saddr != fd00::/8",
+                false,
+                vec!["ip6 saddr != fd00::-fdff:ffff:ffff:ffff:ffff:ffff:ffff:ffff"],
+            ),
             ("meta l4proto { tcp, udp }", true, vec!["meta l4proto tcp,udp"]),
         ] {
             let want: Vec<String> = want.into_iter().map(str::to_owned).collect();
