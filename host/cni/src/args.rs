@@ -109,7 +109,7 @@ pub fn pod(args: &Args) -> Option<Pod> {
 
 /// `args.cni`, if it is there and an object. Anything else is not ours to judge (conventions:
 /// `args` may be ignored, and must not be an error).
-fn args_cni(conf: &NetConf) -> Option<Fields<'_>> {
+pub fn args_cni(conf: &NetConf) -> Option<Fields<'_>> {
     conf.fields().object("args").ok()??.object("cni").ok()?
 }
 
@@ -171,11 +171,13 @@ fn parse_arg_mac(text: &str) -> Result<String, ConfError> {
 
 const MAC_ALLOWED: &str = "the address of one device, such as \"02:00:0a:01:00:05\"";
 
-pub(crate) fn mac_field(field: &Field<'_>) -> Result<String, ConfError> {
+/// A link-layer address of a configuration, as `02:00:0a:01:00:05`.
+pub fn mac_field(field: &Field<'_>) -> Result<String, ConfError> {
     parse_mac(field.str()?).map(render_mac).ok_or_else(|| field.error(MAC_ALLOWED))
 }
 
-pub(crate) fn not_empty(field: &Field<'_>) -> bool {
+/// Whether it is another value than the empty text, which some send for none.
+pub fn not_empty(field: &Field<'_>) -> bool {
     *field.value != Value::String(String::new())
 }
 

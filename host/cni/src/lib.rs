@@ -15,6 +15,7 @@ mod netconf;
 mod result;
 mod run;
 mod runtime_config;
+mod twice;
 mod vars;
 mod verb;
 mod version;

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::call::{refuse_younger, valid_attachments};
 use crate::vars::{Env, Vars, verb};
-use crate::{Attach, CniError, NetConf, Plugin, Verb, Version, code};
+use crate::{Attach, CniError, NetConf, Plugin, Verb, Version, code, twice};
 
 /// The longest configuration that is read, in bytes. Real ones stay below 100 KiB.
 const LONGEST_STDIN: u64 = 16 << 20;
@@ -128,12 +128,23 @@ fn answer(
         Some(Verb::Version) => Ok(Reply::Versions(versions(plugin))),
         Some(verb) => {
             let vars = Vars::read(env, verb)?;
-            let mut conf = NetConf::read(&read_all(stdin)?)?.with_version(plugin.versions())?;
+            let json = read_all(stdin)?;
+            let mut conf = NetConf::read(&json)?.with_version(plugin.versions())?;
+            refuse_twice(verb, &json)?;
             plugin.name().clone_into(&mut conf.called);
             let version = conf.version;
             perform(env, vars, conf, plugin, stderr).map_err(|error| Failure { version, error })
         }
     }
+}
+
+/// A kernel parameter that is named twice; a DEL does what it can.
+fn refuse_twice(verb: Verb, json: &[u8]) -> Result<(), CniError> {
+    let found = twice::sysctl(json).filter(|_| verb != Verb::Del);
+    found.map_or(Ok(()), |key| {
+        let msg = format!("the configuration names the kernel parameter {key:?} twice");
+        Err(CniError::new(code::INVALID_CONFIG, msg).with_details("leave one of them out"))
+    })
 }
 
 fn about(plugin: &dyn Plugin) -> String {

@@ -3,8 +3,8 @@
 use ipnet::IpNet;
 use wharfinger_cni::{Attach, AttachmentId, Interface, Ip, Success};
 use wharfinger_plan::{
-    Action, Address, Ipvlan, IpvlanMode, Link, LinkKind, LinkRef, Mac, Macvlan, MacvlanMode, Peer,
-    Place, Plan, Route, Step, Tap, Vlan,
+    Action, Address, Change, Ipvlan, IpvlanMode, Link, LinkKind, LinkRef, Mac, Macvlan,
+    MacvlanMode, Peer, Place, Plan, Route, Settings, Step, Tap, Vlan,
 };
 
 use crate::features::{bandwidth, redirection_name};
@@ -21,6 +21,7 @@ pub fn amend(plan: &Plan, prev: &Success) -> Plan {
             Action::Link(link) => Action::Link(amend_link(link, prev)),
             Action::Address(address) => Action::Address(amend_address(address, prev)?),
             Action::Route(route) => Action::Route(amend_route(route, prev)?),
+            Action::Settings(settings) => Action::Settings(amend_settings(settings, prev)),
             other => other.clone(),
         };
         Some(Step { owner: step.owner, action })
@@ -41,6 +42,14 @@ fn amend_link(link: &Link, prev: &Success) -> Link {
         link.mtu = link.mtu.filter(|mtu| mtu_of(inside).is_none_or(|other| other == *mtu));
     }
     link
+}
+
+/// As [`amend_link`], of a link that was made by others.
+fn amend_settings(settings: &Settings, prev: &Success) -> Settings {
+    let found = find(prev, &settings.link);
+    let mac = settings.mac.map(|own| Change { to: mac_of(found).unwrap_or(own.to), ..own });
+    let mtu = settings.mtu.map(|own| Change { to: mtu_of(found).unwrap_or(own.to), ..own });
+    Settings { mac, mtu, ..settings.clone() }
 }
 
 fn find<'a>(prev: &'a Success, link: &LinkRef) -> Option<&'a Interface> {

@@ -22,8 +22,11 @@ pub(crate) struct Found {
     pub(crate) table: u32,
 }
 
-/// Adds the rule; answers whether it was not there before.
+/// Adds the rule; answers whether it was not there before. The kernel would take it twice.
 pub(crate) fn ensure(session: &mut Session<'_>, wanted: &Rule) -> Result<bool, Error> {
+    if !is_missing(session, wanted)? {
+        return Ok(false);
+    }
     let done = session.route(wanted.place)?.change(libc::RTM_NEWRULE, MAKE, |bytes| {
         let request = OpNewruleDo::encode_request(bytes, &header(wanted));
         request.push_src(wanted.from).push_table(wanted.table);

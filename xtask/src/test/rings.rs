@@ -272,6 +272,10 @@ fn command(ring: Ring, place: &Place, binary: &Binary, options: &Options) -> Com
     let (first, rest) = words.split_first().map_or(("", &[][..]), |(f, r)| (f.as_str(), r));
     let mut command = Command::new(first);
     command.args(rest).args(ring.ignored().then_some("--ignored"));
+    // What this machine's kernel may not have.
+    if !matches!(place, Place::Lab(_)) {
+        command.args(["--skip", "lab_"]);
+    }
     command.current_dir(&binary.folder).env("CARGO_MANIFEST_DIR", &binary.folder);
     if let Ok(dir) = tools::reference() {
         command.env("WHARFINGER_TEST_REF", dir);

@@ -19,7 +19,7 @@ pub use guard::settle;
 pub use portmap::PortMap;
 pub use rules::Rules;
 pub use sbr::Sbr;
-pub use tuning::Tuning;
+pub use tuning::{Tuning, backup_of_reference, restored_from};
 pub use vrf::Vrf;
 
 use wharfinger_cni::conf::Fields;
@@ -87,8 +87,8 @@ impl Feature {
     pub fn parse(name: &str, fields: &Fields<'_>, call: &Attach) -> Result<Option<Self>, Error> {
         match name {
             "tuning" => Tuning::parse(fields, call).map(|it| it.map(Self::Tuning)),
-            "vrf" => Vrf::parse(fields).map(|it| it.map(Self::Vrf)),
-            "sbr" => Sbr::parse(fields).map(|it| it.map(Self::Sbr)),
+            "vrf" => Vrf::parse(fields, call).map(|it| it.map(Self::Vrf)),
+            "sbr" => Sbr::parse(fields, call).map(|it| it.map(Self::Sbr)),
             "bandwidth" => Bandwidth::parse(fields, call).map(|it| it.map(Self::Bandwidth)),
             "firewall" => Firewall::parse(fields, call).map(|it| it.map(Self::Firewall)),
             "portmap" => PortMap::parse(fields, call).map(|it| it.map(Self::PortMap)),
@@ -135,13 +135,30 @@ impl Feature {
     /// links as they are; of a link that our own driver is about to make it has nothing.
     pub fn plan(&self, subject: &Subject<'_>, facts: &Facts) -> Result<Vec<Step>, PlanError> {
         match self {
-            Self::Tuning(feature) => feature.plan(subject, facts),
+            Self::Tuning(feature) => Ok(feature.plan(subject, facts)),
             Self::Vrf(feature) => feature.plan(subject, facts),
             Self::Sbr(feature) => feature.plan(subject, facts),
             Self::Bandwidth(feature) => Ok(feature.plan(subject, facts)),
             Self::Firewall(feature) => feature.plan(subject),
             Self::PortMap(feature) => feature.plan(subject),
             Self::Rules(feature) => feature.plan(subject),
+        }
+    }
+
+    /// Changes steps of our own driver that the feature does in another way: to be called behind
+    /// [`Feature::plan`], with the steps that it was asked with.
+    pub fn revise(&self, inside: &LinkRef, steps: &mut Vec<Step>) {
+        if let Self::Sbr(feature) = self {
+            feature.revise(inside, steps);
+        }
+    }
+
+    /// Whether what is asked for is on a list of kernel parameters that are allowed: the text of
+    /// `/etc/cni/tuning/allowlist.conf`. Without such a file, all of the namespace's own are.
+    pub fn check_sysctls(&self, list: &str) -> Result<(), Error> {
+        match self {
+            Self::Tuning(feature) => feature.check_allowed(list),
+            _ => Ok(()),
         }
     }
 
