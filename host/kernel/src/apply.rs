@@ -13,6 +13,7 @@ use wharfinger_plan::{
     Step, Sysctl, Tap,
 };
 
+use crate::foreign::Accepts;
 use crate::link::Found;
 use crate::session::Session;
 use crate::socket::{Refusal, Socket};
@@ -91,6 +92,7 @@ fn one(session: &mut Session<'_>, step: &Step) -> Result<bool, Error> {
         Action::Address(address) => ensure_address(session, address),
         Action::Route(route) => ensure_route(session, route),
         Action::Forward(wanted) => foreign::ensure(session, &wanted.into()),
+        Action::PortMap(map) => foreign::ensure(session, &Accepts::mapped(&foreign::targets(map))),
         Action::Shape(wanted) => traffic::shape(session, wanted),
         Action::Redirect(wanted) => traffic::redirect(session, wanted),
         Action::Settings(wanted) => settings::ensure(session, wanted),
@@ -103,7 +105,6 @@ fn one(session: &mut Session<'_>, step: &Step) -> Result<bool, Error> {
         // Handled in groups, and at the end.
         Action::Sysctl(_)
         | Action::Masquerade(_)
-        | Action::PortMap(_)
         | Action::Isolation(_)
         | Action::Guard(_)
         | Action::Rules(_) => Ok(false),

@@ -7,6 +7,7 @@
 
 use wharfinger_plan::{Action, Address, Link, LinkKind, Plan, Route, Step};
 
+use crate::foreign::Accepts;
 use crate::session::Session;
 use crate::{
     Error, address, apply, device, filter, foreign, link, refused, route, rule, settings, steps,
@@ -56,8 +57,8 @@ fn one(session: &mut Session<'_>, action: &Action) -> Result<(), Error> {
         Action::NoRoute(route) => restore_route(session, route),
         Action::Member(member) => vrf::leave(session, member),
         Action::Forward(forward) => foreign::remove(session, &forward.into()),
+        Action::PortMap(map) => foreign::remove(session, &Accepts::mapped(&foreign::targets(map))),
         Action::Masquerade(_)
-        | Action::PortMap(_)
         | Action::Isolation(_)
         | Action::Guard(_)
         | Action::Rules(_)

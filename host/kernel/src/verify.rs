@@ -6,6 +6,7 @@ use wharfinger_plan::{
     Action, Address, Link, LinkKind, LinkRef, Peer, Place, Plan, Port, Route, Rules, Sysctl,
 };
 
+use crate::foreign::Accepts;
 use crate::link::Found;
 use crate::session::Session;
 use crate::{
@@ -225,6 +226,10 @@ fn filter_differences(session: &mut Session<'_>, action: &Action) -> Result<Vec<
     let mut all = filter::differences(session.netfilter()?, action)?;
     match action {
         Action::Forward(wanted) => all.extend(foreign::differences(session, &wanted.into())?),
+        Action::PortMap(map) => {
+            let addresses = foreign::targets(map);
+            all.extend(foreign::differences(session, &Accepts::mapped(&addresses))?);
+        }
         Action::Rules(Rules { bridge: Some(bridge), .. }) => {
             let found = session.find(&LinkRef::host(bridge))?;
             let index = found.map_or(0, |found| found.index);

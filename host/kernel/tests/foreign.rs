@@ -3,9 +3,11 @@
 
 mod common;
 
-use common::{Container, KERNEL, Way, forwarded, on_host, run, try_run};
+use common::{
+    Container, KERNEL, Way, ask, forwarded, host_port, on_host, port_map, run, serve, try_run,
+};
 use wharfinger_kernel::Kernel;
-use wharfinger_plan::{Action, Forward, Plan, Step};
+use wharfinger_plan::{Action, Forward, Plan, Protocol, Step};
 
 fn plan(forward: Forward) -> Plan {
     Plan::new(vec![Step::owned(Action::Forward(forward))])
@@ -336,6 +338,69 @@ fn many_at_once_are_more_than_one_transaction() {
         KERNEL.reload(&all).unwrap();
         for tool in ["iptables-save", "ip6tables-save"] {
             assert_eq!(saved(tool).matches("-j ACCEPT").count(), 600);
+        }
+    });
+}
+
+/// Both families are one transaction, and nobody is asked what there is by running it.
+#[test]
+#[ignore = "needs root: ring netns"]
+fn pain_f4_neither_iptables_nor_nft_is_needed_or_run() {
+    on_host(|| {
+        let way = Way::new();
+        drop_policy();
+        // SAFETY: unshare(2) takes no pointers; it changes this thread alone.
+        assert_eq!(unsafe { libc::unshare(libc::CLONE_NEWNS) }, 0);
+        run("mount --make-rprivate /; \
+             for tool in xtables-nft-multi xtables-legacy-multi nft; do mount --bind /dev/null /usr/sbin/$tool; done");
+        assert!(!try_run("iptables -L").0 && !try_run("nft list tables").0);
+        let action = Action::Forward(forwarded(&["10.1.0.5", "fd00:1::5"]));
+        let plan = Plan::new(vec![Step::owned(action.clone())]);
+        let netns = way.inside.netns();
+        KERNEL.apply(&plan, &netns).unwrap();
+        assert_eq!(KERNEL.verify(&plan, &netns).unwrap(), []);
+        KERNEL.reload(&[action]).unwrap();
+        assert_eq!(way.passes(), [true, true, false, false]);
+        assert_eq!(KERNEL.forward_drops().unwrap().len(), 2);
+        assert!(KERNEL.undo(&plan, None).is_empty());
+        assert_eq!(way.passes(), [false; 4]);
+    });
+}
+
+/// A host's port leads in, whatever others drop, and nothing else does.
+#[test]
+#[ignore = "needs root: ring netns"]
+fn ports_of_the_host_lead_in_past_a_policy_of_drop() {
+    on_host(|| {
+        let way = Way::new();
+        let ports = [("10.1.0.5", "80"), ("[fd00:1::5]", "80")]
+            .map(|(to, port)| host_port(Protocol::Tcp, "8080", &format!("{to}:{port}")))
+            .to_vec();
+        let map = Action::PortMap(port_map(ports, "key"));
+        let plan = Plan::new(vec![Step::owned(map.clone())]);
+        let _servers = [false, true].map(|v6| serve(Some(&way.inside), v6, "tcp", 80));
+        let netns = way.inside.netns();
+        let asked =
+            |address: &str, port| ask(Some(&way.outside), "tcp", address, port) != "nothing";
+        for drops in [
+            "iptables -P FORWARD DROP; ip6tables -P FORWARD DROP",
+            "iptables-legacy -P FORWARD DROP; ip6tables-legacy -P FORWARD DROP",
+            "nft add table inet mine; nft add chain inet mine guard '{ type filter hook forward priority 10; policy drop; }'",
+        ] {
+            run(drops);
+            KERNEL.apply(&plan, &netns).unwrap();
+            assert_eq!(KERNEL.verify(&plan, &netns).unwrap(), [], "{drops}");
+            assert!(asked("10.2.0.1", 8080) && asked("fd00:2::1", 8080), "{drops}");
+            assert!(!asked("10.1.0.5", 80) && !way.inside.reaches("10.2.0.5"), "{drops}");
+            assert!(KERNEL.undo(&plan, None).is_empty());
+            let left = run("nft list ruleset; iptables-legacy-save; ip6tables-legacy-save");
+            assert!(!left.contains("10.1.0.5"), "{left}");
+            KERNEL.reload(std::slice::from_ref(&map)).unwrap();
+            assert_eq!(KERNEL.verify(&plan, &netns).unwrap(), [], "{drops}");
+            assert!(KERNEL.undo(&plan, None).is_empty());
+            run(
+                "nft flush ruleset; iptables-legacy -P FORWARD ACCEPT; ip6tables-legacy -P FORWARD ACCEPT",
+            );
         }
     });
 }

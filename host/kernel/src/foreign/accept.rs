@@ -17,7 +17,7 @@ use std::net::IpAddr;
 use super::expressions::{self, Dialect};
 use super::rule::Rule;
 use super::wire::{self, Chain, Changes, INET, IPV4, IPV6, Place};
-use super::{Accepts, ForwardDrop};
+use super::{Accept, Accepts, ForwardDrop};
 use crate::socket::{Refusal, Socket};
 
 /// The chains and comments of the reference firewall plugin.
@@ -167,27 +167,15 @@ struct Lacks {
     accepts: Vec<Accept>,
 }
 
-#[derive(Debug, Clone, Copy)]
-enum Accept {
-    AnswersTo(IpAddr),
-    From(IpAddr),
-}
-
 fn lacks(target: &Target, there: &[Rule], wanted: &Accepts<'_>) -> Lacks {
-    let mut accepts = Vec::new();
-    for address in wanted.addresses.iter().copied().filter(|a| target.takes(*a)) {
-        if !there.iter().any(|rule| rule.accepts_answers_to(address)) {
-            accepts.push(Accept::AnswersTo(address));
-        }
-        if !there.iter().any(|rule| rule.accepts_from(address)) {
-            accepts.push(Accept::From(address));
-        }
-    }
+    let accepts = wanted.all().filter(|accept| target.takes(accept.address));
+    let missing = accepts.filter(|accept| !there.iter().any(|rule| rule.accepts(*accept)));
     let is_about = wanted.addresses.iter().any(|address| target.takes(*address));
+    let has_admin = |chain| there.iter().any(|rule| rule.jumps_to(chain));
     Lacks {
+        accepts: missing.collect(),
         jump: is_about && !target.rules.iter().any(|rule| rule.jumps_to(CHAIN)),
-        admin: is_about && !there.iter().any(|rule| rule.jumps_to(wanted.admin_chain)),
-        accepts,
+        admin: is_about && wanted.admin_chain.is_some_and(|chain| !has_admin(chain)),
     }
 }
 
@@ -196,20 +184,15 @@ fn write(changes: &mut Changes, target: &Target, lacks: &Lacks, wanted: &Accepts
     let own = (family, table.as_str(), CHAIN);
     if lacks.jump || lacks.admin {
         changes.ensure_chain(family, table, CHAIN);
-        changes.ensure_chain(family, table, wanted.admin_chain);
     }
-    if lacks.admin {
+    if let Some(admin) = wanted.admin_chain.filter(|_| lacks.admin) {
+        changes.ensure_chain(family, table, admin);
         changes.rule(own, Place::First, |bytes| {
-            expressions::jump(bytes, dialect, wanted.admin_chain, ADMIN_COMMENT);
+            expressions::jump(bytes, dialect, admin, ADMIN_COMMENT);
         });
     }
     for accept in lacks.accepts.iter().take(LARGEST) {
-        changes.rule(own, Place::Last, |bytes| match accept {
-            Accept::AnswersTo(address) => {
-                expressions::accept_answers_to(bytes, dialect, *address);
-            }
-            Accept::From(address) => expressions::accept_from(bytes, dialect, *address),
-        });
+        changes.rule(own, Place::Last, |bytes| expressions::accept(bytes, dialect, *accept));
     }
     if lacks.jump {
         let isolation = target.rules.iter().rev().find(|rule| rule.jumps_to(ISOLATION));
@@ -219,17 +202,17 @@ fn write(changes: &mut Changes, target: &Target, lacks: &Lacks, wanted: &Accepts
     }
 }
 
-/// Removes the accepts of these addresses from every table of others; what is shared stays.
+/// Removes the accepts from every table of others; what is shared stays.
 pub(super) fn remove(
     socket: &mut Socket,
     chains: &[Chain],
-    addresses: &[IpAddr],
+    wanted: &Accepts<'_>,
 ) -> Result<(), Refusal> {
-    let mut done = removed_once(socket, chains, addresses);
+    let mut done = removed_once(socket, chains, wanted);
     for _ in 0..ATTEMPTS {
         match &done {
             // A rule went in between: the next look does not see it.
-            Err(refusal) if is_race(refusal) => done = removed_once(socket, chains, addresses),
+            Err(refusal) if is_race(refusal) => done = removed_once(socket, chains, wanted),
             _ => break,
         }
     }
@@ -239,14 +222,12 @@ pub(super) fn remove(
 fn removed_once(
     socket: &mut Socket,
     chains: &[Chain],
-    addresses: &[IpAddr],
+    wanted: &Accepts<'_>,
 ) -> Result<(), Refusal> {
     let mut found = Vec::new();
     for chain in chains.iter().filter(|chain| is_accepting(chain)) {
         let of = (chain.family, chain.table.as_str(), CHAIN);
-        let is_about = |rule: &Rule| {
-            addresses.iter().any(|a| rule.accepts_answers_to(*a) || rule.accepts_from(*a))
-        };
+        let is_about = |rule: &Rule| wanted.all().any(|accept| rule.accepts(accept));
         let rules = rules(socket, of)?.into_iter().filter(is_about);
         found.extend(rules.map(|rule| (of, rule.handle)));
     }
@@ -279,15 +260,6 @@ pub(super) fn differences(
         }
     }
     Ok(all)
-}
-
-impl std::fmt::Display for Accept {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::AnswersTo(address) => write!(f, "the accept of answers to {address}"),
-            Self::From(address) => write!(f, "the accept from {address}"),
-        }
-    }
 }
 
 /// The same, for people.

@@ -7,6 +7,8 @@
 
 use std::net::IpAddr;
 
+use super::Accept;
+use super::rule::State;
 use super::wire::{
     INET, IPV4, IPV6, RULE_COMPAT, RULE_EXPRESSIONS, RULE_USERDATA, attribute, nested, number, text,
 };
@@ -23,6 +25,11 @@ const ACCEPT: u32 = 1;
 const JUMP: u32 = 0xffff_fffd;
 /// Bits of a connection's states ESTABLISHED and RELATED: the same for xt_conntrack and nft_ct.
 pub(crate) const ANSWERS: u16 = 0b110;
+/// XT_CONNTRACK_STATE_DNAT, and what nft_ct has for it: IPS_DST_NAT, of the status.
+pub(crate) const MAPPED: u16 = 0x80;
+pub(crate) const MAPPED_STATUS: u32 = 0x20;
+/// XT_CONNTRACK_STATE.
+pub(crate) const CONNTRACK_STATE: u16 = 1;
 /// sizeof(struct xt_comment_info), sizeof(struct xt_conntrack_mtinfo3) and where in the latter
 /// the flags of what is matched and the states are.
 const COMMENT_LENGTH: usize = 256;
@@ -55,23 +62,17 @@ pub(crate) fn jump(bytes: &mut Vec<u8>, dialect: Dialect, chain: &str, comment: 
     }
 }
 
-/// Accepts what answers, to an address.
-pub(crate) fn accept_answers_to(bytes: &mut Vec<u8>, dialect: Dialect, address: IpAddr) {
+/// Accepts.
+pub(crate) fn accept(bytes: &mut Vec<u8>, dialect: Dialect, accept: Accept) {
     rule(bytes, dialect, |list| {
-        addressed(list, dialect, address, false);
-        match dialect {
-            Dialect::Xtables => xtables_conntrack(list),
-            Dialect::Native(_) => native_conntrack(list),
+        addressed(list, dialect, accept.address, accept.is_source);
+        match (dialect, accept.state) {
+            (_, State::Any) => {}
+            (Dialect::Xtables, State::Answers) => xtables_conntrack(list, ANSWERS),
+            (Dialect::Xtables, State::Mapped) => xtables_conntrack(list, MAPPED),
+            (Dialect::Native(_), State::Answers) => native_conntrack(list, 0, ANSWERS.into()),
+            (Dialect::Native(_), State::Mapped) => native_conntrack(list, 2, MAPPED_STATUS),
         }
-        counter(list);
-        verdict(list, ACCEPT, None);
-    });
-}
-
-/// Accepts what comes from an address.
-pub(crate) fn accept_from(bytes: &mut Vec<u8>, dialect: Dialect, address: IpAddr) {
-    rule(bytes, dialect, |list| {
-        addressed(list, dialect, address, true);
         counter(list);
         verdict(list, ACCEPT, None);
     });
@@ -143,11 +144,9 @@ fn xtables_comment(list: &mut Vec<u8>, comment: &str) {
     extension(list, "comment", 0, &content);
 }
 
-fn xtables_conntrack(list: &mut Vec<u8>) {
-    /// XT_CONNTRACK_STATE.
-    const STATE: u16 = 1;
+fn xtables_conntrack(list: &mut Vec<u8>, state: u16) {
     let mut content = vec![0; CONNTRACK_LENGTH];
-    for (at, value) in [(CONNTRACK_FLAGS, STATE), (CONNTRACK_STATES, ANSWERS)] {
+    for (at, value) in [(CONNTRACK_FLAGS, CONNTRACK_STATE), (CONNTRACK_STATES, state)] {
         if let Some(place) = content.get_mut(at..at + 2) {
             place.copy_from_slice(&value.to_ne_bytes());
         }
@@ -155,18 +154,17 @@ fn xtables_conntrack(list: &mut Vec<u8>) {
     extension(list, "conntrack", 3, &content);
 }
 
-fn native_conntrack(list: &mut Vec<u8>) {
-    const STATE: u32 = 0;
+/// `key`: 0 for the state, 2 for the status.
+fn native_conntrack(list: &mut Vec<u8>, key: u32, mask: u32) {
     expression(list, "ct", |bytes| {
-        number(bytes, 2, STATE);
+        number(bytes, 2, key);
         number(bytes, 1, REGISTER);
     });
     expression(list, "bitwise", |bytes| {
         number(bytes, 1, REGISTER);
         number(bytes, 2, REGISTER);
         number(bytes, 3, 4);
-        let mask = u32::from(ANSWERS).to_ne_bytes();
-        nested(bytes, 4, |bytes| attribute(bytes, VALUE, &mask));
+        nested(bytes, 4, |bytes| attribute(bytes, VALUE, &mask.to_ne_bytes()));
         nested(bytes, 5, |bytes| attribute(bytes, VALUE, &[0; 4]));
     });
     compare(list, 1, &[0; 4]);

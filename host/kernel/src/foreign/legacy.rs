@@ -13,8 +13,9 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
 use super::accept::{ADMIN_COMMENT, CHAIN, COMMENT, ISOLATION};
+use super::rule::State;
 use super::saved::{Line, Saved};
-use super::{Accepts, ForwardDrop};
+use super::{Accept, Accepts, ForwardDrop};
 use crate::Error;
 
 /// Where the tool may be: never in a place that somebody else chose.
@@ -221,18 +222,19 @@ fn lacking(family: Family, there: &Saved, wanted: &Accepts<'_>) -> Vec<String> {
         return Vec::new();
     }
     let mut lines = Vec::new();
-    for chain in [CHAIN, wanted.admin_chain] {
+    for chain in [CHAIN].into_iter().chain(wanted.admin_chain) {
         if !there.has_chain(chain) {
             lines.push(format!("-N {chain}"));
         }
     }
-    if !there.of(CHAIN).any(|line| line.rule.jumps_to(wanted.admin_chain)) {
-        let admin = wanted.admin_chain;
+    if let Some(admin) = wanted.admin_chain
+        && !there.of(CHAIN).any(|line| line.rule.jumps_to(admin))
+    {
         lines.push(format!(r#"-I {CHAIN} -m comment --comment "{ADMIN_COMMENT}" -j {admin}"#));
     }
-    for address in wanted.addresses.iter().copied().filter(|address| family.takes(*address)) {
-        lines.extend(accepts(there, address));
-    }
+    let accepts = wanted.all().filter(|accept| family.takes(accept.address));
+    let missing = accepts.filter(|a| !there.of(CHAIN).any(|line| line.rule.accepts(*a)));
+    lines.extend(missing.map(adding));
     if !there.of("FORWARD").any(|line| line.rule.jumps_to(CHAIN)) {
         let isolation = there.of("FORWARD").position(|line| line.rule.jumps_to(ISOLATION));
         let place = isolation.map_or(1, |before| before + 2);
@@ -241,16 +243,15 @@ fn lacking(family: Family, there: &Saved, wanted: &Accepts<'_>) -> Vec<String> {
     lines
 }
 
-fn accepts(there: &Saved, address: IpAddr) -> Vec<String> {
-    let mut lines = Vec::new();
-    if !there.of(CHAIN).any(|line| line.rule.accepts_answers_to(address)) {
-        let answers = "-m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT";
-        lines.push(format!("-A {CHAIN} -d {address} {answers}"));
-    }
-    if !there.of(CHAIN).any(|line| line.rule.accepts_from(address)) {
-        lines.push(format!("-A {CHAIN} -s {address} -j ACCEPT"));
-    }
-    lines
+fn adding(accept: Accept) -> String {
+    let Accept { address, is_source, state } = accept;
+    let side = if is_source { "-s" } else { "-d" };
+    let state = match state {
+        State::Any => "",
+        State::Answers => " -m conntrack --ctstate RELATED,ESTABLISHED",
+        State::Mapped => " -m conntrack --ctstate DNAT",
+    };
+    format!("-A {CHAIN} {side} {address}{state} -j ACCEPT")
 }
 
 fn drops(there: &Saved) -> bool {
@@ -259,24 +260,21 @@ fn drops(there: &Saved) -> bool {
     by_policy || there.of("FORWARD").any(|line| line.rule.drops_all())
 }
 
-/// Removes the accepts of these addresses.
-pub(super) fn remove(addresses: &[IpAddr]) -> Result<(), Error> {
+/// Removes the accepts.
+pub(super) fn remove(wanted: &Accepts<'_>) -> Result<(), Error> {
     for family in FAMILIES {
-        if !addresses.iter().any(|address| family.takes(*address)) {
+        if !wanted.addresses.iter().any(|address| family.takes(*address)) {
             continue;
         }
         let Some(tool) = Tool::of(family, "filter")? else { continue };
-        delete(&tool, |there| accepts_of(there, addresses))?;
+        delete(&tool, |there| accepts_of(there, wanted))?;
     }
     Ok(())
 }
 
-/// The rules that accept for these addresses.
-pub(crate) fn accepts_of<'a>(there: &'a Saved, addresses: &[IpAddr]) -> Vec<&'a Line> {
-    let is_about = |line: &&Line| {
-        let rule = &line.rule;
-        addresses.iter().any(|a| rule.accepts_answers_to(*a) || rule.accepts_from(*a))
-    };
+/// The rules that are these accepts.
+fn accepts_of<'a>(there: &'a Saved, wanted: &Accepts<'_>) -> Vec<&'a Line> {
+    let is_about = |line: &&Line| wanted.all().any(|accept| line.rule.accepts(accept));
     there.of(CHAIN).filter(is_about).collect()
 }
 

@@ -19,7 +19,8 @@ use std::fmt;
 use std::net::IpAddr;
 
 use accept::Look;
-use wharfinger_plan::{Action, Forward};
+use rule::State;
+use wharfinger_plan::{Action, Forward, PortMap};
 
 use crate::session::Session;
 use crate::socket::{Refusal, Socket};
@@ -32,20 +33,82 @@ const ADMIN_CHAIN: &str = "CNI-ADMIN";
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Accepts<'a> {
     pub(crate) addresses: &'a [IpAddr],
+    pub(crate) which: Which,
     /// The chain that an administrator's own rules are in: gone through first.
-    pub(crate) admin_chain: &'a str,
-    /// firewalld's zone.
-    pub(crate) zone: &'a str,
+    pub(crate) admin_chain: Option<&'a str>,
+    /// firewalld's zone; without one firewalld lets them through by itself.
+    pub(crate) zone: Option<&'a str>,
+}
+
+/// Which packets of an address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Which {
+    /// What it sends, and what answers it.
+    Forward,
+    /// Both directions of connections to a port of the host that leads there.
+    Mapped,
+}
+
+/// One rule that accepts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Accept {
+    pub(crate) address: IpAddr,
+    /// What comes from it, else what goes to it.
+    pub(crate) is_source: bool,
+    pub(crate) state: State,
+}
+
+impl fmt::Display for Accept {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { address, is_source, state } = self;
+        let side = if *is_source { "from" } else { "to" };
+        match state {
+            State::Any => write!(f, "the accept {side} {address}"),
+            State::Answers => write!(f, "the accept of answers {side} {address}"),
+            State::Mapped => write!(f, "the accept of mapped ports {side} {address}"),
+        }
+    }
+}
+
+impl<'a> Accepts<'a> {
+    /// The rules that this comes to.
+    fn all(&self) -> impl Iterator<Item = Accept> {
+        let (to, from) = match self.which {
+            Which::Forward => (State::Answers, State::Any),
+            Which::Mapped => (State::Mapped, State::Mapped),
+        };
+        self.addresses.iter().flat_map(move |address| {
+            [(false, to), (true, from)].map(|(is_source, state)| Accept {
+                address: *address,
+                is_source,
+                state,
+            })
+        })
+    }
+
+    /// To the addresses that ports of the host lead to.
+    pub(crate) fn mapped(addresses: &'a [IpAddr]) -> Self {
+        Self { addresses, which: Which::Mapped, admin_chain: None, zone: None }
+    }
 }
 
 impl<'a> From<&'a Forward> for Accepts<'a> {
     fn from(forward: &'a Forward) -> Self {
         Self {
             addresses: &forward.addresses,
-            admin_chain: forward.admin_chain.as_deref().unwrap_or(ADMIN_CHAIN),
-            zone: forward.zone.as_deref().unwrap_or(firewalld::DEFAULT_ZONE),
+            which: Which::Forward,
+            admin_chain: Some(forward.admin_chain.as_deref().unwrap_or(ADMIN_CHAIN)),
+            zone: Some(forward.zone.as_deref().unwrap_or(firewalld::DEFAULT_ZONE)),
         }
     }
+}
+
+/// The addresses that these ports lead to, each once.
+pub(crate) fn targets(map: &PortMap) -> Vec<IpAddr> {
+    let mut addresses: Vec<IpAddr> = map.ports.iter().map(|port| port.to).collect();
+    addresses.sort_unstable();
+    addresses.dedup();
+    addresses
 }
 
 impl fmt::Display for Accepts<'_> {
@@ -89,7 +152,7 @@ pub(crate) fn listed(addresses: &[IpAddr]) -> String {
 /// Makes sure that nobody's chain drops what these addresses send and are answered; says whether
 /// any accept was not there before. On a failure, none of them is left.
 pub(crate) fn ensure(session: &mut Session<'_>, wanted: &Accepts<'_>) -> Result<bool, Error> {
-    check_name(wanted.admin_chain)?;
+    wanted.admin_chain.map_or(Ok(()), check_name)?;
     let done = ensure_all(session, wanted);
     if done.is_err() {
         // Its own cause is told, not that of cleaning up after it.
@@ -101,19 +164,25 @@ pub(crate) fn ensure(session: &mut Session<'_>, wanted: &Accepts<'_>) -> Result<
 /// Makes sure of the accepts of all attachments: others' reloads throw them away. What fails
 /// does not keep the rest from being done.
 pub(crate) fn reload(session: &mut Session<'_>, all: &[&Action]) -> Result<(), Error> {
-    let mut groups: BTreeMap<(&str, &str), Vec<IpAddr>> = BTreeMap::new();
+    /// Which packets, the administrator's chain, and the zone.
+    type Key<'a> = (Which, Option<&'a str>, Option<&'a str>);
+    let mut groups: BTreeMap<Key<'_>, Vec<IpAddr>> = BTreeMap::new();
     for action in all {
-        if let Action::Forward(forward) = action {
-            let accepts = Accepts::from(forward);
-            let group = groups.entry((accepts.admin_chain, accepts.zone)).or_default();
-            group.extend(accepts.addresses);
-        }
+        let (key, addresses) = match action {
+            Action::Forward(forward) => {
+                let Accepts { which, admin_chain, zone, .. } = forward.into();
+                ((which, admin_chain, zone), forward.addresses.clone())
+            }
+            Action::PortMap(map) => ((Which::Mapped, None, None), targets(map)),
+            _ => continue,
+        };
+        groups.entry(key).or_default().extend(addresses);
     }
     let mut done = Ok(());
-    for ((admin_chain, zone), addresses) in groups {
-        let wanted = Accepts { addresses: &addresses, admin_chain, zone };
-        let made = check_name(admin_chain).and_then(|()| ensure_all(session, &wanted));
-        done = done.and(made.map(drop));
+    for ((which, admin_chain, zone), addresses) in groups {
+        let wanted = Accepts { addresses: &addresses, which, admin_chain, zone };
+        let named = admin_chain.map_or(Ok(()), check_name);
+        done = done.and(named.and_then(|()| ensure_all(session, &wanted)).map(drop));
     }
     done
 }
@@ -123,8 +192,10 @@ fn ensure_all(session: &mut Session<'_>, wanted: &Accepts<'_>) -> Result<bool, E
     let socket = session.netfilter()?;
     let look = Look::at(socket).map_err(failed)?;
     let mut made = accept::ensure(socket, &look, wanted).map_err(failed)?;
-    if look.chains.iter().any(firewalld::is_its) {
-        made |= firewalld::add(wanted.addresses, wanted.zone)?;
+    if let Some(zone) = wanted.zone
+        && look.chains.iter().any(firewalld::is_its)
+    {
+        made |= firewalld::add(wanted.addresses, zone)?;
     }
     Ok(made | legacy::ensure(wanted)?)
 }
@@ -149,17 +220,17 @@ pub(crate) fn remove(session: &mut Session<'_>, wanted: &Accepts<'_>) -> Result<
         Err(error) if error.errno() == Some(libc::EPROTONOSUPPORT) => Ok(()),
         Err(error) => Err(error),
     };
-    by_netlink.and(legacy::remove(wanted.addresses))
+    by_netlink.and(legacy::remove(wanted))
 }
 
 fn remove_from_nf_tables(socket: &mut Socket, wanted: &Accepts<'_>) -> Result<(), Error> {
     let failed = |e| refused("remove accepts in other people's chains", wanted.to_string(), e);
     let chains = wire::chains(socket).map_err(failed)?;
-    let done = accept::remove(socket, &chains, wanted.addresses).map_err(failed);
-    if chains.iter().any(firewalld::is_its) {
-        return done.and(firewalld::remove(wanted.addresses, wanted.zone));
+    let done = accept::remove(socket, &chains, wanted).map_err(failed);
+    match wanted.zone.filter(|_| chains.iter().any(firewalld::is_its)) {
+        Some(zone) => done.and(firewalld::remove(wanted.addresses, zone)),
+        None => done,
     }
-    done
 }
 
 /// Each chain or zone that drops and lacks an accept, in words.
@@ -172,8 +243,8 @@ pub(crate) fn differences(
     let chains = wire::chains(socket).map_err(list)?;
     let targets = accept::targets(socket, &chains).map_err(list)?;
     let mut all = accept::differences(socket, &targets, wanted).map_err(list)?;
-    if chains.iter().any(firewalld::is_its) {
-        all.extend(firewalld::differences(wanted.addresses, wanted.zone)?);
+    if let Some(zone) = wanted.zone.filter(|_| chains.iter().any(firewalld::is_its)) {
+        all.extend(firewalld::differences(wanted.addresses, zone)?);
     }
     all.extend(legacy::differences(wanted)?);
     Ok(all)

@@ -10,7 +10,10 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-use super::expressions::{ANSWERS, CONNTRACK_FLAGS, CONNTRACK_STATES};
+use super::Accept;
+use super::expressions::{
+    ANSWERS, CONNTRACK_FLAGS, CONNTRACK_STATE, CONNTRACK_STATES, MAPPED, MAPPED_STATUS,
+};
 use super::wire::{
     IPV4, RULE_EXPRESSIONS, RULE_HANDLE, RULE_USERDATA, as_text, attribute_of, attributes, be32,
 };
@@ -22,13 +25,23 @@ pub(crate) struct Rule {
     pub(crate) comment: Option<String>,
     pub(crate) source: Option<IpNet>,
     pub(crate) destination: Option<IpNet>,
-    /// It is about connections that are ESTABLISHED or RELATED, and no others.
-    pub(crate) answers: bool,
+    pub(crate) state: State,
     /// The first address that a destination NAT goes to.
     pub(crate) dnat: Option<IpAddr>,
     pub(crate) end: End,
     /// How many conditions it has beside those above.
     pub(crate) others: usize,
+}
+
+/// Which connections a rule is about.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum State {
+    #[default]
+    Any,
+    /// ESTABLISHED or RELATED.
+    Answers,
+    /// Their destination was another one, and has been translated.
+    Mapped,
 }
 
 /// What a rule comes to.
@@ -51,7 +64,10 @@ impl Rule {
     }
 
     fn is_unconditional(&self) -> bool {
-        self.source.is_none() && self.destination.is_none() && !self.answers && self.others == 0
+        self.source.is_none()
+            && self.destination.is_none()
+            && self.state == State::Any
+            && self.others == 0
     }
 
     /// Whether it goes on in this chain with every packet.
@@ -64,16 +80,14 @@ impl Rule {
         matches!(&self.end, End::Chain(name) if name == chain)
     }
 
-    /// Whether it accepts what answers to this address, and nothing else.
-    pub(crate) fn accepts_answers_to(&self, address: IpAddr) -> bool {
-        let is_about = self.destination == Some(address.into()) && self.source.is_none();
-        is_about && self.answers && self.others == 0 && self.end == End::Accept
-    }
-
-    /// Whether it accepts what comes from this address, and nothing else.
-    pub(crate) fn accepts_from(&self, address: IpAddr) -> bool {
-        let is_about = self.source == Some(address.into()) && self.destination.is_none();
-        is_about && !self.answers && self.others == 0 && self.end == End::Accept
+    /// Whether it accepts this, and nothing else.
+    pub(crate) fn accepts(&self, accept: Accept) -> bool {
+        let address = Some(IpNet::from(accept.address));
+        let (source, destination) =
+            if accept.is_source { (address, None) } else { (None, address) };
+        (self.source, self.destination, self.state) == (source, destination, accept.state)
+            && self.others == 0
+            && self.end == End::Accept
     }
 
     /// Reads the attributes of a rule of a table of this family.
@@ -117,8 +131,9 @@ enum Held {
     Masked(u32, Vec<u8>),
     /// The family of the packet.
     Family,
-    /// The state of its connection; masked by this.
+    /// The state of its connection, or what has been done to it; masked by this.
     State(Option<u32>),
+    Status(Option<u32>),
     Value(Vec<u8>),
 }
 
@@ -133,7 +148,7 @@ impl Reader {
         match name {
             "payload" => self.payload(data),
             "meta" => self.meta(data),
-            "ct" => self.hold(data, 1, (number(data, 2) == Some(0)).then_some(Held::State(None))),
+            "ct" => self.conntrack(data),
             "bitwise" => self.bitwise(data),
             "cmp" => self.compare(data),
             "immediate" => self.immediate(data),
@@ -170,15 +185,22 @@ impl Reader {
         self.hold(data, 1, (number(data, 2) == Some(NFPROTO)).then_some(Held::Family));
     }
 
+    fn conntrack(&mut self, data: &[u8]) {
+        let what = match number(data, 2) {
+            Some(0) => Some(Held::State(None)),
+            Some(2) => Some(Held::Status(None)),
+            _ => None,
+        };
+        self.hold(data, 1, what);
+    }
+
     fn bitwise(&mut self, data: &[u8]) {
         let mask = attribute_of(data, 4).and_then(|data| attribute_of(data, 1));
         let held = number(data, 1).and_then(|register| self.registers.get(&register).cloned());
         let masked = match (held, mask) {
             (Some(Held::Header(offset)), Some(mask)) => Some(Held::Masked(offset, mask.to_vec())),
-            (Some(Held::State(None)), Some(mask)) => {
-                let mask = mask.first_chunk().copied().map(u32::from_ne_bytes);
-                mask.map(|mask| Held::State(Some(mask)))
-            }
+            (Some(Held::State(None)), Some(mask)) => Some(Held::State(word(mask))),
+            (Some(Held::Status(None)), Some(mask)) => Some(Held::Status(word(mask))),
             _ => None,
         };
         self.hold(data, 2, masked);
@@ -188,6 +210,7 @@ impl Reader {
         let is_equal = number(data, 2) == Some(0);
         let value = attribute_of(data, 3).and_then(|data| attribute_of(data, 1));
         let value = value.unwrap_or_default();
+        let is_nothing = value == [0; 4];
         let held = number(data, 1).and_then(|register| self.registers.get(&register));
         let understood = match held {
             Some(Held::Family) if is_equal => true,
@@ -195,10 +218,12 @@ impl Reader {
                 .is_some_and(|(is_source, network)| self.rule.about(is_source, network)),
             Some(Held::Masked(offset, mask)) if is_equal => network(*offset, value, Some(mask))
                 .is_some_and(|(is_source, network)| self.rule.about(is_source, network)),
-            Some(Held::State(Some(mask))) if !is_equal => {
-                let is_answers = *mask == u32::from(ANSWERS) && value == [0; 4];
-                self.rule.answers |= is_answers;
-                is_answers
+            Some(Held::State(Some(mask))) if !is_equal && is_nothing => {
+                let state = (*mask == u32::from(ANSWERS)).then_some(State::Answers);
+                self.rule.limit(state)
+            }
+            Some(Held::Status(Some(mask))) if !is_equal && is_nothing => {
+                self.rule.limit((*mask == MAPPED_STATUS).then_some(State::Mapped))
             }
             _ => false,
         };
@@ -225,8 +250,9 @@ impl Reader {
         let content = attribute_of(data, 3).unwrap_or_default();
         match attribute_of(data, 1).map(as_text).as_deref() {
             Some("comment") => self.rule.comment = Some(as_text(content)),
-            Some("conntrack") if number(data, 2) == Some(3) && is_answers(content) => {
-                self.rule.answers = true;
+            Some("conntrack") => {
+                let state = xtables_state(content).filter(|_| number(data, 2) == Some(3));
+                self.rule.others += usize::from(!self.rule.limit(state));
             }
             _ => self.rule.others += 1,
         }
@@ -251,6 +277,15 @@ impl Reader {
 }
 
 impl Rule {
+    /// Notes a condition on the connection; answers whether it is understood, and the first.
+    pub(super) fn limit(&mut self, state: Option<State>) -> bool {
+        let is_first = self.state == State::Any;
+        if let Some(state) = state {
+            self.state = state;
+        }
+        state.is_some() && is_first
+    }
+
     /// Notes a condition on an address; answers whether there is none yet.
     fn about(&mut self, is_source: bool, network: IpNet) -> bool {
         let place = if is_source { &mut self.source } else { &mut self.destination };
@@ -294,11 +329,19 @@ fn address(octets: &[u8]) -> Option<IpAddr> {
     v4.or_else(|_| <[u8; 16]>::try_from(octets).map(IpAddr::from)).ok()
 }
 
-/// Whether this xt_conntrack_mtinfo3 asks for the states ESTABLISHED and RELATED alone.
-fn is_answers(content: &[u8]) -> bool {
+/// What this xt_conntrack_mtinfo3 asks for, where it is a state alone.
+fn xtables_state(content: &[u8]) -> Option<State> {
     let at = |at: usize| content.get(at..at + 2)?.first_chunk().copied().map(u16::from_ne_bytes);
-    let inverted = at(CONNTRACK_FLAGS + 2);
-    at(CONNTRACK_FLAGS) == Some(1) && inverted == Some(0) && at(CONNTRACK_STATES) == Some(ANSWERS)
+    let inverted = at(CONNTRACK_FLAGS + 2)?;
+    match (at(CONNTRACK_FLAGS)?, inverted, at(CONNTRACK_STATES)?) {
+        (CONNTRACK_STATE, 0, ANSWERS) => Some(State::Answers),
+        (CONNTRACK_STATE, 0, MAPPED) => Some(State::Mapped),
+        _ => None,
+    }
+}
+
+fn word(content: &[u8]) -> Option<u32> {
+    content.first_chunk().copied().map(u32::from_ne_bytes)
 }
 
 /// The address of a target DNAT. Revision 0 of IPv4 is the old form, which counts its ranges.

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-use super::rule::{End, Rule};
+use super::rule::{End, Rule, State};
 
 /// A table as it is printed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -95,10 +95,12 @@ impl Rule {
             }
             "--comment" => self.comment = Some(value.to_owned()),
             "--ctstate" => {
-                let mut states: Vec<&str> = value.split(',').collect();
-                states.sort_unstable();
-                self.answers = states == ["ESTABLISHED", "RELATED"];
-                self.others += usize::from(!self.answers);
+                let state = match value {
+                    "RELATED,ESTABLISHED" | "ESTABLISHED,RELATED" => Some(State::Answers),
+                    "DNAT" => Some(State::Mapped),
+                    _ => None,
+                };
+                self.others += usize::from(!self.limit(state));
             }
             "--to-destination" => self.dnat = destination(value),
             "-m" | "--reject-with" => {}
@@ -149,6 +151,7 @@ fn words(text: &str) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Accept;
     use super::*;
 
     const TEXT: &str = r#"-P INPUT ACCEPT
@@ -172,12 +175,19 @@ mod tests {
         let forward: Vec<_> = saved.of("FORWARD").map(|line| &line.rule).collect();
         assert!(forward[0].jumps_to("CNI-FORWARD") && forward[1].drops_all());
         let address = "10.1.0.5".parse().unwrap();
+        let accept = |address: &str, is_source, state| Accept {
+            address: address.parse().unwrap(),
+            is_source,
+            state,
+        };
+        let answers = accept("10.1.0.5", false, State::Answers);
+        let from = accept("10.1.0.5", true, State::Any);
         let own: Vec<_> = saved.of("CNI-FORWARD").map(|line| &line.rule).collect();
-        assert!(own[0].accepts_answers_to(address) && !own[0].accepts_from(address));
-        assert!(own[1].accepts_from(address) && !own[1].accepts_answers_to(address));
+        assert!(own[0].accepts(answers) && !own[0].accepts(from));
+        assert!(own[1].accepts(from) && !own[1].accepts(answers));
         // What has a condition more is another rule.
-        assert!(!own[2].accepts_from("10.1.0.6".parse().unwrap()));
-        assert!(!own[3].accepts_from("fd00::5".parse().unwrap()));
+        assert!(!own[2].accepts(accept("10.1.0.6", true, State::Any)));
+        assert!(!own[3].accepts(accept("fd00::5", true, State::Any)));
         let x: Vec<_> = saved.of("X").map(|line| &line.rule).collect();
         assert_eq!(x[0].comment.as_deref(), Some(r#"dnat name: "a b" id: "c""#));
         assert_eq!(x[0].dnat, "fd00::5".parse().ok());

@@ -18,7 +18,7 @@ use crate::foreign::legacy::{self, FAMILIES, Tool};
 use crate::foreign::rule::Rule;
 use crate::foreign::saved::{Line, Saved};
 use crate::foreign::wire::{self, BRIDGE, Chain, Changes, INET, IPV4, IPV6};
-use crate::foreign::{self, Accepts};
+use crate::foreign::{self, Accepts, Which};
 use crate::session::Session;
 use crate::socket::{Refusal, Socket};
 use crate::{Error, link, refused};
@@ -86,8 +86,12 @@ pub(crate) fn clear(session: &mut Session<'_>, reference: &Reference) -> Cleared
     for family in FAMILIES {
         cleared.add(clear_legacy(family, reference));
     }
-    let accepts =
-        Accepts { addresses: &reference.addresses, admin_chain: "", zone: &reference.zone };
+    let accepts = Accepts {
+        addresses: &reference.addresses,
+        which: Which::Forward,
+        admin_chain: None,
+        zone: Some(&reference.zone),
+    };
     if !reference.addresses.is_empty()
         && let Err(error) = foreign::remove(session, &accepts)
     {
