@@ -328,9 +328,13 @@ impl Adding<'_> {
     /// Undoes what is in the book, and what is in the kernel, for an ADD that came to nothing.
     /// What cannot be undone now stays in the book for the next DEL, ADD or GC.
     fn abandon(&self, seq: u64, error: Error) -> Error {
+        // What somebody outside has is not to be the first that the next one gets.
+        let squatted = matches!(&error, Error::Kernel(error) if error.squatter().is_some());
+        let ipam = self.network.ipam.as_ref().filter(|_| squatted);
+        let rest = ipam.map_or(Duration::ZERO, |ipam| ipam.cool_down);
         let undone = match self.host.ledger.get(self.id) {
             Ok(Some(entry)) if entry.seq == seq => {
-                del::undo_for(self.host, &entry, Some(self.call), Duration::ZERO)
+                del::undo_for(self.host, &entry, Some(self.call), rest)
             }
             Ok(_) => Ok(()),
             Err(error) => Err(error.into()),

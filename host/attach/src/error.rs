@@ -327,6 +327,11 @@ impl Error {
             Self::Kernel(error) if error.errno() == Some(EPERM) => {
                 "run it as root: it needs CAP_NET_ADMIN and CAP_SYS_ADMIN".into()
             }
+            Self::Kernel(error) if error.squatter().is_some() => {
+                "take the address from its holder, or out of the range (exclude); it rests now, and \
+                 the next attachment gets another (\"probe\": \"none\" does not ask)"
+                    .into()
+            }
             Self::Exhausted { .. } => {
                 "widen the ranges, or free attachments: `wharfinger ls` lists them".into()
             }
@@ -336,7 +341,7 @@ impl Error {
                 format!("to grant it, write into the node's settings: {grant}")
             }
             Self::NoPrevResult => {
-                "set \"driver\" (bridge, ptp, loopback), or put the plugin behind another".into()
+                "set \"driver\" (bridge, ptp, macvlan, ...), or put the plugin behind another".into()
             }
             Self::Contended { .. }
             | Self::Locked { .. }

@@ -51,17 +51,12 @@ pub(crate) fn give_back(
     device: &Device,
 ) -> Result<(), Error> {
     let from = device.from.as_deref();
-    if session.inside().is_ok() {
-        let names = std::iter::once(&*link.link.name).chain(from);
-        for name in names {
-            let inside = LinkRef::container(name);
-            if let Some(found) = session.find(&inside)?
-                && let Some(was) = lent(&found, from)
-            {
-                session.forget(&inside);
-                return bring_home(session, &found, &was);
-            }
-        }
+    if session.inside().is_ok()
+        && let Some(found) = find_inside(session, link, from)?
+        && let Some(was) = from.map(str::to_owned).or_else(|| name_in_alias(&found))
+    {
+        session.forget(&LinkRef::container(&found.name));
+        return bring_home(session, &found, &was);
     }
     // Where the namespace ended, the kernel brought it home, under the name it had there.
     match from {
@@ -70,11 +65,31 @@ pub(crate) fn give_back(
     }
 }
 
-/// The name that a lent link had.
-fn lent(found: &Found, from: Option<&str>) -> Option<String> {
+/// The lent link in the container: by its alias, whatever the container calls it now; else, where the
+/// host has no link of that name, the one that has the name it was given.
+fn find_inside(
+    session: &mut Session<'_>,
+    link: &Link,
+    from: Option<&str>,
+) -> Result<Option<Found>, Error> {
+    let Some(from) = from else { return session.find(&link.link) };
+    let all = link::all(session.route(Place::Container)?)
+        .map_err(|refusal| refused("list", "links of the container", refusal))?;
+    if let Some(found) = all.into_iter().find(|found| found.alias.as_deref() == Some(from)) {
+        return Ok(Some(found));
+    }
+    if session.find(&LinkRef::host(from))?.is_some() {
+        return Ok(None);
+    }
+    // What the container made itself has a kind.
+    Ok(session.find(&link.link)?.filter(|found| found.kind.is_empty()))
+}
+
+/// The name that a lent link had, as its alias tells.
+fn name_in_alias(found: &Found) -> Option<String> {
     let alias = found.alias.as_deref()?;
     let is_name = (1..=15).contains(&alias.len()) && !alias.contains(['/', ' ', ':']);
-    (is_name && from.is_none_or(|from| from == alias)).then(|| alias.to_owned())
+    is_name.then(|| alias.to_owned())
 }
 
 fn bring_home(session: &mut Session<'_>, found: &Found, was: &str) -> Result<(), Error> {

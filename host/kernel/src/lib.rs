@@ -188,6 +188,15 @@ pub enum Error {
 }
 
 impl Error {
+    /// Who has an address that was to be put on, where that is why it failed.
+    pub fn squatter(&self) -> Option<Mac> {
+        match self {
+            Self::Taken { mac, .. } => Some(*mac),
+            Self::Step { source, .. } => source.squatter(),
+            Self::Refused { .. } | Self::Differs { .. } | Self::Silent { .. } => None,
+        }
+    }
+
     /// The kernel's error number, where it was the kernel that refused.
     pub fn errno(&self) -> Option<i32> {
         match self {

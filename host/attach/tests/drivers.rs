@@ -1,0 +1,237 @@
+//! The verbs with each driver, over a machine in memory.
+
+#![allow(clippy::unwrap_used, reason = "a helper that fails fails its test")]
+
+mod world;
+
+use serde_json::{Value, json};
+use wharfinger_attach::{Error, check};
+use wharfinger_cni::code;
+use wharfinger_kernel::mem::{HOST_COOKIE, MemDevice};
+use wharfinger_plan::{LinkFacts, LinkRef, Mac};
+use world::{NETNS, World, call_of};
+
+fn ipam() -> Value {
+    json!({ "type": "pool", "first": "10.1.0.2", "last": "10.1.0.2" })
+}
+
+fn conf(driver: &str, keys: &Value) -> Value {
+    let mut conf = json!({
+        "cniVersion": "1.1.0", "name": "pods", "type": "wharfinger", "driver": driver, "ipam": ipam()
+    });
+    for (key, value) in keys.as_object().unwrap() {
+        conf[key] = value.clone();
+    }
+    conf
+}
+
+/// A configuration of each driver that makes a link inside.
+fn all() -> Vec<Value> {
+    vec![
+        conf("macvlan", &json!({ "master": "ens3", "hostAccess": true })),
+        conf("ipvlan", &json!({ "master": "ens3" })),
+        conf("vlan", &json!({ "master": "ens3", "vlanId": 100 })),
+        conf("host-device", &json!({ "device": "ens5" })),
+        conf("dummy", &json!({})),
+        conf("tap", &json!({})),
+        conf("ptp", &json!({})),
+    ]
+}
+
+/// A host with a link for masters and one to lend.
+fn world() -> World {
+    let world = World::new();
+    for (number, name) in (1..).zip(["ens3", "ens5"]) {
+        let mac = Some(Mac([2, 0, 0, 0, 0, number]));
+        let facts = LinkFacts { mac, ..LinkFacts::new(LinkRef::host(name), "") };
+        world.kernel.add_link(HOST_COOKIE, facts);
+    }
+    world
+}
+
+#[track_caller]
+fn assert_as_before(world: &World) {
+    world.assert_empty();
+    let lent = world.kernel.link(HOST_COOKIE, "ens5").expect("the device is home");
+    assert_eq!(lent.alias, None);
+    assert_eq!(world.kernel.routes_of(HOST_COOKIE), []);
+}
+
+#[test]
+fn each_driver_adds_checks_refuses_a_second_and_leaves_nothing() {
+    for conf in all() {
+        let world = world();
+        let mut call = call_of(&conf, "c1", NETNS[0]);
+        let success = world.add(&call).unwrap();
+        let own = success.interfaces.iter().position(|it| it.name == "eth0");
+        assert_eq!(success.ips[0].interface, own, "{conf}");
+        assert_eq!(world.add(&call).unwrap_err().to_cni("pods").code, code::EXISTS, "{conf}");
+        call.prev_result = Some(success);
+        world.with(|host| check::check(host, &call)).unwrap();
+        for _ in 0..2 {
+            world.del(&call).unwrap();
+            assert_as_before(&world);
+            assert!(world.kernel.link(100, "eth0").is_none(), "{conf}");
+        }
+    }
+}
+
+/// Also defect 15 of the reference plugins: DEL with namespace, master or configuration gone.
+#[test]
+fn pain_a2_defect_15_a_del_of_each_driver_without_the_namespace_frees_the_address() {
+    for conf in all() {
+        for path in ["", "/run/netns/gone"] {
+            let world = world();
+            let mut call = call_of(&conf, "c1", NETNS[0]);
+            world.add(&call).unwrap();
+            world.kernel.remove_netns(NETNS[0]);
+            world.kernel.delete_link(HOST_COOKIE, "ens3");
+            call.netns = (!path.is_empty()).then(|| path.into());
+            world.del(&call).unwrap();
+            assert_as_before(&world);
+        }
+    }
+}
+
+#[test]
+fn a_del_of_each_driver_needs_no_more_than_the_name() {
+    for conf in all() {
+        let world = world();
+        let call = call_of(&conf, "c1", NETNS[0]);
+        world.add(&call).unwrap();
+        let bare = json!({ "cniVersion": "1.1.0", "name": "pods", "type": "wharfinger" });
+        world.del(&call_of(&bare, "c1", NETNS[0])).unwrap();
+        assert_as_before(&world);
+        assert!(world.kernel.link(100, "eth0").is_none(), "{conf}");
+    }
+}
+
+/// Links inside carry the attachment's key, and a lent one its name.
+#[test]
+fn a_del_of_each_driver_without_a_record_undoes_what_carries_its_marks() {
+    for conf in all() {
+        let mut world = world();
+        let mut call = call_of(&conf, "c1", NETNS[0]);
+        call.prev_result = Some(world.add(&call).unwrap());
+        world.ledger = wharfinger_ledger::MemLedger::new();
+        world.del(&call).unwrap();
+        assert_as_before(&world);
+        assert!(world.kernel.link(100, "eth0").is_none(), "{conf}");
+    }
+}
+
+#[test]
+fn a_del_without_a_record_leaves_anothers_link_alone() {
+    for conf in all() {
+        let world = world();
+        let other = LinkFacts {
+            alias: Some("pods/c9/eth0".to_owned()),
+            ..LinkFacts::new(LinkRef::container("eth0"), "dummy")
+        };
+        world.kernel.add_link(100, other);
+        world.del(&call_of(&conf, "c1", NETNS[0])).unwrap();
+        assert!(world.kernel.link(100, "eth0").is_some(), "{conf}");
+    }
+}
+
+/// An attachment whose only link is inside its namespace lives as long as that does.
+#[test]
+fn an_attachment_without_a_host_link_is_not_taken_for_dead() {
+    let world = world();
+    let conf = conf("macvlan", &json!({ "master": "ens3" }));
+    world.add(&call_of(&conf, "c1", NETNS[0])).unwrap();
+    let error = world.add(&call_of(&conf, "c2", NETNS[1])).unwrap_err();
+    assert!(matches!(error, Error::Exhausted { .. }), "{error}");
+    world.kernel.remove_netns(NETNS[0]);
+    world.add(&call_of(&conf, "c2", NETNS[1])).unwrap();
+}
+
+#[test]
+fn pain_b7_a_squatter_fails_the_add_leaves_nothing_and_its_address_rests() {
+    let world = world();
+    let mut conf = conf("macvlan", &json!({ "master": "ens3" }));
+    conf["ipam"]["last"] = "10.1.0.3".into();
+    let squatter = Mac([2, 0, 0, 0, 0, 0xee]);
+    world.kernel.hold_address("10.1.0.2".parse().unwrap(), squatter);
+    let call = call_of(&conf, "c1", NETNS[0]);
+    let error = world.add(&call).unwrap_err().to_cni("pods");
+    assert_eq!(error.code, code::KERNEL);
+    assert!(error.msg.contains("10.1.0.2") && error.msg.contains("02:00:00:00:00:ee"), "{error:?}");
+    assert!(error.details.unwrap_or_default().contains("probe"));
+    assert_as_before(&world);
+    assert!(world.kernel.link(100, "eth0").is_none());
+    let second = world.add(&call).unwrap();
+    assert_eq!(second.ips[0].address.addr().to_string(), "10.1.0.3");
+}
+
+#[test]
+fn a_device_that_a_program_drives_is_not_moved() {
+    let world = world();
+    world.kernel.add_device("0000:01:00.1", MemDevice::Userspace("vfio-pci".to_owned()));
+    world.kernel.add_device("0000:01:00.2", MemDevice::Link("ens5".to_owned()));
+    let runtime = |id: &str| json!({ "runtimeConfig": { "deviceID": id } });
+    let call = call_of(&conf("host-device", &runtime("0000:01:00.1")), "c1", NETNS[0]);
+    let success = world.add(&call).unwrap();
+    assert_eq!((success.interfaces.len(), success.ips.len()), (1, 1));
+    assert!(world.kernel.link(100, "eth0").is_none());
+    world.del(&call).unwrap();
+    // One that the kernel drives is.
+    let call = call_of(&conf("host-device", &runtime("0000:01:00.2")), "c1", NETNS[0]);
+    world.add(&call).unwrap();
+    assert!(world.kernel.link(100, "eth0").is_some());
+    world.del(&call).unwrap();
+    assert_as_before(&world);
+    let call = call_of(&conf("host-device", &runtime("0000:01:00.3")), "c1", NETNS[0]);
+    let error = world.add(&call).unwrap_err().to_string();
+    assert!(error.contains("0000:01:00.3"), "{error}");
+    assert_as_before(&world);
+}
+
+/// Whatever step fails or kills: the device is not lost, and nothing is left.
+#[test]
+fn a_device_survives_a_failure_and_a_crash_at_each_step() {
+    let conf = conf("host-device", &json!({ "device": "ens5" }));
+    for step in 0..10 {
+        let world = world();
+        let call = call_of(&conf, "c1", NETNS[0]);
+        world.kernel.fail_at(step);
+        if world.add(&call).is_err() {
+            assert_as_before(&world);
+        }
+        world.del(&call).unwrap();
+        world.kernel.crash_at(step, wharfinger_kernel::mem::Crash::Error);
+        let _ = world.add(&call);
+        world.del(&call).unwrap();
+        assert_as_before(&world);
+    }
+}
+
+/// Defect 17 of the reference plugins: CHECK of a layer-2 network fails.
+#[test]
+fn defect_17_a_check_of_a_layer_2_network_succeeds() {
+    for (driver, keys) in [
+        ("bridge", json!({})),
+        ("macvlan", json!({ "master": "ens3" })),
+        ("host-device", json!({ "device": "ens5" })),
+        ("tap", json!({})),
+    ] {
+        let world = world();
+        let mut conf = conf(driver, &keys);
+        conf.as_object_mut().unwrap().remove("ipam");
+        let mut call = call_of(&conf, "c1", NETNS[0]);
+        call.prev_result = Some(world.add(&call).unwrap());
+        world.with(|host| check::check(host, &call)).unwrap();
+        world.del(&call).unwrap();
+        assert_as_before(&world);
+    }
+}
+
+#[test]
+fn check_names_a_changed_mac_of_a_station() {
+    let world = world();
+    let mut call = call_of(&conf("macvlan", &json!({ "master": "ens3" })), "c1", NETNS[0]);
+    call.prev_result = Some(world.add(&call).unwrap());
+    world.kernel.change_link(100, "eth0", |link| link.mac = Some(Mac([2, 0, 0, 0, 0, 7])));
+    let error = world.with(|host| check::check(host, &call)).unwrap_err().to_string();
+    assert!(error.contains("mac is 02:00:00:00:00:07"), "{error}");
+}
