@@ -234,3 +234,99 @@ fn loopback_answers_what_the_kernel_put_there_and_passes_prev_result_through() {
     let prev = success(r#"{"interfaces":[{"name":"eth0"}],"ips":[{"address":"10.0.0.1/8"}]}"#);
     assert_eq!(draft.result(&applied, "/n", Some(&prev)), prev);
 }
+
+/// Under a reference plugin's name unknown keys pass, as there.
+#[test]
+fn near_misses_are_refused_under_our_own_type_only() {
+    for driver in wharfinger_drivers::DRIVERS {
+        let mut call = call(
+            r#"{"isGatway":true,"mastr":"x","mtuFron":"x","master":"ens3","device":"ens5","probee":"x","ipam":{"type":"x"}}"#,
+        );
+        assert_eq!(
+            Conf::parse(driver, &call).is_err(),
+            !["dummy", "loopback"].contains(driver),
+            "{driver}"
+        );
+        call.conf.plugin_type = (*driver).to_owned();
+        assert!(Conf::parse(driver, &call).is_ok(), "{driver}");
+    }
+}
+
+fn link_mac(conf: &str, change: impl FnOnce(&mut wharfinger_cni::Attach)) -> String {
+    let mut call = call(conf);
+    change(&mut call);
+    let driver = call.conf.raw["driver"].as_str().unwrap().to_owned();
+    let conf = Conf::parse(&driver, &call).unwrap();
+    let facts = Facts {
+        links: vec![link(LinkRef::host("ens3"), "", "02:00:00:00:00:99")],
+        ..Facts::default()
+    };
+    let draft = conf.plan(&id(), "host", &success(LEASE), &facts).unwrap();
+    draft.result(&Facts::default(), "/n", None).interfaces[0].mac.clone()
+}
+
+/// The key, CNI_ARGS, `runtimeConfig`: the last that is there counts.
+#[test]
+fn a_mac_is_the_one_that_was_asked_for_last() {
+    for driver in ["macvlan", "tap"] {
+        let conf = |more: &str| {
+            format!(
+                r#"{{"driver":"{driver}","master":"ens3","mac":"02:00:00:00:00:01","ipam":{{"type":"x"}}{more}}}"#
+            )
+        };
+        let args = |call: &mut wharfinger_cni::Attach| {
+            call.args = vec![("MAC".to_owned(), "02:00:00:00:00:02".to_owned())];
+        };
+        let runtime = r#","runtimeConfig":{"mac":"02:00:00:00:00:03"}"#;
+        assert_eq!(link_mac(&conf(""), |_| ()), "02:00:00:00:00:01");
+        assert_eq!(link_mac(&conf(""), args), "02:00:00:00:00:02");
+        assert_eq!(link_mac(&conf(runtime), args), "02:00:00:00:00:03");
+    }
+}
+
+#[test]
+fn pain_f11_an_mtu_is_derived_from_a_named_link_for_both_ends() {
+    let conf =
+        r#"{"driver":"bridge","mtuFrom":"ens3","isGateway":true,"ipam":{"type":"host-local"}}"#;
+    let facts = |bridge: Option<u32>| {
+        let uplink = LinkFacts { mtu: 1400, ..LinkFacts::new(LinkRef::host("ens3"), "") };
+        let bridge =
+            bridge.map(|mtu| LinkFacts { mtu, ..LinkFacts::new(LinkRef::host("cni0"), "bridge") });
+        Facts { links: std::iter::once(uplink).chain(bridge).collect(), ..Facts::default() }
+    };
+    assert!(parse(conf).unwrap().observes(&id()).contains(&LinkRef::host("ens3")));
+    assert_eq!(veth_mtu(conf, &facts(None)).unwrap(), Some(1400));
+    assert_eq!(veth_mtu(conf, &facts(Some(1400))).unwrap(), Some(1400));
+    assert!(matches!(veth_mtu(conf, &facts(Some(1500))), Err(PlanError::BridgeMtu { .. })));
+}
+
+/// The address space of a segment is its master's, as it is for another plugin's whose IPAM we are.
+#[test]
+fn segments_have_address_spaces_of_their_own() {
+    let domain = |conf: &str| parse(conf).unwrap().domain();
+    assert_eq!(domain(r#"{"driver":"macvlan","master":"ens3"}"#), "master:ens3");
+    assert_eq!(domain(r#"{"driver":"macvlan"}"#), "host");
+    assert_eq!(domain(r#"{"driver":"ipvlan","master":"ens3"}"#), "master:ens3");
+    let vlan = r#"{"driver":"vlan","master":"ens3","vlanId":7,"ipam":{"type":"x"}}"#;
+    assert_eq!(domain(vlan), "master:ens3.7");
+}
+
+/// Pain B7: duplicates, then gateways, and only then the address.
+#[test]
+fn pain_b7_who_has_an_address_is_asked_before_it_is_put_on() {
+    let plan = |more: &str| {
+        let conf = format!(r#"{{"driver":"macvlan","master":"ens3","ipam":{{"type":"x"}}{more}}}"#);
+        let facts =
+            Facts { links: vec![LinkFacts::new(LinkRef::host("ens3"), "")], ..Facts::default() };
+        let lease = r#"{"ips":[{"address":"10.1.0.5/16","gateway":"10.1.0.1"}]}"#;
+        parse(&conf).unwrap().plan(&id(), "host", &success(lease), &facts).unwrap().plan
+    };
+    let at = |text: &str, what: &str| text.find(what).unwrap_or_else(|| panic!("{what}\n{text}"));
+    let text = plan(r#","probe":"gateway""#).to_string();
+    assert!(at(&text, "link eth0 up") < at(&text, "nobody has 10.1.0.5"));
+    assert!(at(&text, "nobody has 10.1.0.5") < at(&text, "10.1.0.1 answers"));
+    assert!(at(&text, "10.1.0.1 answers") < at(&text, "address 10.1.0.5/16"));
+    assert!(at(&text, "address 10.1.0.5/16") < at(&text, "announce 10.1.0.5"));
+    assert!(plan("").to_string().contains("nobody has 10.1.0.5 dev eth0"));
+    assert!(!plan(r#","probe":"none""#).to_string().contains("nobody has"));
+}

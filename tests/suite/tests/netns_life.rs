@@ -258,3 +258,88 @@ fn host_links_carry_their_owner() {
     assert_eq!(assigned.trim(), "3", "set by user space (NET_ADDR_SET)");
     end(&world, &[&one]);
 }
+
+/// A segment beside the host, where a gateway is: `seg0` is the host's link to it.
+fn segment(world: &World) -> Netns {
+    let beside = Netns::new("beside");
+    world.host.ip(&format!("link add seg0 type veth peer name seg1 netns {}", beside.name()));
+    world.host.ip("link set seg0 up");
+    beside.ip("address add 10.1.0.1/16 dev seg1");
+    beside.ip("address add fd00:1::1/64 dev seg1 nodad");
+    beside.ip("link set seg1 up");
+    beside
+}
+
+#[test]
+#[ignore = "needs root: ring netns"]
+fn macvlan_dual() {
+    let world = World::new();
+    let _beside = segment(&world);
+    let ipam = world.ipam(&["10.1.0.0/16", "fd00:1::/64"]);
+    let conf = world.conf("macvlan", &json!({ "master": "seg0", "ipam": ipam }));
+    let (one, two) = live(&world, &conf, &["10.1.0.1", "fd00:1::1"]);
+    assert_eq!(strings(&one.result, &["interfaces"], "name"), ["eth0"]);
+    end(&world, &[&one, &two]);
+}
+
+/// Pain F2, with the whole executable.
+#[test]
+#[ignore = "needs root: ring netns"]
+fn pain_f2_macvlan_with_host_access() {
+    let world = World::new();
+    let _beside = segment(&world);
+    world.host.ip("address add 10.1.0.200/16 dev seg0");
+    let conf = world.conf("macvlan", &json!({ "master": "seg0", "hostAccess": true }));
+    let (one, two) = live(&world, &conf, &["10.1.0.200"]);
+    assert!(world.host.pings(&one.v4()) && world.host.pings(&two.v4()));
+    end(&world, &[&one, &two]);
+}
+
+/// Pain B7, with the whole executable: who is told to have the address is the neighbour, and the
+/// next attempt gets another.
+#[test]
+#[ignore = "needs root: ring netns"]
+fn pain_b7_macvlan_beside_a_squatter() {
+    let world = World::new();
+    let beside = segment(&world);
+    beside.ip("address add 10.1.0.2/16 dev seg1");
+    let ipam = json!({ "type": "host-local", "subnet": "10.1.0.0/16", "rangeStart": "10.1.0.2" });
+    let conf = world.conf("macvlan", &json!({ "master": "seg0", "ipam": ipam }));
+    let container = world.container();
+    let failure = world.call("ADD", &conf).of(&container).fails();
+    let mac = beside.link("seg1").raw["address"].as_str().expect("a MAC address").to_owned();
+    assert!(failure.msg.contains("10.1.0.2") && failure.msg.contains(&mac), "{}", failure.msg);
+    let one = world.attach_it(container, &conf);
+    assert_eq!(one.v4(), "10.1.0.3");
+    one.del();
+}
+
+#[test]
+#[ignore = "needs root: ring netns"]
+fn tap_is_there_for_a_program() {
+    let world = World::new();
+    let conf = world.conf("tap", &json!({ "owner": 1000, "mac": "02:00:00:00:00:07" }));
+    let one = world.attach(&conf);
+    one.check();
+    assert_eq!(strings(&one.result, &["interfaces"], "mac"), ["02:00:00:00:00:07"]);
+    assert_eq!(one.container.ns.link("eth0").kind, "tun");
+    end(&world, &[&one]);
+}
+
+/// The device is home again after each DEL, also where the namespace is gone.
+#[test]
+#[ignore = "needs root: ring netns"]
+fn pain_a2_defect_15_host_device_is_lent_and_given_back() {
+    let world = World::new();
+    let _beside = segment(&world);
+    let conf = world.conf("host-device", &json!({ "device": "seg0" }));
+    let one = world.attach(&conf);
+    one.check();
+    assert!(one.container.ns.pings("10.1.0.1"));
+    assert!(world.links().iter().all(|link| link.name != "seg0"), "it is lent");
+    let failure = world.call("ADD", &conf).of(&world.container()).fails();
+    assert!(failure.msg.contains("seg0"), "{}", failure.msg);
+    end(&world, &[&one]);
+    let home = world.host.link("seg0");
+    assert!(home.alias.is_empty() && !home.up && home.addresses.is_empty(), "{home:?}");
+}

@@ -101,7 +101,10 @@ impl Ring {
             Self::Netns | Self::Lab if daemons => false,
             Self::Unit => !suite,
             Self::Conformance => of_suite(&["conformance_", "plugins_"]),
-            Self::Netns => !suite || of_suite(&["netns_", "plugins_"]),
+            Self::Netns => {
+                let of_lab = binary.target.starts_with("lab_");
+                (!suite && !of_lab) || of_suite(&["netns_", "plugins_"])
+            }
             Self::Faults => of_suite(&["faults_"]),
             // Starting processes is what costs there: the kernel's own tests and two of ours.
             Self::Lab => {

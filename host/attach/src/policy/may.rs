@@ -57,6 +57,9 @@ const NEVER_ANYWHERE: &[&str] = &[
     "parent",
     "lower",
     "linkInContainer",
+    "mtuFrom",
+    "hostAccess",
+    "selinuxContext",
 ];
 
 /// Whether a policy may change what is at a pointer.
