@@ -110,8 +110,8 @@ fn facts(text: &str) -> Outcome<Facts> {
     let mut facts = Facts::default();
     for line in text.lines() {
         match line.strip_prefix("default-route ") {
-            Some(line) => {
-                let found = link(line)?;
+            Some(rest) => {
+                let found = link(rest)?;
                 let query = Query::DefaultRoute(found.link.place);
                 facts.answers.push((query, Answer::Link(found)));
             }

@@ -67,7 +67,6 @@ fn link_of(step: &Step) -> Option<&Link> {
 pub(crate) fn ends(link: &Link) -> impl Iterator<Item = &LinkRef> {
     let peer = match &link.kind {
         LinkKind::Veth { peer } => Some(&peer.link),
-        LinkKind::Bridge | LinkKind::Ifb | LinkKind::Vrf { .. } | LinkKind::Existing => None,
         _ => None,
     };
     std::iter::once(&link.link).chain(peer)

@@ -120,7 +120,7 @@ fn a_vlan_carries_its_tag_alone() {
         beside.run("ip addr add 10.7.0.1/24 dev seg1.100");
         // Each of its links answers for its own addresses alone.
         beside.run("sysctl -qw net.ipv4.conf.all.arp_ignore=1");
-        beside.run("ip addr add 10.7.0.5/24 dev seg1");
+        beside.run("ip addr add 10.7.0.5/32 dev seg1");
         let netns = container.netns();
         // Whoever has the address on the untagged segment has nothing to do with it.
         let plan = station(vlan(100), Some(eth0()), "10.7.0.5/24");
