@@ -90,6 +90,7 @@ fn available(host: &Host, call: &Attach, network: &Network) -> Result<Plan, Erro
     } else {
         match decide_for_nobody(host, call, network) {
             Ok(dry) => dry.plan,
+            Err(Error::Plan(error)) if error.is_of_one_attachment() => Plan::default(),
             Err(error) if fine_when_full(host, call, network, &error)? => Plan::default(),
             Err(error) => return Err(error),
         }

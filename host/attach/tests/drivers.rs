@@ -5,7 +5,7 @@
 mod world;
 
 use serde_json::{Value, json};
-use wharfinger_attach::{Error, check};
+use wharfinger_attach::{Error, check, dry};
 use wharfinger_cni::code;
 use wharfinger_kernel::mem::{HOST_COOKIE, MemDevice};
 use wharfinger_plan::{LinkFacts, LinkRef, Mac};
@@ -157,7 +157,7 @@ fn pain_b7_a_squatter_fails_the_add_leaves_nothing_and_its_address_rests() {
     let error = world.add(&call).unwrap_err().to_cni("pods");
     assert_eq!(error.code, code::KERNEL);
     assert!(error.msg.contains("10.1.0.2") && error.msg.contains("02:00:00:00:00:ee"), "{error:?}");
-    assert!(error.details.unwrap_or_default().contains("probe"));
+    assert!(error.details.contains("probe"));
     assert_as_before(&world);
     assert!(world.kernel.link(100, "eth0").is_none());
     let second = world.add(&call).unwrap();
@@ -234,4 +234,28 @@ fn check_names_a_changed_mac_of_a_station() {
     world.kernel.change_link(100, "eth0", |link| link.mac = Some(Mac([2, 0, 0, 0, 0, 7])));
     let error = world.with(|host| check::check(host, &call)).unwrap_err().to_string();
     assert!(error.contains("mac is 02:00:00:00:00:07"), "{error}");
+}
+
+/// What only an ADD can tell does not make a node unready.
+#[test]
+fn status_of_each_driver_is_well_also_while_its_device_is_lent() {
+    let mut all = all();
+    all.push(conf("macvlan", &json!({ "master": "net1", "linkInContainer": true })));
+    all.push(conf("host-device", &json!({ "capabilities": { "deviceID": true } })));
+    all.push(conf("tap", &json!({ "bridge": "br0" })));
+    for conf in all {
+        let mut conf = conf.clone();
+        conf["ipam"]["last"] = "10.1.0.9".into();
+        let world = world();
+        let call = call_of(&conf, "c1", NETNS[0]);
+        let well = || world.with(|host| dry::status(host, &call.conf, &[])).is_ok();
+        assert!(well(), "{conf}");
+        if world.add(&call).is_ok() {
+            assert!(well(), "{conf} with an attachment");
+        }
+    }
+    let gone = conf("macvlan", &json!({ "master": "ens9" }));
+    let world = world();
+    let call = call_of(&gone, "c1", NETNS[0]);
+    assert!(world.with(|host| dry::status(host, &call.conf, &[])).is_err());
 }

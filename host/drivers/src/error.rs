@@ -105,6 +105,11 @@ pub enum PlanError {
     /// The device to lend is not there.
     #[error("there is no {0}: it may be lent to another container")]
     NoDevice(String),
+    /// Nothing tells which device to lend.
+    #[error(
+        "nothing names the device: device, hwaddr, kernelpath, pciBusID or runtimeConfig.deviceID"
+    )]
+    NoSelector,
     /// There is no IPv4 address to lead to the host.
     #[error("hostAccess needs an IPv4 address, and the lease has none")]
     NoHostAccess,
@@ -139,6 +144,16 @@ pub enum PlanError {
 }
 
 impl PlanError {
+    /// Whether only an ADD can tell: what is wrong is of the one attachment, or of what it is
+    /// lent, and not of the network.
+    pub fn is_of_one_attachment(&self) -> bool {
+        match self {
+            Self::NoMaster { place, .. } => *place == Place::Container,
+            Self::NoDevice(_) | Self::NoSelector | Self::NoAddresses => true,
+            _ => false,
+        }
+    }
+
     fn code(&self) -> u32 {
         match self {
             Self::Exists(_) => code::EXISTS,
@@ -147,6 +162,7 @@ impl PlanError {
             | Self::MtuBelowIpv6 { .. }
             | Self::MtuAboveMaster { .. }
             | Self::NoHostAccess
+            | Self::NoSelector
             | Self::NoAddresses
             | Self::Unfit { .. } => code::INVALID_CONFIG,
             Self::NotLoopback { .. }

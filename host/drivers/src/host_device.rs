@@ -36,11 +36,6 @@ impl HostDevice {
             return Err(fields.error("device", read::LINK_NAME).into());
         }
         let queries = queries(fields)?;
-        if name.is_none() && queries.is_empty() {
-            let allowed =
-                "a link's name, or hwaddr, kernelpath, pciBusID or runtimeConfig.deviceID";
-            return Err(fields.error("device", allowed).into());
-        }
         Ok(Self {
             name: name.map(str::to_owned),
             queries,
@@ -108,7 +103,8 @@ impl HostDevice {
             return facts.get(&LinkRef::host(name)).ok_or_else(none);
         }
         let Some(query) = self.queries.first() else {
-            return Err(PlanError::NoDevice("device".to_owned()));
+            // The runtime may name it, at each ADD anew.
+            return Err(PlanError::NoSelector);
         };
         facts.link(query).ok_or_else(|| PlanError::NoDevice(described(query)))
     }

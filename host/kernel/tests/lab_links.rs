@@ -127,6 +127,7 @@ fn a_vlan_carries_its_tag_alone() {
         KERNEL.apply(&plan, &netns).unwrap();
         assert_eq!(KERNEL.verify(&plan, &netns).unwrap(), []);
         assert!(container.run("ip -d link show eth0").contains("vlan protocol 802.1Q id 100"));
+        beside.run("ip addr del 10.7.0.5/32 dev seg1");
         assert!(container.reaches("10.7.0.1"));
         let other = Plan::new(vec![owned(inside(vlan(101)))]);
         let found = KERNEL.verify(&other, &netns).unwrap();

@@ -390,10 +390,10 @@ fn pain_f2_with_host_access_host_and_container_reach_each_other() {
         let (_beside, container) = (segment(), Container::new());
         let netns = container.netns();
         run("ip addr add 10.7.0.2/24 dev seg0");
-        let plain = station("10.7.0.5/24", "fd07::5/64");
-        KERNEL.apply(&plain, &netns).unwrap();
+        let without = station("10.7.0.5/24", "fd07::5/64");
+        KERNEL.apply(&without, &netns).unwrap();
         assert!(!container.reaches("10.7.0.2"), "by the kernel's own design");
-        KERNEL.undo(&plain, Some(&netns));
+        KERNEL.undo(&without, Some(&netns));
 
         let host = LinkRef::host("wh-seg0");
         let mut plan = station("10.7.0.5/24", "fd07::5/64");
