@@ -34,7 +34,7 @@ fn all() -> Vec<Value> {
         conf("host-device", &json!({ "device": "ens5" })),
         conf("dummy", &json!({})),
         conf("tap", &json!({})),
-        conf("ptp", &json!({})),
+        conf("bridge", &json!({ "vlan": 7, "isGateway": true })),
     ]
 }
 
