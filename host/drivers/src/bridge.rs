@@ -10,6 +10,7 @@ use wharfinger_plan::{
 };
 
 use crate::draft::Draft;
+use crate::features::guard;
 use crate::lease::{Family, Lease, not_itself};
 use crate::read::Mtu;
 use crate::vlans::PortVlans;
@@ -34,11 +35,8 @@ const KEYS: &[&str] = &[
     "vlanTrunk",
     "preserveDefaultVlan",
     "macspoofchk",
+    "antiSpoofing",
 ];
-
-/// Keys of the reference plugin that are not served yet. To ignore them would be to leave open
-/// what the operator meant to close.
-const LATER: &[&str] = &["macspoofchk"];
 
 /// The configuration of `bridge`; the keys are the reference plugin's.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,6 +56,8 @@ pub struct Bridge {
     container_up: bool,
     mac: Option<Mac>,
     has_ipam: bool,
+    guard_mac: bool,
+    guard_addresses: bool,
     dns: Option<Dns>,
 }
 
@@ -65,7 +65,6 @@ impl Bridge {
     pub(crate) fn parse(call: &Attach) -> Result<Self, Error> {
         let fields = &call.conf.fields();
         read::refuse_near_misses(call, KEYS)?;
-        LATER.iter().try_for_each(|key| refuse_set(fields, key))?;
         let bridge = Self::read(fields, read::mac(call)?)?;
         bridge.check(fields)?;
         Ok(bridge)
@@ -88,6 +87,8 @@ impl Bridge {
             container_up: !read::switch(fields, "disableContainerInterface")?,
             mac,
             has_ipam: read::has_ipam(fields)?,
+            guard_mac: read::switch(fields, "macspoofchk")?,
+            guard_addresses: read::switch(fields, "antiSpoofing")?,
             dns: read::dns(fields)?,
         })
     }
@@ -102,6 +103,11 @@ impl Bridge {
         if self.has_gateway_link() && !read::is_link_name(&self.gateway_link().name) {
             let allowed = "a shorter name: the gateway of its vlan is named after both";
             return Err(fields.error("bridge", allowed));
+        }
+        if self.guard_addresses && !self.has_ipam() {
+            let allowed = "false without ipam, as no address is known; macspoofchk guards the \
+                           link-layer address alone";
+            return Err(fields.error("antiSpoofing", allowed));
         }
         if self.has_ipam() && !self.container_up {
             let allowed = "false, or no ipam: a link that is down has no use for addresses";
@@ -178,6 +184,12 @@ impl Bridge {
         steps.extend(self.container_steps(&wire, &lease));
         if self.ip_masq {
             steps.extend(wire.masquerades(&lease));
+        }
+        if self.guard_mac || self.guard_addresses {
+            let mac = self.mac.unwrap_or_else(|| names::container_mac(id));
+            let addresses = lease.addresses();
+            let addresses = self.guard_addresses.then_some(addresses.as_slice());
+            steps.push(guard(id, &wire.host, true, Some(mac), addresses));
         }
         let links = vec![self.link(), wire.host, wire.inside];
         let behind = if self.has_gateway_link() { vec![self.gateway_link()] } else { Vec::new() };
@@ -297,19 +309,6 @@ impl Bridge {
         }
         Ok(lease)
     }
-}
-
-/// A key that is set to anything but its default is refused.
-fn refuse_set(fields: &Fields<'_>, key: &str) -> Result<(), Error> {
-    let Some(field) = fields.get(key) else { return Ok(()) };
-    let value = field.value;
-    let unset = value.as_u64() == Some(0)
-        || value.as_bool() == Some(false)
-        || value.as_array().is_some_and(Vec::is_empty);
-    if unset {
-        return Ok(());
-    }
-    Err(Error::Unsupported { pointer: field.pointer, value: format!("{key} {value}") })
 }
 
 /// The gateway that IPAM left out is the network's first address.

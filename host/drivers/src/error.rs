@@ -13,13 +13,15 @@ pub enum Error {
     /// It is wrong.
     #[error(transparent)]
     Invalid(#[from] ConfError),
-    /// It asks for something that this version does not do (spec section 4, code 2).
-    #[error("configuration at {pointer}: {value} is not supported by this version")]
+    /// It asks for something that we do not do (spec section 4, code 2).
+    #[error("configuration at {pointer}: {value} is not supported: {instead}")]
     Unsupported {
         /// RFC 6901.
         pointer: String,
-        /// As JSON.
+        /// Key and value, as JSON.
         value: String,
+        /// What to write instead.
+        instead: String,
     },
 }
 
@@ -27,7 +29,7 @@ impl From<Error> for CniError {
     fn from(error: Error) -> Self {
         match error {
             Error::Invalid(error) => error.into(),
-            Error::Unsupported { ref pointer, ref value } => {
+            Error::Unsupported { ref pointer, ref value, .. } => {
                 Self::new(code::UNSUPPORTED_FIELD, error.to_string())
                     .with_json(&json!({ "pointer": pointer, "found": value }))
             }

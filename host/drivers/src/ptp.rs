@@ -8,12 +8,13 @@ use wharfinger_cni::{Attach, AttachmentId, Dns, Ip, Success};
 use wharfinger_plan::{Action, Address, LinkRef, Others, Plan, Route, Step};
 
 use crate::draft::Draft;
+use crate::features::guard;
 use crate::lease::{Family, Lease};
 use crate::read::Mtu;
 use crate::wire::{self, Ends, Wire};
 use crate::{Error, Facts, PlanError, read};
 
-const KEYS: &[&str] = &["ipMasq", "ipMasqBackend", "mtu", "mtuFrom"];
+const KEYS: &[&str] = &["ipMasq", "ipMasqBackend", "mtu", "mtuFrom", "antiSpoofing"];
 
 /// The numbers of `ip route` for scopes.
 const SCOPE_LINK: u8 = 253;
@@ -23,6 +24,7 @@ const SCOPE_HOST: u8 = 254;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ptp {
     ip_masq: bool,
+    guard_addresses: bool,
     mtu: Mtu,
     dns: Option<Dns>,
 }
@@ -34,6 +36,7 @@ impl Ptp {
         read::require_ipam(fields, "ptp")?;
         Ok(Self {
             ip_masq: read::masquerade(fields)?,
+            guard_addresses: read::switch(fields, "antiSpoofing")?,
             mtu: Mtu::parse(fields)?,
             dns: read::dns(fields)?,
         })
@@ -72,6 +75,9 @@ impl Ptp {
         push_new(&mut steps, pairs.iter().flat_map(|pair| pair.host(&wire.host)));
         if self.ip_masq {
             steps.extend(wire.masquerades(&lease));
+        }
+        if self.guard_addresses {
+            steps.push(guard(id, &wire.host, false, None, Some(&lease.addresses())));
         }
         Ok(Draft::new(Plan::new(steps), vec![wire.host, wire.inside], lease))
     }

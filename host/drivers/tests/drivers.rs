@@ -13,11 +13,13 @@ const LEASE: &str = r#"{"ips":[{"address":"10.1.0.5/16"}],"routes":[{"dst":"0.0.
 
 #[test]
 fn req_14_an_unsupported_field_is_named_with_its_value() {
-    let error = parse(r#"{"driver":"bridge","MacSpoofChk":true}"#).unwrap_err();
-    assert!(matches!(&error, Error::Unsupported { pointer, .. } if pointer == "/MacSpoofChk"));
+    let conf = r#"{"features": {"portmap": {"ExternalSetMarkChain": "KUBE-MARK-MASQ"}}}"#;
+    let error = wharfinger_drivers::features::Feature::all(&call(conf)).unwrap_err();
+    let place = "/features/portmap/ExternalSetMarkChain";
+    assert!(matches!(&error, Error::Unsupported { pointer, .. } if pointer == place), "{error}");
     let error = CniError::from(error);
     assert_eq!(error.code, code::UNSUPPORTED_FIELD);
-    assert!(error.msg.contains("macspoofchk true"), "{}", error.msg);
+    assert!(error.msg.contains(r#"externalSetMarkChain "KUBE-MARK-MASQ""#), "{}", error.msg);
 }
 
 #[test]

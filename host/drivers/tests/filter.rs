@@ -200,3 +200,58 @@ fn rules_that_cannot_be_kept_are_refused() {
         assert!(said.contains(word), "{conf}: {said}");
     }
 }
+
+const LEASE: &str = r#"{"ips": [{"address": "10.1.0.5/16", "gateway": "10.1.0.1"},
+                                {"address": "fd00:1::5/64", "gateway": "fd00:1::1"}]}"#;
+
+fn guards(conf: &str, lease: &str) -> Vec<String> {
+    let steps = common::draft(conf, lease).unwrap().plan.steps;
+    let guards = steps.iter().filter(|step| matches!(step.action, Action::Guard(_)));
+    guards.map(|step| step.action.to_string()).collect()
+}
+
+#[test]
+fn a_guard_is_of_the_mac_address_or_of_all_that_the_container_has() {
+    let ipam = r#""ipam": {"type": "host-local"}"#;
+    let bridge = |key: &str| format!(r#"{{"driver": "bridge", {key}: true, {ipam}}}"#);
+    let link = wharfinger_drivers::host_link_name(&id());
+    let mac = guards(&bridge(r#""MacSpoofChk""#), LEASE);
+    assert_eq!(mac.len(), 1);
+    assert!(mac[0].starts_with(&format!("from {link} only ")), "{mac:?}");
+    assert!(!mac[0].contains("10.1.0.5"), "{mac:?}");
+    let all = guards(&bridge(r#""antiSpoofing""#), LEASE);
+    assert!(all[0].ends_with(" 10.1.0.5,fd00:1::5") && all[0].starts_with(&mac[0]), "{all:?}");
+    let ptp = guards(&format!(r#"{{"driver": "ptp", "antiSpoofing": true, {ipam}}}"#), LEASE);
+    assert_eq!(ptp, [format!("from {link} only 10.1.0.5,fd00:1::5")]);
+    let error = common::parse(r#"{"driver": "bridge", "antiSpoofing": true}"#).unwrap_err();
+    assert!(error.to_string().contains("macspoofchk"), "{error}");
+}
+
+/// Defect 24 of the reference: macspoofchk keeps the MAC address of the moment, and a later
+/// tuning of it makes everything drop.
+#[test]
+fn a_guard_knows_the_mac_address_that_the_link_has_in_the_end() {
+    let conf = r#"{"driver": "bridge", "macspoofchk": true, "ipam": {"type": "host-local"}}"#;
+    let mut steps = common::draft(conf, LEASE).unwrap().plan.steps;
+    let unchanged = steps.clone();
+    wharfinger_drivers::features::settle(&mut steps);
+    assert_eq!(steps, unchanged);
+    let to = wharfinger_plan::Mac([2, 0, 0, 0, 0, 0x77]);
+    steps.push(Step::owned(Action::Settings(wharfinger_plan::Settings {
+        link: LinkRef::container("eth0"),
+        mac: Some(wharfinger_plan::Change { to, was: None }),
+        mtu: None,
+        promisc: None,
+        allmulti: None,
+        txqlen: None,
+    })));
+    wharfinger_drivers::features::settle(&mut steps);
+    let guards: Vec<_> = steps
+        .iter()
+        .filter_map(|step| match &step.action {
+            Action::Guard(guard) => Some(guard.mac),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(guards, [Some(to)]);
+}

@@ -15,6 +15,7 @@ mod vrf;
 
 pub use bandwidth::{Bandwidth, left_by_reference, redirection_name};
 pub use firewall::Firewall;
+pub(crate) use guard::guard;
 pub use guard::settle;
 pub use portmap::PortMap;
 pub use rules::Rules;

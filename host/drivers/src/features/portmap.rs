@@ -9,7 +9,7 @@ mod conditions;
 use std::net::IpAddr;
 
 use ipnet::IpNet;
-use wharfinger_cni::conf::{ConfError, Fields};
+use wharfinger_cni::conf::Fields;
 
 use wharfinger_cni::{Attach, PortMapping, Protocol, RuntimeConfig};
 use wharfinger_plan::{Action, Condition, HostPort, LinkRef, Place, Step, Sysctl};
@@ -144,22 +144,29 @@ fn route_localnet(link: &LinkRef) -> Step {
     }))
 }
 
-fn check_backend(fields: &Fields<'_>) -> Result<(), ConfError> {
+fn check_backend(fields: &Fields<'_>) -> Result<(), Error> {
     match fields.str("backend")? {
         None | Some("" | "iptables" | "nftables") => {}
-        Some(_) => return Err(fields.error("backend", "\"iptables\" or \"nftables\"")),
+        Some(_) => return Err(fields.error("backend", "\"iptables\" or \"nftables\"").into()),
     }
     // A bit of the packet's mark is what the reference tells itself by; we need none.
     if fields.i64("markMasqBit")?.is_some_and(|bit| !(0..=31).contains(&bit)) {
-        return Err(fields.error("markMasqBit", "a whole number from 0 to 31"));
+        return Err(fields.error("markMasqBit", "a whole number from 0 to 31").into());
     }
-    match fields.str("externalSetMarkChain")? {
-        None | Some("") => Ok(()),
-        Some(_) => {
-            let allowed = "none: take the key out. No mark is needed, as who comes to a mapped \
-                           port is masqueraded by our own nftables rules; to have everybody \
-                           masqueraded, write \"masqAll\": true";
-            Err(fields.error("externalSetMarkChain", allowed))
-        }
+    if fields.str("externalSetMarkChain")?.is_some_and(|chain| !chain.is_empty()) {
+        let instead = "take the key out. No mark is needed, as who comes to a mapped port is \
+                       masqueraded by our own nftables rules; to have everybody masqueraded, \
+                       write \"masqAll\": true";
+        return Err(unsupported(fields, "externalSetMarkChain", instead.to_owned()));
     }
+    Ok(())
+}
+
+/// A key that nothing but iptables can serve.
+fn unsupported(fields: &Fields<'_>, key: &str, instead: String) -> Error {
+    let (pointer, value) = match fields.get(key) {
+        Some(field) => (field.pointer, format!("{key} {}", field.value)),
+        None => (fields.pointer_of(key), key.to_owned()),
+    };
+    Error::Unsupported { pointer, value, instead }
 }

@@ -53,7 +53,7 @@ impl Rules {
         if self.egress.is_some() {
             // Or rules would be evaded by another source.
             let is_port = subject.bridge.is_some();
-            steps.push(guard::guard(subject.id, host, is_port, None, Some(&addresses)));
+            steps.push(guard(subject.id, host, is_port, None, Some(&addresses)));
         }
         steps.push(Step::owned(Action::Rules(wharfinger_plan::Rules {
             group: names::short_digest(&format!("{self:?}")),

@@ -4,10 +4,10 @@
 use std::net::IpAddr;
 
 use ipnet::IpNet;
-use wharfinger_cni::conf::{ConfError, Fields};
+use wharfinger_cni::conf::Fields;
 use wharfinger_plan::{Condition, Ports, Protocol, Span, Values};
 
-use crate::read;
+use crate::{Error, read};
 
 /// What one match may say.
 const ALLOWED: &str = "matches as nft writes them: `ip saddr|daddr`, `ip6 saddr|daddr`, `iifname`, \
@@ -17,13 +17,13 @@ const ALLOWED: &str = "matches as nft writes them: `ip saddr|daddr`, `ip6 saddr|
 const MOST_WAYS: usize = 256;
 
 /// The conditions of one family.
-pub(super) fn read(fields: &Fields<'_>, v4: bool) -> Result<Vec<Condition>, ConfError> {
+pub(super) fn read(fields: &Fields<'_>, v4: bool) -> Result<Vec<Condition>, Error> {
     let key = if v4 { "conditionsV4" } else { "conditionsV6" };
     let Some(words) = fields.strings(key)? else { return Ok(Vec::new()) };
     if words.first().is_some_and(|word| word.starts_with(['-', '!'])) {
         let example = if v4 { "ip saddr != 10.0.0.0/8" } else { "ip6 saddr != fd00::/8" };
-        let allowed = format!("the syntax of nft, as in {example:?}, and not that of iptables");
-        return Err(fields.error(key, allowed));
+        let instead = format!("write it as nft does and not as iptables, as in {example:?}");
+        return Err(super::unsupported(fields, key, instead));
     }
     let tokens = tokens(&words.join(" "));
     let mut rest = tokens.iter().map(String::as_str).collect::<Vec<_>>();
@@ -36,7 +36,8 @@ pub(super) fn read(fields: &Fields<'_>, v4: bool) -> Result<Vec<Condition>, Conf
     let positive = conditions.iter().filter(|condition| !condition.negated);
     let ways = positive.map(|condition| count(&condition.values)).product::<usize>();
     if ways > MOST_WAYS {
-        return Err(fields.error(key, format!("at most {MOST_WAYS} combinations of values")));
+        let allowed = format!("at most {MOST_WAYS} combinations of values");
+        return Err(fields.error(key, allowed).into());
     }
     Ok(conditions)
 }
