@@ -36,6 +36,10 @@ const LARGEST_MTU: u32 = 65535;
 /// finishes it: its maker may have been killed.
 const UNFINISHED: u32 = 0x7768_6672;
 
+/// Links that are removed in one go are of a group of their own: this, and the index of the first,
+/// which no other link has.
+const LEAVING: u32 = 0x8000_0000;
+
 /// A link as the kernel tells of it.
 #[expect(clippy::struct_excessive_bools, reason = "they are the kernel's own flags")]
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -299,6 +303,26 @@ pub(crate) fn remove(socket: &mut Socket, index: u32) -> Result<(), Refusal> {
         Err(refusal) if refusal.errno == libc::ENODEV => Ok(()),
         done => done,
     }
+}
+
+/// Removes several links in one go: the kernel waits for everybody who may still look at a link
+/// once, and not for each of them, which takes tens of milliseconds.
+pub(crate) fn remove_together(socket: &mut Socket, indexes: &[u32]) -> Result<(), Refusal> {
+    let group = LEAVING | indexes.first().copied().unwrap_or_default();
+    for index in indexes {
+        let done = socket.change(NEW, CHANGE, |bytes| {
+            OpNewlinkDo::encode_request(bytes, &header(*index, 0, 0)).push_group(group);
+        });
+        done.or_else(|refusal| gone(&refusal).then_some(()).ok_or(refusal))?;
+    }
+    let done = socket.change(DELETE, CHANGE, |bytes| {
+        OpDellinkDo::encode_request(bytes, &header(0, 0, 0)).push_group(group);
+    });
+    done.or_else(|refusal| gone(&refusal).then_some(()).ok_or(refusal))
+}
+
+fn gone(refusal: &Refusal) -> bool {
+    refusal.errno == libc::ENODEV
 }
 
 /// Whether the kernel can make links of this kind. Asks for what every kind refuses, so that

@@ -5,9 +5,10 @@
 //! element, and would have the closing of the socket wait for it; it forgets it while the link is
 //! being removed, which takes longer.
 
-use wharfinger_plan::{Action, Address, Link, LinkKind, Plan, Route, Step};
+use wharfinger_plan::{Action, Address, Link, LinkKind, Place, Plan, Route, Step};
 
 use crate::foreign::Accepts;
+use crate::link::Found;
 use crate::session::Session;
 use crate::{
     Error, address, apply, device, filter, foreign, link, refused, route, rule, settings, steps,
@@ -18,8 +19,54 @@ use crate::{
 pub(crate) fn undo(session: &mut Session<'_>, plan: &Plan, with_container: bool) -> Vec<Error> {
     let steps = steps::to_undo(plan, with_container);
     let mut errors: Vec<Error> = filtered(session, &steps).err().into_iter().collect();
-    errors.extend(steps.into_iter().filter_map(|step| one(session, &step.action).err()));
+    let together = removed_together(&steps);
+    let is_among = |step: &Step| together.iter().any(|link| is_link(step, link));
+    let rest = steps.iter().filter(|step| !is_among(step));
+    errors.extend(rest.filter_map(|step| one(session, &step.action).err()));
+    errors.extend(remove_links(session, &together));
     errors
+}
+
+/// Links of the host that are removed in one go: none where there is but one.
+fn removed_together<'a>(steps: &[&'a Step]) -> Vec<&'a Link> {
+    let links = steps.iter().filter_map(|step| match &step.action {
+        Action::Link(link) => Some(link),
+        _ => None,
+    });
+    let plain = |link: &&Link| matches!(link.kind, LinkKind::Veth { .. } | LinkKind::Ifb);
+    let links = links.filter(|link| link.link.place == Place::Host).filter(plain);
+    let links: Vec<&Link> = links.collect();
+    if links.len() > 1 { links } else { Vec::new() }
+}
+
+fn is_link(step: &Step, link: &Link) -> bool {
+    matches!(&step.action, Action::Link(of_step) if of_step == link)
+}
+
+/// Removes those of the links that are this plan's; each by itself where that fails.
+fn remove_links(session: &mut Session<'_>, links: &[&Link]) -> Vec<Error> {
+    let mut ours = Vec::new();
+    let mut errors = Vec::new();
+    for link in links {
+        match session.find(&link.link) {
+            Ok(Some(found)) if is_found(&found, link) => ours.push(found.index),
+            Ok(_) => {}
+            Err(error) => errors.push(error),
+        }
+    }
+    if ours.len() > 1 {
+        let socket = session.route(Place::Host);
+        if socket.is_ok_and(|socket| link::remove_together(socket, &ours).is_ok()) {
+            return errors;
+        }
+    }
+    errors.extend(links.iter().filter_map(|link| remove_link(session, link).err()));
+    errors
+}
+
+/// Whether this is the link of the plan.
+fn is_found(found: &Found, link: &Link) -> bool {
+    steps::is_ours(found.alias.as_deref(), found.mac, &found.kind, link)
 }
 
 /// What is in our tables, as one transaction. A plan that has nothing there asks for nothing.
@@ -73,7 +120,7 @@ fn one(session: &mut Session<'_>, action: &Action) -> Result<(), Error> {
 /// of milliseconds in the kernel, so that one of them is removed alone.
 pub(crate) fn remove_link(session: &mut Session<'_>, link: &Link) -> Result<(), Error> {
     let Some(found) = session.find(&link.link)? else { return Ok(()) };
-    if !steps::is_ours(found.alias.as_deref(), found.mac, &found.kind, link) {
+    if !is_found(&found, link) {
         return Ok(());
     }
     if matches!(link.kind, LinkKind::Vrf { .. })

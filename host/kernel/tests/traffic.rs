@@ -244,6 +244,53 @@ fn a_macvlan_is_held_in_the_container() {
     });
 }
 
+/// In one plan with the veth, both go in one go, and nothing else goes with them.
+#[test]
+#[ignore = "needs root: ring netns"]
+fn a_whole_attachment_goes_and_no_other() {
+    on_host(|| {
+        let (one, two) = (Container::new(), Container::new());
+        let before = run("ip -o link");
+        let shaped = |number: u8| {
+            let mut plan = wired(number);
+            let none = Sparing::default;
+            let host = LinkRef::host(format!("veth{number}"));
+            plan.steps.extend(renamed(&both_ways(&host, none(), none()), number));
+            plan
+        };
+        KERNEL.apply(&shaped(1), &one.netns()).unwrap();
+        KERNEL.apply(&shaped(2), &two.netns()).unwrap();
+        for _ in 0..2 {
+            assert!(KERNEL.undo(&shaped(1), Some(&one.netns())).is_empty());
+            let shown = run("ip -o link");
+            assert!(!shown.contains("veth1") && !shown.contains("bwp0000000001"), "{shown}");
+            assert_eq!(KERNEL.verify(&shaped(2), &two.netns()).unwrap(), []);
+        }
+        // Of two, one is gone already, and one is another's.
+        run("ip link del bwp0000000002");
+        assert!(KERNEL.undo(&shaped(2), None).is_empty());
+        assert_eq!(run("ip -o link"), before);
+        KERNEL.apply(&shaped(1), &one.netns()).unwrap();
+        run("ip link set bwp0000000001 alias other");
+        assert!(KERNEL.undo(&shaped(1), None).is_empty());
+        assert!(run("ip -o link").contains("bwp0000000001"));
+    });
+}
+
+/// The same steps with a redirection of another name.
+fn renamed(steps: &[Step], number: u8) -> Vec<Step> {
+    let name = format!("bwp000000000{number}");
+    let named = |action: &Action| match action.clone() {
+        Action::Link(link) => Action::Link(Link { link: LinkRef::host(&name), ..link }),
+        Action::Shape(shape) if shape.link.name.starts_with("bwp") => {
+            Action::Shape(Shape { link: LinkRef::host(&name), ..shape })
+        }
+        Action::Redirect(redirect) => Action::Redirect(Redirect { to: name.clone(), ..redirect }),
+        other => other,
+    };
+    steps.iter().map(|step| Step::owned(named(&step.action))).collect()
+}
+
 /// A burst that the kernel's 32 bits of ticks cannot say: what the CRI sends where only a rate
 /// was asked for.
 #[test]
