@@ -236,7 +236,7 @@ fn ports_do_not_need_masquerade_and_stand_beside_a_forward_policy_of_drop() {
 
 #[test]
 #[ignore = "needs the lab: ring lab"]
-fn sctp_reaches_the_container_by_the_hosts_port() {
+fn lab_sctp_reaches_the_container_by_the_hosts_port() {
     assert!(std::env::var_os("IN_LAB").is_some(), "run me in the lab");
     on_host(|| {
         let plan = ports(vec![host_port(Protocol::Sctp, "8080", "10.1.0.5:80")]);
