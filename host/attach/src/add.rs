@@ -1,5 +1,6 @@
 //! ADD: lock, decide, journal, apply; undone where one of them fails.
 
+use std::cell::Cell;
 use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
@@ -7,14 +8,16 @@ use std::time::Duration;
 use ipnet::IpNet;
 use serde_json::Value;
 use wharfinger_cni::{Attach, AttachmentId, Success};
-use wharfinger_kernel::{AtPath, Netns};
+use wharfinger_kernel::{AtPath, LinkFacts, Netns};
 use wharfinger_ledger::{Commit, Record, Release, Scope, Session, State};
 use wharfinger_plan::{LinkRef, Plan};
 
 use crate::conf::Place;
+use crate::deputy::At;
 use crate::hearing::{Hearing, Settled, View};
 use crate::network::{Decided, Network};
 use crate::policy::Amended;
+use crate::wrap::{self, Wrapped};
 use crate::{Error, Hold, Host, chain, del, deputy, error, outbox, recover};
 
 /// How often a call is run again because others changed what it had read. Each time somebody
@@ -33,11 +36,10 @@ pub struct Added {
 /// Attaches. The attachment's lock is held until [`finish`] has its answer.
 pub fn add(host: &Host, call: &Attach) -> Result<Added, Error> {
     let network = Network::read(host, call)?;
-    let chained = network.place == Place::Chained;
-    if chained && call.prev_result.is_none() {
+    if network.place == Place::Chained && call.prev_result.is_none() {
         return Err(Error::NoPrevResult);
     }
-    let id = if chained { chain::key(&call.id) } else { call.id.clone() };
+    let id = chain::key(&call.id, &call.conf);
     let hold = del::lock(host, &id)?;
     let netns = open(host, call)?;
     clear(host, call, &id, &network, &netns)?;
@@ -94,14 +96,15 @@ fn clear(
     if finished && stands(host, call, network, record, netns)? {
         return Err(Error::Exists { id: call.id.clone(), since: record.created });
     }
-    // Of one that holds nothing, all that is left is what policies wrote: it goes whole.
-    if record.id != *id || chained {
+    // One that holds nothing goes whole.
+    if record.id != *id || network.is_beside() {
         return del::undo_for(host, &entry, Some(call), Duration::ZERO);
     }
     let errors = host.kernel.undo(&record.plan, here.then_some(netns));
     let mut errors: Vec<Error> = errors.into_iter().map(Error::from).collect();
     // An executable that decided refuses to decide twice.
-    errors.extend(deputy::release(host, record, Some(call)).err());
+    let at = At { call: Some(call), netns: call.netns.as_deref().filter(|_| here) };
+    errors.extend(deputy::release(host, record, at).err());
     del::several(errors)?;
     forget_entries(host, record)
 }
@@ -115,8 +118,8 @@ fn forget_entries(host: &Host, record: &Record) -> Result<(), Error> {
             return Ok(());
         }
     }
-    // The lock is ours: nobody else writes this record.
-    session.commit(record)?;
+    // The lock is ours: nobody else writes this record. Ports are claimed anew.
+    session.commit(&Record { ports: Vec::new(), ..record.clone() })?;
     Ok(())
 }
 
@@ -157,7 +160,7 @@ struct Adding<'a> {
 impl Adding<'_> {
     /// Decides, and journals what was decided before anything is done.
     fn decide(&self) -> Result<(u64, Decided), Error> {
-        if let Some(name) = self.network.executable() {
+        if let Some(name) = self.network.runs() {
             return self.delegate(name);
         }
         let settled = self.allocate();
@@ -175,6 +178,12 @@ impl Adding<'_> {
     /// it is asked once more.
     fn allocate(&self) -> Result<(u64, Decided), Error> {
         match self.settle() {
+            Err(Error::PortTaken { port, holder }) => {
+                match recover::reclaim_one(self.host, &holder.id)? {
+                    false => Err(Error::PortTaken { port, holder }),
+                    true => self.settle(),
+                }
+            }
             Err(error) if error::for_want_of_addresses(&error) => {
                 match recover::reclaim(self.host, &self.network.domain, &self.call.id)? {
                     0 => Err(error),
@@ -220,24 +229,42 @@ impl Adding<'_> {
         Err(Error::Contended { attempts: ATTEMPTS })
     }
 
-    /// Lets an executable decide. It is journalled before it runs, so that what it allocates is
-    /// found and given back whatever happens.
+    /// Lets an executable decide, or make the interface. It is journalled before it runs, so that
+    /// what it does is found and undone whatever happens.
     fn delegate(&self, name: &str) -> Result<(u64, Decided), Error> {
         let admitted = self.admitted()?;
         let view = self.hearing.view(admitted.as_ref())?;
-        let nothing = Decided { plugin: Some(name.into()), ..Decided::default() };
-        let seq = self.write(&self.record(view.call, &nothing))?;
-        match deputy::add(self.host, view.call, name) {
-            Ok(lease) => {
-                self.confirm(&view, name, &lease).map_err(|error| self.abandon(seq, error))
+        let seq = Cell::new(self.write(&self.begun(&view, name, 0, None))?);
+        let ran = match &view.network.wrapped {
+            None => deputy::add(self.host, view.call, name),
+            Some(wrapped) => wrap::add(self.host, view.call, wrapped, &|begun, result| {
+                seq.set(self.write(&self.begun(&view, name, begun, result))?);
+                Ok(())
+            }),
+        };
+        match ran {
+            Ok(result) => {
+                self.confirm(&view, name, &result).map_err(|error| self.abandon(seq.get(), error))
             }
             // It never ran: there is nothing to give back, and nobody to give it to.
-            Err(error) if deputy::not_there(&error) => {
+            Err(error) if view.network.wrapped.is_none() && deputy::not_there(&error) => {
                 let now = self.host.node.now();
-                self.host.ledger.release(self.id, seq, now, Duration::ZERO)?;
+                self.host.ledger.release(self.id, seq.get(), now, Duration::ZERO)?;
                 Err(error)
             }
-            Err(error) => Err(self.abandon(seq, error)),
+            Err(error) => Err(self.abandon(seq.get(), error)),
+        }
+    }
+
+    /// The record of an ADD in which so many executables were begun.
+    fn begun(&self, view: &View<'_>, name: &str, begun: usize, result: Option<&Value>) -> Record {
+        let decided = Decided { plugin: Some(name.into()), ..Decided::default() };
+        let record = self.record(view.call, &decided);
+        match &view.network.wrapped {
+            Some(_) => {
+                Record { conf: wrap::kept(view.call, begun), result: result.cloned(), ..record }
+            }
+            None => record,
         }
     }
 
@@ -258,6 +285,8 @@ impl Adding<'_> {
         name: &str,
         lease: &Success,
     ) -> Result<(u64, Decided), Error> {
+        let made = self.made(view, lease)?;
+        let view = made.as_ref().unwrap_or(view);
         self.commit(|session| {
             let admitted = self.hearing.admit(session)?;
             let now = admitted.as_ref().map_or(self.call, |amended| &amended.call);
@@ -265,9 +294,24 @@ impl Adding<'_> {
                 return Err(Error::Contended { attempts: 1 });
             }
             let decided = self.hearing.conclude(view, lease.clone(), session)?;
+            let begun = view.network.wrapped.as_ref().map_or(0, Wrapped::len);
+            let result = lease.render(view.call.conf.version).ok();
+            let record = self.begun(view, name, begun, result.as_ref());
             let decided = Decided { plugin: Some(name.into()), ..decided };
-            Ok((self.record(view.call, &decided), decided))
+            let (plan, ports) = (decided.plan.clone(), decided.ports.clone());
+            Ok((Record { plan, ports, ..record }, decided))
         })
+    }
+
+    /// What is there once those that we stand around made it; none where they are no others.
+    fn made<'v>(&self, view: &'v View<'_>, result: &Success) -> Result<Option<View<'v>>, Error> {
+        if view.network.wrapped.is_none() || !view.network.has_features() {
+            return Ok(None);
+        }
+        let prev_result = Some(result.clone());
+        let call = Attach { prev_result, ..view.call.clone() };
+        let facts = view.network.observe(self.host, &call, Some(self.netns))?;
+        Ok(Some(view.observing(facts)))
     }
 
     /// Writes a record that takes nothing.
@@ -281,7 +325,7 @@ impl Adding<'_> {
 
     fn record(&self, call: &Attach, decided: &Decided) -> Record {
         // What an executable or another plugin gave is in its book, not in ours.
-        let own = self.network.executable().is_none() && self.network.place != Place::Chained;
+        let own = self.network.executable().is_none() && !self.network.is_beside();
         let ips = decided.lease.ips.iter().map(|ip| ip.address.addr());
         let addresses: Vec<IpAddr> = if own { ips.collect() } else { Vec::new() };
         Record {
@@ -292,28 +336,35 @@ impl Adding<'_> {
             cookie: Some(self.netns.cookie),
             domain: self.network.domain.clone(),
             addresses,
-            ports: Vec::new(),
+            ports: decided.ports.clone(),
             conf: deputy::kept(call, decided.remote.is_some()),
             plugin: decided.plugin.clone(),
-            plan: decided.draft.as_ref().map(|draft| draft.plan.clone()).unwrap_or_default(),
+            plan: decided.plan.clone(),
             result: None,
         }
     }
 
     /// Does what was decided.
     fn apply(&self, seq: u64, decided: Decided) -> Result<Success, Error> {
-        let nothing = Plan::default();
-        let plan = decided.draft.as_ref().map_or(&nothing, |draft| &draft.plan);
-        let links = match self.host.kernel.apply(plan, self.netns) {
+        let links = match self.applied(&decided.plan) {
             Ok(links) => links,
-            Err(error) => return Err(self.abandon(seq, error.into())),
+            Err(error) => return Err(self.abandon(seq, error)),
         };
+        let plan = decided.plan.clone();
         // A book that was replaced meanwhile may have given our address to another.
         match self.host.ledger.get(self.id) {
             Ok(Some(entry)) if entry.seq == seq => Ok(decided.success(&links, self.call)),
-            Ok(_) => Err(self.withdraw(plan, Error::Lost(self.id.clone()))),
-            Err(error) => Err(self.withdraw(plan, error.into())),
+            Ok(_) => Err(self.withdraw(&plan, Error::Lost(self.id.clone()))),
+            Err(error) => Err(self.withdraw(&plan, error.into())),
         }
+    }
+
+    /// Nothing is asked of the kernel where there is nothing to do.
+    fn applied(&self, plan: &Plan) -> Result<Vec<LinkFacts>, Error> {
+        if plan.steps.is_empty() {
+            return Ok(Vec::new());
+        }
+        Ok(self.host.kernel.apply(plan, self.netns)?)
     }
 
     /// Undoes what was done, without a book that knows of it.

@@ -5,18 +5,21 @@ use std::path::{Component, Path, PathBuf};
 
 use serde_json::{Map, Value};
 use wharfinger_cni::NetConf;
-use wharfinger_cni::conf::{fold_eq, pointer_token};
+use wharfinger_cni::conf::{Fields, fold_eq, pointer_token};
 
 use crate::conf::{IpamConf, Place, Source};
 use crate::policy::Policies;
-use crate::{Error, Host, error};
+use crate::wrap::Wrapped;
+use crate::{Error, Host, error, names};
 
 /// `[allow]` of the node's file. A list that is not there allows all.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Allow {
     /// Drivers.
     pub drivers: Option<Vec<String>>,
-    /// Executables of CNI_PATH.
+    /// What `features` may have, and under which reference plugin's name we may add something.
+    pub features: Option<Vec<String>>,
+    /// Executables of CNI_PATH, for addresses and in `delegate`.
     pub delegates: Option<Vec<String>>,
     /// Components, for addresses and as policies of a conflist; as they are named there.
     pub components: Option<Vec<String>>,
@@ -50,6 +53,12 @@ pub(crate) fn check(
         }
         None => {}
     }
+    if *place == Place::Wrapper {
+        for (name, pointer) in Wrapped::read(conf)?.names() {
+            listed(allow.delegates.as_ref(), "delegates", pointer, name)?;
+        }
+    }
+    features(allow, conf, place)?;
     if allow.components.is_some() {
         for (name, pointer) in Policies::named(conf, place)? {
             listed(allow.components.as_ref(), "components", &pointer, &name)?;
@@ -88,13 +97,37 @@ fn not_allowed(setting: &'static str, pointer: &str, name: &str, list: &[String]
     }
 }
 
-/// Kernel settings, as `tuning` has them: at the top level, or among our features.
+/// What is added to an attachment.
+fn features(allow: &Allow, conf: &NetConf, place: &Place) -> Result<(), Error> {
+    let list = allow.features.as_ref();
+    if *place == Place::Chained && names::kind(&conf.called).is_some() {
+        return listed(list, "features", "/type", &conf.called);
+    }
+    let Some(features) = conf.fields().object("features")? else { return Ok(()) };
+    for key in features.map().keys() {
+        listed(list, "features", &features.pointer_of(key), &key.to_ascii_lowercase())?;
+    }
+    Ok(())
+}
+
+/// Kernel settings, as `tuning` has them: at the top level, among our features, in what we stand
+/// around, and what the pod's author asks of it.
 fn sysctls(allow: &Allow, conf: &NetConf) -> Result<(), Error> {
     let Some(list) = &allow.sysctls else { return Ok(()) };
     let fields = conf.fields();
-    let tuning = fields.object("features").ok().flatten();
-    let tuning = tuning.and_then(|features| features.object("tuning").ok().flatten());
-    for fields in [Some(fields), tuning].into_iter().flatten() {
+    let mut places = vec![fields.clone()];
+    let tuning = object(&fields, &["features", "tuning"]);
+    // The pod's author is only heard by who tunes.
+    if tuning.is_some() || conf.called == "tuning" || fields.get("delegate").is_some() {
+        places.extend(object(&fields, &["args", "cni"]));
+    }
+    places.extend(tuning);
+    if let Some(delegate) = object(&fields, &["delegate"]) {
+        let plugins = delegate.list("plugins").ok().flatten().unwrap_or_default();
+        places.extend(plugins.iter().filter_map(|plugin| plugin.object().ok()));
+        places.push(delegate);
+    }
+    for fields in places {
         let Some(sysctl) = fields.object("sysctl")? else { continue };
         for key in sysctl.map().keys() {
             let allowed = list.iter().any(|pattern| matches(pattern, key));
@@ -104,6 +137,11 @@ fn sysctls(allow: &Allow, conf: &NetConf) -> Result<(), Error> {
         }
     }
     Ok(())
+}
+
+/// The object at a path of keys, as far as it is one.
+fn object<'a>(fields: &Fields<'a>, path: &[&str]) -> Option<Fields<'a>> {
+    path.iter().try_fold(fields.clone(), |fields, key| fields.object(key).ok().flatten())
 }
 
 /// sysctl(8) has `/` and `.` for the same.

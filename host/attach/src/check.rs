@@ -4,18 +4,18 @@ use wharfinger_cni::{Attach, Success};
 use wharfinger_ledger::Record;
 use wharfinger_plan::{Action, Owner, Plan};
 
+use crate::conf::Place;
+use crate::network::Network;
 use crate::{Error, Host, add, chain, del, deputy, recover};
 
 /// Names every drift of the attachment. Where `prevResult` differs from the plan, it counts:
 /// later plugins of the chain may have changed MAC, MTU, addresses or routes.
 pub fn check(host: &Host, call: &Attach) -> Result<(), Error> {
-    // What others made is theirs to check, and policies are asked once.
-    if chain::is_chained(&call.conf) {
-        return Ok(());
-    }
-    let _hold = del::lock(host, &call.id)?;
-    let Some(entry) = recover::recorded(host, &call.id)? else {
-        return Err(Error::NotAttached(call.id.clone()));
+    let id = chain::key(&call.id, &call.conf);
+    let _hold = del::lock(host, &id)?;
+    let Some(entry) = recover::recorded(host, &id)? else {
+        // What others made is theirs to check, and policies are asked once.
+        return if adds_nothing(host, call) { Ok(()) } else { Err(Error::NotAttached(id)) };
     };
     let record = entry.record;
     let netns = add::open(host, call)?;
@@ -32,7 +32,13 @@ pub fn check(host: &Host, call: &Attach) -> Result<(), Error> {
     if !drifts.is_empty() {
         return Err(Error::Drift(drifts));
     }
-    deputy::check(host, call)
+    deputy::check(host, call, &record)
+}
+
+/// Whether an entry behind others has no feature.
+fn adds_nothing(host: &Host, call: &Attach) -> bool {
+    let network = Network::read(host, call);
+    network.is_ok_and(|network| network.place == Place::Chained && !network.has_features())
 }
 
 /// Whether the configuration says which MTU it is to be. One that was only taken over from the

@@ -28,8 +28,10 @@ pub enum Place {
     },
     /// Another plugin makes the interface, and asks us for addresses.
     Ipam,
-    /// Behind other plugins of a list: policies on what those made.
+    /// Behind other plugins of a list: features and policies on what those made.
     Chained,
+    /// Around other plugins, which `delegate` has.
+    Wrapper,
 }
 
 /// The `ipam` object, as far as the host itself reads it.
@@ -67,6 +69,9 @@ pub fn place(conf: &NetConf) -> Result<Place, Error> {
     }
     if conf.plugin_type == OUR_TYPE {
         return match fields.str("driver")? {
+            Some(_) if fields.get("delegate").is_some() => {
+                Err(fields.error("delegate", "nothing beside \"driver\": one of both").into())
+            }
             Some(driver) => Ok(Place::Main { driver: driver.to_owned() }),
             None => chained(&fields),
         };
@@ -80,19 +85,14 @@ pub fn place(conf: &NetConf) -> Result<Place, Error> {
         .into())
 }
 
-/// Without a driver we stand behind other plugins. What would be asked of us there and is not
-/// served yet is refused: to ignore it would be to leave open what was meant to be closed.
+/// Without a driver we stand behind other plugins, or around some. There are no addresses then: to
+/// ignore that some are asked for would be to leave the container without.
 fn chained(fields: &Fields<'_>) -> Result<Place, Error> {
-    for key in ["delegate", "features"] {
-        if fields.get(key).is_some() {
-            return Err(fields.error(key, "nothing: not served without a driver yet").into());
-        }
-    }
     let addresses = fields.object("ipam")?.and_then(|ipam| ipam.get("type"));
-    match addresses {
-        Some(name) => Err(name.error("nothing: without a driver there are no addresses").into()),
-        None => Ok(Place::Chained),
+    if let Some(name) = addresses {
+        return Err(name.error("nothing: without a driver there are no addresses").into());
     }
+    Ok(if fields.get("delegate").is_some() { Place::Wrapper } else { Place::Chained })
 }
 
 /// Reads the `ipam` object; `None` where there is none, or it has no `type`: no addresses.
@@ -100,6 +100,7 @@ pub fn ipam(conf: &NetConf, engine: &dyn Engine) -> Result<Option<IpamConf>, Err
     let Some(ipam) = conf.fields().object("ipam")? else { return Ok(None) };
     let Some(name) = ipam.str("type")?.filter(|name| !name.is_empty()) else { return Ok(None) };
     let source = source(&ipam, name, engine)?;
+    refuse_shared(&ipam)?;
     Ok(Some(IpamConf {
         source,
         object: ipam.map().clone(),
@@ -130,6 +131,17 @@ fn source(ipam: &Fields<'_>, name: &str, engine: &dyn Engine) -> Result<Source, 
     } else {
         Source::Executable(name.to_owned())
     })
+}
+
+/// `shared` says that several nodes use the ranges. Ours is one node's book: each would give out
+/// the same addresses.
+fn refuse_shared(ipam: &Fields<'_>) -> Result<(), ConfError> {
+    if ipam.bool("shared")? != Some(true) {
+        return Ok(());
+    }
+    let allowed = "false: the ledger of each node knows its own addresses alone, and all nodes would \
+                   give out the same ones; give each node ranges of its own";
+    Err(ipam.error("shared", allowed))
 }
 
 /// A component may be named by its path; an executable of CNI_PATH never is.
@@ -195,6 +207,6 @@ pub fn domain_of(conf: &NetConf) -> Result<String, Error> {
             Ok(wharfinger_drivers::Conf::parse(&driver, &call)?.domain())
         }
         (None, Place::Ipam) => Ok(foreign_domain(conf)?),
-        (None, Place::Chained) => Ok(CHAINED.to_owned()),
+        (None, Place::Chained | Place::Wrapper) => Ok(CHAINED.to_owned()),
     }
 }

@@ -7,13 +7,14 @@ use wharfinger_cni::{Attach, AttachmentId};
 use wharfinger_kernel::{AtPath, Netns};
 use wharfinger_ledger::{Entry, Release};
 
+use crate::deputy::At;
 use crate::recover::{self, Found};
 use crate::{Error, Hold, Host, chain, deputy, outbox};
 
 /// Detaches. Needs no namespace, no previous result and no configuration but the name; repeated,
 /// or before any ADD, it succeeds.
 pub fn del(host: &Host, call: &Attach) -> Result<(), Error> {
-    if chain::is_chained(&call.conf) && chain::del(host, call)? {
+    if !chain::del(host, call)? {
         return Ok(());
     }
     let _hold = lock(host, &call.id)?;
@@ -59,10 +60,10 @@ pub(crate) fn undo_for(
     cool: Duration,
 ) -> Result<(), Error> {
     let record = &entry.record;
-    let netns = own_netns(host, entry, call);
+    let (netns, path) = own_netns(host, entry, call).unzip();
     let mut errors: Vec<Error> =
         host.kernel.undo(&record.plan, netns.as_ref()).into_iter().map(Error::from).collect();
-    errors.extend(deputy::release(host, record, call).err());
+    errors.extend(deputy::release(host, record, At { call, netns: path }).err());
     several(errors)?;
     match host.ledger.release(&record.id, entry.seq, host.node.now(), cool)? {
         Release::Done | Release::Absent => {
@@ -78,12 +79,16 @@ pub(crate) fn undo_for(
 
 /// The namespace that the record is about, where the caller's path or the record's own still
 /// leads to it: another one at that path is not touched.
-fn own_netns(host: &Host, entry: &Entry, call: Option<&Attach>) -> Option<Netns> {
+fn own_netns<'p>(
+    host: &Host,
+    entry: &'p Entry,
+    call: Option<&'p Attach>,
+) -> Option<(Netns, &'p Path)> {
     let cookie = entry.record.cookie?;
     let called = call.and_then(|call| call.netns.as_deref());
     let recorded = entry.record.netns.as_deref().map(Path::new);
     called.into_iter().chain(recorded).find_map(|path| match host.kernel.netns(path) {
-        Ok(AtPath::Netns(netns)) if netns.cookie == cookie => Some(netns),
+        Ok(AtPath::Netns(netns)) if netns.cookie == cookie => Some((netns, path)),
         _ => None,
     })
 }

@@ -1,48 +1,94 @@
 //! Executables of CNI_PATH that decide on addresses in our stead (spec section 6): each verb is
-//! passed on, and an allocation of an ADD that comes to nothing is given back.
+//! passed on, and an allocation of an ADD that comes to nothing is given back. How such an
+//! executable is called is here as well, for those that we stand around.
 
+use std::borrow::Cow;
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value, json};
 use wharfinger_cni::conf::Fields;
-use wharfinger_cni::{Attach, AttachmentId, NetConf, Node, Success, Version};
+use wharfinger_cni::{Attach, AttachmentId, NetConf, Node, Success, ValidAttachment, Version};
 use wharfinger_delegate::{DelegateCall, Verb};
 use wharfinger_ledger::Record;
 
 use crate::conf::{self, Place, Source};
-use crate::{Error, Host, allow, names};
+use crate::{Error, Host, allow, chain, names, wrap};
+
+/// The keys of GC's list: the specification's, and that of the first text of its version.
+pub(crate) const VALID: [&str; 2] = ["cni.dev/valid-attachments", "cni.dev/attachments"];
+
+/// Where the end of an attachment finds it.
+#[derive(Clone, Copy)]
+pub(crate) struct At<'a> {
+    /// Who asks, where somebody does.
+    pub(crate) call: Option<&'a Attach>,
+    /// A path of its own namespace, where that is still to be had.
+    pub(crate) netns: Option<&'a Path>,
+}
 
 /// All that a call of an executable needs.
-struct Call<'a> {
+pub(crate) struct Call<'a> {
     name: &'a str,
     id: Option<&'a AttachmentId>,
     netns: Option<OsString>,
     args: String,
     path: Vec<PathBuf>,
     config: &'a Map<String, Value>,
+    wrapped: bool,
 }
 
 impl<'a> Call<'a> {
-    fn of(call: &'a Attach, name: &'a str) -> Self {
+    pub(crate) fn of(call: &'a Attach, name: &'a str, config: &'a Map<String, Value>) -> Self {
         Self {
             name,
             id: Some(&call.id),
             netns: call.netns.clone().map(PathBuf::into_os_string),
             args: joined(&call.args),
             path: call.path.clone(),
-            config: &call.conf.raw,
+            config,
+            wrapped: false,
         }
     }
 
-    fn run(&self, host: &Host, verb: Verb) -> Result<Option<Map<String, Value>>, Error> {
-        let part = |part: fn(&AttachmentId) -> &String| {
-            OsString::from(self.id.map(part).cloned().unwrap_or_default())
-        };
+    /// As it was called at ADD.
+    pub(crate) fn recorded(
+        record: &'a Record,
+        at: At<'_>,
+        name: &'a str,
+        config: &'a Map<String, Value>,
+    ) -> Self {
+        let args = record.conf.get("args").and_then(Value::as_str).unwrap_or_default();
+        Self {
+            name,
+            id: Some(&record.id),
+            netns: at.netns.map(OsString::from),
+            args: args.to_owned(),
+            path: folders(record, at.call),
+            config,
+            wrapped: false,
+        }
+    }
+
+    /// About a network.
+    pub(crate) fn of_node(name: &'a str, path: &[PathBuf], config: &'a Map<String, Value>) -> Self {
+        let (id, netns, args, path) = (None, None, String::new(), path.to_vec());
+        Self { name, id, netns, args, path, config, wrapped: false }
+    }
+
+    /// It has a configuration of its own, so it may be ourselves under another name: with ours, that
+    /// would go round.
+    pub(crate) fn wrapped(self) -> Self {
+        Self { wrapped: true, ..self }
+    }
+
+    pub(crate) fn run(&self, host: &Host, verb: Verb) -> Result<Option<Map<String, Value>>, Error> {
+        let container = self.id.map(|id| id.container.clone()).unwrap_or_default();
+        let ifname = self.id.map(|id| chain::interface(&id.ifname)).unwrap_or_default();
         let path = std::env::join_paths(&self.path).unwrap_or_default();
         let env = [
-            ("CNI_CONTAINERID", part(|id| &id.container)),
-            ("CNI_IFNAME", part(|id| &id.ifname)),
+            ("CNI_CONTAINERID", container.into()),
+            ("CNI_IFNAME", ifname.into()),
             ("CNI_NETNS", self.netns.clone().unwrap_or_default()),
             ("CNI_ARGS", self.args.clone().into()),
             ("CNI_PATH", path),
@@ -53,6 +99,7 @@ impl<'a> Call<'a> {
             path: &self.path,
             env: &env,
             config: self.config,
+            may_be_us: self.wrapped,
         };
         Ok(host.delegate.run(&call)?)
     }
@@ -64,51 +111,66 @@ fn joined(args: &[(String, String)]) -> String {
 
 /// Asks the executable for addresses. Where it fails, what it may have taken is given back.
 pub(crate) fn add(host: &Host, call: &Attach, name: &str) -> Result<Success, Error> {
-    let deputy = Call::of(call, name);
-    let answer = deputy.run(host, Verb::Add)?.unwrap_or_default();
-    Success::parse(call.conf.version, &Value::Object(answer))
+    let answer = Call::of(call, name, &call.conf.raw).run(host, Verb::Add)?;
+    result(name, call, answer)
+}
+
+/// What an executable printed, as a result.
+pub(crate) fn result(
+    name: &str,
+    call: &Attach,
+    answer: Option<Map<String, Value>>,
+) -> Result<Success, Error> {
+    Success::parse(call.conf.version, &Value::Object(answer.unwrap_or_default()))
         .map_err(|source| Error::NoResult { name: name.to_owned(), source })
 }
 
 /// Whether an executable failed without having run.
 pub(crate) fn not_there(error: &Error) -> bool {
     use wharfinger_delegate::DelegateError as E;
-    matches!(error, Error::Delegate(E::BadName(_) | E::NotFound { .. } | E::Circle { .. }))
+    matches!(
+        error,
+        Error::Delegate(E::BadName(_) | E::NotFound { .. } | E::Circle { .. } | E::Depth { .. })
+    )
 }
 
-/// Asks the executable that decided whether it still knows of it.
-pub(crate) fn check(host: &Host, call: &Attach) -> Result<(), Error> {
-    attachment_verb(host, call, Verb::Check)
-}
-
-fn attachment_verb(host: &Host, call: &Attach, verb: Verb) -> Result<(), Error> {
+/// Asks the executables that had a part in the attachment whether all is as they made it.
+pub(crate) fn check(host: &Host, call: &Attach, record: &Record) -> Result<(), Error> {
+    if is_wrapper(&call.conf) {
+        return wrap::check(host, call, record);
+    }
     match executable(host, &call.conf) {
-        Some(name) => Call::of(call, &name).run(host, verb).map(drop),
+        Some(name) => Call::of(call, &name, &call.conf.raw).run(host, Verb::Check).map(drop),
         None => Ok(()),
     }
 }
 
-/// Asks the executable whether it can serve.
+fn is_wrapper(conf: &NetConf) -> bool {
+    conf::place(conf).is_ok_and(|place| place == Place::Wrapper)
+}
+
+/// Asks the executables whether they can serve.
 pub(crate) fn status(host: &Host, call: &Attach) -> Result<(), Error> {
-    node_verb(host, &call.conf, &call.path, Verb::Status)
+    if is_wrapper(&call.conf) {
+        return wrap::status(host, call);
+    }
+    let Some(name) = executable(host, &call.conf) else { return Ok(()) };
+    Call::of_node(&name, &call.path, &call.conf.raw).run(host, Verb::Status).map(drop)
 }
 
 /// Passes the runtime's list on.
-pub(crate) fn gc(host: &Host, call: &Node) -> Result<(), Error> {
-    node_verb(host, &call.conf, &call.path, Verb::Gc)
-}
-
-fn node_verb(host: &Host, conf: &NetConf, path: &[PathBuf], verb: Verb) -> Result<(), Error> {
-    let Some(name) = executable(host, conf) else { return Ok(()) };
-    let deputy = Call {
-        name: &name,
-        id: None,
-        netns: None,
-        args: String::new(),
-        path: path.to_vec(),
-        config: &conf.raw,
-    };
-    deputy.run(host, verb).map(drop)
+pub(crate) fn gc(host: &Host, call: &Node, valid: &[ValidAttachment]) -> Result<(), Error> {
+    let entry = |v: &ValidAttachment| json!({ "containerID": v.container, "ifname": v.ifname });
+    let valid: Value = valid.iter().map(entry).collect();
+    if is_wrapper(&call.conf) {
+        return wrap::gc(host, call, &valid);
+    }
+    let Some(name) = executable(host, &call.conf) else { return Ok(()) };
+    let mut config = Cow::Borrowed(&call.conf.raw);
+    for key in VALID.iter().filter(|key| call.conf.raw.get(**key) != Some(&valid)) {
+        config.to_mut().insert((*key).to_owned(), valid.clone());
+    }
+    Call::of_node(&name, &call.path, &config).run(host, Verb::Gc).map(drop)
 }
 
 /// The executable that a configuration names and the node allows; none also where it cannot be read, as with a DEL
@@ -120,7 +182,7 @@ fn executable(host: &Host, conf: &NetConf) -> Option<String> {
 /// As [`executable`], allowed or not: what was run while it was allowed must give back.
 fn named(host: &Host, conf: &NetConf) -> Option<String> {
     // Without a driver we ask nobody for addresses.
-    if conf::place(conf).is_ok_and(|place| place == Place::Chained) {
+    if matches!(conf::place(conf), Ok(Place::Chained | Place::Wrapper)) {
         return None;
     }
     match conf::ipam(conf, host.engine).ok()??.source {
@@ -144,24 +206,18 @@ pub(crate) fn kept(call: &Attach, remote: bool) -> Value {
     kept
 }
 
-/// Has the executable that decided at ADD give back what it gave. What the record does not tell,
+/// Has the executables that were run at ADD undo what they did. What the record does not tell,
 /// since it was rebuilt from the kernel, `call` may.
-pub(crate) fn release(host: &Host, record: &Record, call: Option<&Attach>) -> Result<(), Error> {
-    if record.conf.get("network").is_none() {
-        return call.map_or(Ok(()), |call| release_unrecorded(host, call));
+pub(crate) fn release(host: &Host, record: &Record, at: At<'_>) -> Result<(), Error> {
+    if !record.conf.get("network").is_some_and(Value::is_object) {
+        return at.call.map_or(Ok(()), |call| release_unrecorded(host, call));
     }
     let Some(conf) = kept_conf(&record.conf) else { return Ok(()) };
+    if is_wrapper(&conf) {
+        return wrap::release(host, record, &conf, at);
+    }
     let Some(name) = named(host, &conf) else { return Ok(()) };
-    let text = |key: &str| record.conf.get(key).and_then(Value::as_str).unwrap_or_default();
-    let deputy = Call {
-        name: &name,
-        id: Some(&record.id),
-        netns: record.netns.clone().map(OsString::from),
-        args: text("args").to_owned(),
-        path: folders(record, call),
-        config: &conf.raw,
-    };
-    deputy.run(host, Verb::Del).map(drop)
+    Call::recorded(record, at, &name, &conf.raw).run(host, Verb::Del).map(drop)
 }
 
 /// The configuration that a record keeps, as it was read at ADD.
@@ -188,7 +244,13 @@ fn folders(record: &Record, call: Option<&Attach>) -> Vec<PathBuf> {
 
 /// As [`release`], where there is no record: by what the caller says.
 pub(crate) fn release_unrecorded(host: &Host, call: &Attach) -> Result<(), Error> {
-    attachment_verb(host, call, Verb::Del)
+    if is_wrapper(&call.conf) {
+        return wrap::release_unrecorded(host, call);
+    }
+    match executable(host, &call.conf) {
+        Some(name) => Call::of(call, &name, &call.conf.raw).run(host, Verb::Del).map(drop),
+        None => Ok(()),
+    }
 }
 
 /// `coolDown` of a kept configuration.

@@ -6,8 +6,9 @@ use wharfinger_cni::{Attach, NetConf, Success};
 use wharfinger_kernel::AtPath;
 use wharfinger_plan::{Owner, Plan};
 
+use crate::conf::Place;
 use crate::hearing::Hearing;
-use crate::network::{Network, pretended};
+use crate::network::{Asked, Network, pretended};
 use crate::policy::Policies;
 use crate::{Error, Host, add, deputy, error, ipam, recover};
 
@@ -23,8 +24,11 @@ pub struct Dry {
 pub fn dry(host: &Host, conf: &NetConf, container: &str, ifname: &str) -> Result<Dry, Error> {
     let call = pretended(conf, ifname, container);
     let network = Network::read(host, &call)?;
-    if let Some(name) = network.executable() {
+    if let Some(name) = network.runs() {
         return Err(Error::Undecided(name.to_owned()));
+    }
+    if network.place == Place::Chained && network.has_features() {
+        return Err(Error::NoPrevResult);
     }
     decide(host, &call, &network)
 }
@@ -34,8 +38,7 @@ fn decide(host: &Host, call: &Attach, network: &Network) -> Result<Dry, Error> {
     let hearing = Hearing::new(host, call, network, &facts, None)?;
     let mut session = host.ledger.session(add::scope(host, &call.id, &network.domain))?;
     let decided = hearing.settle(&mut *session)?.decided;
-    let plan = decided.draft.map(|draft| draft.plan).unwrap_or_default();
-    Ok(Dry { plan, lease: decided.lease })
+    Ok(Dry { plan: decided.plan, lease: decided.lease })
 }
 
 /// As [`decide`], for nobody: policies are not asked, since what they say of nobody says nothing.
@@ -43,13 +46,13 @@ fn decide_for_nobody(host: &Host, call: &Attach, network: &Network) -> Result<Dr
     let facts = network.observe(host, call, None)?;
     let allocator = network.allocator(host, call)?;
     let mut session = host.ledger.session(add::scope(host, &call.id, &network.domain))?;
-    let decided = network.decide(host, call, allocator.as_ref(), &facts, &mut *session);
+    let asked = Asked { call, id: &call.id, allocator: allocator.as_ref(), facts: &facts };
+    let decided = network.decide(host, asked, &mut *session);
     let decided = decided.map_err(|error| match &allocator {
         Some(allocator) => allocator.explain(host, &network.domain, error),
         None => error,
     })?;
-    let plan = decided.draft.map(|draft| draft.plan).unwrap_or_default();
-    Ok(Dry { plan, lease: decided.lease })
+    Ok(Dry { plan: decided.plan, lease: decided.lease })
 }
 
 /// Why STATUS is not well.
@@ -84,8 +87,8 @@ fn available(host: &Host, call: &Attach, network: &Network) -> Result<Plan, Erro
         return Err(Error::Problems(problems));
     }
     deputy::status(host, call)?;
-    let plan = if network.executable().is_some() {
-        // What it would answer, only an ADD tells.
+    let plan = if network.runs().is_some() || network.place == Place::Chained {
+        // What others answer, only an ADD tells.
         Plan::default()
     } else {
         match decide_for_nobody(host, call, network) {

@@ -10,6 +10,8 @@ use wharfinger_delegate::DelegateError;
 use wharfinger_ledger::Usage;
 use wharfinger_wasm::Reason;
 
+use crate::chain;
+
 /// A verb failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -92,6 +94,14 @@ pub enum Error {
         source: wharfinger_wasm::Error,
         /// Who holds it.
         holder: Option<Box<Holder>>,
+    },
+    /// A port of the host is somebody's.
+    #[error("{port} of the host is taken; {holder}")]
+    PortTaken {
+        /// Which.
+        port: wharfinger_ledger::HostPort,
+        /// Who has it.
+        holder: Box<Holder>,
     },
     /// The book cannot answer.
     #[error(transparent)]
@@ -200,6 +210,7 @@ impl Holder {
     /// The command that frees what it holds.
     fn remedy(&self) -> String {
         let AttachmentId { network, container, ifname } = &self.id;
+        let ifname = chain::interface(ifname);
         format!("wharfinger del {network} --container {container} --ifname {ifname}")
     }
 }
@@ -267,7 +278,7 @@ impl Error {
             Self::Amended { source, .. } => source.code(),
             Self::Misread(error) => error.code,
             Self::Exhausted { .. } => code::EXHAUSTED,
-            Self::Taken { .. } => code::CONFLICT,
+            Self::Taken { .. } | Self::PortTaken { .. } => code::CONFLICT,
             Self::Ledger(error) => ledger_code(error),
             Self::Outbox(_) => code::LEDGER,
             Self::Contended { .. }
@@ -298,16 +309,15 @@ impl Error {
             Self::Exhausted { usage, .. } => {
                 details.insert("usage".into(), json!(usage));
             }
-            Self::Taken { holder: Some(holder), .. } => {
+            Self::Taken { holder: Some(holder), .. } | Self::PortTaken { holder, .. } => {
                 details.insert("holder".into(), json!(holder.id));
             }
             Self::Plugin(wharfinger_wasm::Error::Failed { detail: Some(detail), .. }) => {
                 details.insert("plugin".into(), json!(detail));
             }
-            Self::Delegate(
-                DelegateError::Failed { said, .. } | DelegateError::Timeout { said, .. },
-            ) if !said.is_empty() => {
-                details.insert("said".into(), json!(said));
+            Self::Delegate(error) => {
+                let said = error.said().map(|said| ("said".into(), json!(said)));
+                details.extend(said);
             }
             Self::Drift(drifts) => {
                 details.insert("drift".into(), json!(drifts));
@@ -335,7 +345,9 @@ impl Error {
             Self::Exhausted { .. } => {
                 "widen the ranges, or free attachments: `wharfinger ls` lists them".into()
             }
-            Self::Taken { holder: Some(holder), .. } => holder.remedy(),
+            Self::Taken { holder: Some(holder), .. } | Self::PortTaken { holder, .. } => {
+                holder.remedy()
+            }
             Self::MayNot { grant: Some(grant), .. }
             | Self::Plugin(wharfinger_wasm::Error::Refused { grant, .. }) => {
                 format!("to grant it, write into the node's settings: {grant}")

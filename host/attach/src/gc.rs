@@ -16,10 +16,10 @@ pub fn gc(host: &Host, call: &Node, valid: &[ValidAttachment]) -> Result<(), Err
     let network = call.conf.name.as_str();
     // The book is read first: an attachment that came after that is never looked at.
     let horizon = host.ledger.horizon()?;
-    let valid: BTreeSet<(&str, &str)> =
+    let keep: BTreeSet<(&str, &str)> =
         valid.iter().map(|v| (v.container.as_str(), v.ifname.as_str())).collect();
     let listed =
-        |id: &AttachmentId| valid.contains(&(id.container.as_str(), chain::interface(&id.ifname)));
+        |id: &AttachmentId| keep.contains(&(id.container.as_str(), chain::interface(&id.ifname)));
     let (mut errors, mut left) = (Vec::new(), 0);
     for entry in host.ledger.list(Some(network))? {
         if entry.seq > horizon || listed(&entry.record.id) {
@@ -35,7 +35,7 @@ pub fn gc(host: &Host, call: &Node, valid: &[ValidAttachment]) -> Result<(), Err
         errors.push(Error::Unfinished { left });
     }
     errors.extend(strays(host, network, &listed));
-    errors.extend(deputy::gc(host, call).err());
+    errors.extend(deputy::gc(host, call, valid).err());
     outbox::tell_network(host, network);
     del::several(errors)
 }

@@ -4,15 +4,15 @@
 use std::borrow::Cow;
 use std::cell::{Cell, OnceCell};
 
-use wharfinger_cni::{Attach, Success};
+use wharfinger_cni::{Attach, AttachmentId, Success};
 use wharfinger_drivers::Facts;
 use wharfinger_kernel::Netns;
 use wharfinger_ledger::Session;
 
 use crate::ipam::Allocator;
-use crate::network::{Decided, Network};
+use crate::network::{Asked, Decided, Network};
 use crate::policy::{Amended, Policies};
-use crate::{Error, Host, outbox};
+use crate::{Error, Host, chain, outbox, ports};
 
 /// All that is heard of one call, as given.
 pub(crate) struct Hearing<'a> {
@@ -23,6 +23,8 @@ pub(crate) struct Hearing<'a> {
     /// None where nothing is to be attached.
     pub(crate) netns: Option<&'a Netns>,
     pub(crate) policies: Policies,
+    /// Under what the book has the attachment.
+    pub(crate) id: AttachmentId,
     /// Asked for addresses by the configuration as given: made when it is first needed.
     allocator: OnceCell<Option<Allocator>>,
     /// Somebody outside may have heard of the attachment.
@@ -45,6 +47,13 @@ pub(crate) struct Settled {
     pub(crate) notice: Option<u64>,
 }
 
+impl View<'_> {
+    /// The same, after others made what is to be looked at now.
+    pub(crate) fn observing(&self, facts: Facts) -> View<'_> {
+        View { call: self.call, network: self.network, facts: Cow::Owned(facts) }
+    }
+}
+
 impl<'a> Hearing<'a> {
     pub(crate) fn new(
         host: &'a Host<'a>,
@@ -55,7 +64,8 @@ impl<'a> Hearing<'a> {
     ) -> Result<Self, Error> {
         let policies = Policies::load(host, &call.conf, &network.place)?;
         let (allocator, posted) = (OnceCell::new(), Cell::new(false));
-        Ok(Self { host, call, network, facts, netns, policies, allocator, posted })
+        let id = chain::key(&call.id, &call.conf);
+        Ok(Self { host, call, network, facts, netns, policies, id, allocator, posted })
     }
 
     /// Asks the policies. None: nobody changed anything.
@@ -95,12 +105,14 @@ impl<'a> Hearing<'a> {
             }
             _ => None,
         };
-        let decided = view.network.decide(self.host, view.call, allocator, &view.facts, session);
+        let asked = Asked { call: view.call, id: &self.id, allocator, facts: &view.facts };
+        let decided = view.network.decide(self.host, asked, session);
         let decided = decided.map_err(|error| match allocator {
             Some(allocator) => allocator.explain(self.host, &view.network.domain, error),
             None => error,
         })?;
         let decided = self.review(&view, decided, session)?;
+        let decided = claimed(decided, session)?;
         Ok(Settled { decided, amended, notice })
     }
 
@@ -131,8 +143,8 @@ impl<'a> Hearing<'a> {
         lease: Success,
         session: &mut dyn Session,
     ) -> Result<Decided, Error> {
-        let decided = view.network.draft(view.call, lease, &view.facts)?;
-        self.review(view, decided, session)
+        let decided = view.network.draft(view.call, &self.id, lease, &view.facts)?;
+        claimed(self.review(view, decided, session)?, session)
     }
 
     /// Shows the policies what is about to happen.
@@ -145,10 +157,14 @@ impl<'a> Hearing<'a> {
         if self.policies.is_empty() {
             return Ok(decided);
         }
-        let nothing = wharfinger_plan::Plan::default();
-        let plan = decided.draft.as_ref().map_or(&nothing, |draft| &draft.plan);
         let result = decided.foretold(&view.facts, view.call);
-        let dns = self.policies.review(self.host, view.call, plan, result, session)?;
+        let dns = self.policies.review(self.host, view.call, &decided.plan, result, session)?;
         Ok(Decided { dns, ..decided })
     }
+}
+
+/// The decision with the ports of the host that it takes.
+fn claimed(decided: Decided, session: &mut dyn Session) -> Result<Decided, Error> {
+    let ports = ports::claim(&decided.plan, session)?;
+    Ok(Decided { ports, ..decided })
 }

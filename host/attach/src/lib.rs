@@ -9,7 +9,7 @@
 pub mod add;
 pub mod allow;
 mod book;
-mod chain;
+pub mod chain;
 pub mod check;
 pub mod conf;
 pub mod del;
@@ -24,7 +24,10 @@ mod network;
 mod notes;
 mod outbox;
 mod policy;
+mod ports;
 pub mod recover;
+pub mod reload;
+mod wrap;
 
 use std::collections::BTreeMap;
 use std::io;

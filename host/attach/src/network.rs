@@ -1,13 +1,16 @@
 //! A network's configuration, read: who makes the interface, who decides on addresses, and what
 //! follows from both for one attachment.
 
-use wharfinger_cni::{Attach, Dns, NetConf, Success};
+use wharfinger_cni::{Attach, AttachmentId, Dns, NetConf, Success};
+use wharfinger_drivers::features::{Ends, Feature};
 use wharfinger_drivers::{Conf, Draft, Facts};
 use wharfinger_kernel::{LinkFacts, Netns};
-use wharfinger_ledger::Session;
+use wharfinger_ledger::{HostPort, Session};
+use wharfinger_plan::Plan;
 
 use crate::conf::{self, IpamConf, Place, Source};
 use crate::ipam::{self, Allocator};
+use crate::wrap::Wrapped;
 use crate::{Error, Host, allow};
 
 /// See the module.
@@ -18,6 +21,10 @@ pub(crate) struct Network {
     driver: Option<Conf>,
     /// None where there are no addresses.
     pub(crate) ipam: Option<IpamConf>,
+    /// What we stand around.
+    pub(crate) wrapped: Option<Wrapped>,
+    /// What is added, whoever makes the interface.
+    features: Vec<Feature>,
     /// The address space.
     pub(crate) domain: String,
 }
@@ -29,12 +36,26 @@ pub(crate) struct Decided {
     pub(crate) lease: Success,
     /// None where another plugin makes the interface.
     pub(crate) draft: Option<Draft>,
+    /// What is to be done: the driver's, then the features'.
+    pub(crate) plan: Plan,
+    /// The ports of the host that it takes.
+    pub(crate) ports: Vec<HostPort>,
+    /// What features add to the answer.
+    pub(crate) added: Option<Added>,
     /// The component that decided.
     pub(crate) plugin: Option<String>,
     /// Name servers, where a policy changed them.
     pub(crate) dns: Option<Dns>,
     /// The component's own answer, where it is to be told of the attachment's end.
     pub(crate) remote: Option<wharfinger_wasm::Lease>,
+}
+
+/// Features of one attachment.
+pub(crate) struct Added {
+    features: Vec<Feature>,
+    ends: Ends,
+    /// Under what the book and the kernel have it.
+    id: AttachmentId,
 }
 
 impl Decided {
@@ -49,10 +70,27 @@ impl Decided {
 
     /// What the runtime will be told, as far as `facts` tell; a policy's own changes are not in it.
     pub(crate) fn foretold(&self, facts: &Facts, call: &Attach) -> Success {
-        let Some(draft) = &self.draft else { return self.lease.clone() };
-        let sandbox = call.netns.as_ref().map(|path| path.display().to_string());
-        draft.result(facts, &sandbox.unwrap_or_default(), call.prev_result.as_ref())
+        let mut result = before_features(self.draft.as_ref(), &self.lease, facts, call);
+        if let Some(Added { features, ends, id }) = &self.added {
+            for feature in features {
+                let so_far = result.clone();
+                feature.amend(&ends.subject(id, &so_far, &self.plan.steps), &mut result);
+            }
+        }
+        result
     }
+}
+
+/// What a driver answers, or those that made the interface in its place.
+fn before_features(
+    draft: Option<&Draft>,
+    lease: &Success,
+    facts: &Facts,
+    call: &Attach,
+) -> Success {
+    let Some(draft) = draft else { return lease.clone() };
+    let sandbox = call.netns.as_ref().map(|path| path.display().to_string());
+    draft.result(facts, &sandbox.unwrap_or_default(), call.prev_result.as_ref())
 }
 
 /// What a driver may know of links.
@@ -67,16 +105,34 @@ impl Network {
         allow::check(host, &call.conf, &place, ipam.as_ref())?;
         let driver = match &place {
             Place::Main { driver } => Some(Conf::parse(driver, call)?),
-            Place::Ipam | Place::Chained => None,
+            Place::Ipam | Place::Chained | Place::Wrapper => None,
+        };
+        let wrapped = match &place {
+            Place::Wrapper => Some(Wrapped::read(&call.conf)?),
+            _ => None,
         };
         let set = ipam.as_ref().and_then(|ipam| ipam.domain.clone());
         let domain = match (set, &driver) {
             (Some(domain), _) => domain,
             (None, Some(driver)) => driver.domain(),
-            (None, None) if place == Place::Chained => conf::CHAINED.to_owned(),
-            (None, None) => conf::foreign_domain(&call.conf)?,
+            (None, None) if place == Place::Ipam => conf::foreign_domain(&call.conf)?,
+            (None, None) => conf::CHAINED.to_owned(),
         };
-        Ok(Self { place, driver, ipam, domain })
+        let features = match place {
+            Place::Ipam => Vec::new(),
+            _ => Feature::all(call)?,
+        };
+        Ok(Self { place, driver, ipam, wrapped, features, domain })
+    }
+
+    /// Whether the interface and its addresses are others', and we stand behind or around them.
+    pub(crate) fn is_beside(&self) -> bool {
+        matches!(self.place, Place::Chained | Place::Wrapper)
+    }
+
+    /// Whether anything is added to the attachment.
+    pub(crate) fn has_features(&self) -> bool {
+        !self.features.is_empty()
     }
 
     /// The executable that decides on addresses, where one does.
@@ -85,6 +141,12 @@ impl Network {
             Some(Source::Executable(name)) => Some(name),
             _ => None,
         }
+    }
+
+    /// The first executable that an ADD runs, where it runs any.
+    pub(crate) fn runs(&self) -> Option<&str> {
+        let wrapped = self.wrapped.as_ref().and_then(|wrapped| wrapped.names().next());
+        wrapped.map(|(name, _)| name).or_else(|| self.executable())
     }
 
     /// The component that decides on addresses, where one does.
@@ -97,22 +159,36 @@ impl Network {
         }
     }
 
-    /// What the driver needs to know of what is there.
+    /// What driver and features need to know of what is there. Behind others, that is what the
+    /// previous result names.
     pub(crate) fn observe(
         &self,
         host: &Host,
         call: &Attach,
         netns: Option<&Netns>,
     ) -> Result<Facts, Error> {
-        let Some(driver) = &self.driver else { return Ok(Facts::default()) };
-        let wanted = driver.observes(&call.id);
+        let nothing = Success::default();
+        let wanted = match (&self.driver, &call.prev_result) {
+            (Some(driver), _) => driver.observes(&call.id),
+            (None, previous) if self.has_features() => {
+                Ends::candidates(&call.id, previous.as_ref().unwrap_or(&nothing))
+            }
+            (None, _) => return Ok(Facts::default()),
+        };
         let links = host.kernel.links(&wanted, netns)?;
         let mut facts = facts(links.iter().flatten());
-        for query in driver.asks() {
+        for query in self.driver.iter().flat_map(Conf::asks) {
             let answer = host.kernel.ask(&query, netns)?;
             facts.answers.extend(answer.map(|answer| (query, answer)));
         }
-        Ok(facts)
+        match netns.filter(|_| self.observes_routing()) {
+            Some(netns) => Ok(Facts { routing: host.kernel.routing(netns)?, ..facts }),
+            None => Ok(facts),
+        }
+    }
+
+    fn observes_routing(&self) -> bool {
+        self.features.iter().any(Feature::observes_routing)
     }
 
     /// Whether an ADD can succeed on what is there: asked before an address is taken.
@@ -126,20 +202,24 @@ impl Network {
     /// Whether the other knows of the same links: then what was observed for one serves both.
     pub(crate) fn observes_as(&self, other: &Self, call: &Attach) -> bool {
         let known = |network: &Self| {
-            network.driver.as_ref().map(|driver| (driver.observes(&call.id), driver.asks()))
+            let driver = network.driver.as_ref();
+            let driver = driver.map(|driver| (driver.observes(&call.id), driver.asks()));
+            (driver, network.has_features(), network.observes_routing())
         };
         known(self) == known(other)
     }
 
-    /// Whether we make the interface.
+    /// Whether we make the interface, or have it made.
     pub(crate) fn makes_interface(&self) -> bool {
-        self.driver.is_some()
+        self.driver.is_some() || self.wrapped.is_some()
     }
 
-    /// What follows from a lease.
+    /// What follows from a lease, or from the result of who made the interface; `id` is under what
+    /// the book has the attachment.
     pub(crate) fn draft(
         &self,
         call: &Attach,
+        id: &AttachmentId,
         lease: Success,
         facts: &Facts,
     ) -> Result<Decided, Error> {
@@ -147,28 +227,67 @@ impl Network {
             Some(driver) => Some(driver.plan(&call.id, &self.domain, &lease, facts)?),
             None => None,
         };
-        Ok(Decided { lease, draft, ..Decided::default() })
+        let mut plan = draft.as_ref().map(|draft| draft.plan.clone()).unwrap_or_default();
+        let added = self.add_features(call, id, draft.as_ref(), &lease, facts, &mut plan)?;
+        Ok(Decided { lease, draft, plan, added, ..Decided::default() })
+    }
+
+    /// Puts the features' steps behind the driver's.
+    fn add_features(
+        &self,
+        call: &Attach,
+        id: &AttachmentId,
+        draft: Option<&Draft>,
+        lease: &Success,
+        facts: &Facts,
+        plan: &mut Plan,
+    ) -> Result<Option<Added>, Error> {
+        if !self.has_features() {
+            return Ok(None);
+        }
+        let ends = match draft {
+            Some(draft) => Ends::of_draft(&call.id, draft),
+            None => Ends::behind(&call.id, facts),
+        };
+        let mut result = before_features(draft, lease, facts, call);
+        for feature in &self.features {
+            let so_far = result.clone();
+            let subject = ends.subject(id, &so_far, &plan.steps);
+            let steps = feature.plan(&subject, facts)?;
+            feature.amend(&subject, &mut result);
+            plan.steps.extend(steps);
+        }
+        Ok(Some(Added { features: self.features.clone(), ends, id: id.clone() }))
     }
 
     /// One decision, in one session: where a component decides, one call of it.
     pub(crate) fn decide(
         &self,
         host: &Host,
-        call: &Attach,
-        allocator: Option<&Allocator>,
-        facts: &Facts,
+        asked: Asked<'_>,
         session: &mut dyn Session,
     ) -> Result<Decided, Error> {
+        let Asked { call, id, allocator, facts } = asked;
         let Some(allocator) = allocator else {
             // What others made is passed through.
-            let lease = call.prev_result.clone().filter(|_| self.place == Place::Chained);
-            return self.draft(call, lease.unwrap_or_default(), facts);
+            let lease = call.prev_result.clone().filter(|_| self.driver.is_none());
+            return self.draft(call, id, lease.unwrap_or_default(), facts);
         };
         let lease = allocator.allocate(host, session)?;
-        let decided = self.draft(call, ipam::success(lease.clone()), facts)?;
+        let decided = self.draft(call, id, ipam::success(lease.clone()), facts)?;
         let plugin = Some(allocator.identity().to_owned());
         Ok(Decided { plugin, remote: allocator.remote().then_some(lease), ..decided })
     }
+}
+
+/// What a decision is about.
+#[derive(Clone, Copy)]
+pub(crate) struct Asked<'a> {
+    pub(crate) call: &'a Attach,
+    /// Under what the book has it.
+    pub(crate) id: &'a AttachmentId,
+    pub(crate) allocator: Option<&'a Allocator>,
+    pub(crate) facts: &'a Facts,
 }
 
 /// An attachment that nobody asked for: what would come of one, for verbs that are about a

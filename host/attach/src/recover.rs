@@ -207,11 +207,11 @@ pub fn lives(kernel: &dyn Kernel, node: &dyn Node, record: &Record) -> Result<bo
 
 pub(crate) fn host_link(plan: &Plan) -> Option<(&LinkRef, &str)> {
     plan.steps.iter().find_map(|step| match (&step.owner, &step.action) {
-        (Owner::Attachment, Action::Link(Link { link, alias: Some(alias), .. }))
-            if link.place == wharfinger_plan::Place::Host =>
-        {
-            Some((link, alias.as_str()))
-        }
+        // Only a veth dies with its other end.
+        (
+            Owner::Attachment,
+            Action::Link(Link { link, alias: Some(alias), kind: LinkKind::Veth { .. }, .. }),
+        ) if link.place == wharfinger_plan::Place::Host => Some((link, alias.as_str())),
         _ => None,
     })
 }
@@ -266,4 +266,14 @@ pub(crate) fn reclaim(host: &Host, domain: &str, own: &AttachmentId) -> Result<u
         }
     }
     Ok(freed)
+}
+
+/// Undoes and frees one attachment that is proven dead; whether it was.
+pub(crate) fn reclaim_one(host: &Host, id: &AttachmentId) -> Result<bool, Error> {
+    let Some(entry) = host.ledger.get(id)? else { return Ok(true) };
+    if lives(host.kernel, host.node, &entry.record)? {
+        return Ok(false);
+    }
+    let hold = del::seize(host, &entry)?;
+    Ok(hold.is_some() && del::undo_recorded(host, &entry, None).is_ok())
 }

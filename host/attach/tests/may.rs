@@ -70,6 +70,20 @@ fn never() -> Vec<(Vec<&'static str>, Value)> {
         (vec!["type"], json!("macvlan")),
         (vec!["driver"], json!("ptp")),
         (vec!["delegate"], json!({ "type": "bridge" })),
+        (vec!["delegate"], json!("bridge")),
+        (vec!["delegate", "type"], json!("bridge")),
+        (vec!["delegate", "plugins"], json!([{ "type": "bridge" }])),
+        (vec!["delegate", "name"], json!("other")),
+        (vec!["delegate", "ipam", "type"], json!("static")),
+        (vec!["delegate", "ipam", "domain"], json!("bridge:other")),
+        (vec!["delegate", "ipam", "dataDir"], json!("x")),
+        (vec!["delegate", "bridge"], json!("br-other")),
+        (vec!["delegate", "master"], json!("eth0")),
+        (vec!["delegate", "capabilities"], json!({ "mac": true })),
+        (vec!["delegate", "runtimeConfig", "ips"], json!(["10.1.0.7"])),
+        (vec!["delegate", "delegate", "mtu"], json!(1400)),
+        (vec!["delegate", "args", "cni", "mac"], json!("02:00:00:00:00:01")),
+        (vec!["delegate", "disableCheck"], json!(true)),
         (vec!["policies"], json!([])),
         (vec!["prevResult"], json!({ "ips": [] })),
         (vec!["capabilities"], json!({ "portMappings": true })),
@@ -331,6 +345,7 @@ fn strict() -> World {
     let mut world = World::new();
     world.settings.allow = Allow {
         drivers: Some(strings(&["bridge"])),
+        features: Some(strings(&["bandwidth", "rules"])),
         delegates: Some(strings(&["other-ipam"])),
         components: Some(strings(&["pool", "rules"])),
         sysctls: Some(strings(&["net.ipv4.tcp_*", "net.core.somaxconn"])),
@@ -365,6 +380,8 @@ fn wants() -> Vec<(&'static str, Value, &'static str)> {
         ("policies", json!([{ "plugin": "rules" }, { "plugin": "evil" }]), "components"),
         ("policies", json!([{ "plugin": "/tmp/evil.wasm" }]), "components"),
         ("policies", json!([{ "PLUGIN": "evil", "onError": "allow" }]), "components"),
+        ("features", json!({ "portmap": {} }), "features"),
+        ("Features", json!({ "bandwidth": {}, "Tuning": {} }), "features"),
         ("sysctl", json!({ "net.ipv4.ip_forward": "1" }), "sysctls"),
         ("sysctl", json!({ "net/ipv4/ip_forward": "1" }), "sysctls"),
         ("SysCtl", json!({ "kernel.core_pattern": "|/bin/sh" }), "sysctls"),
@@ -429,7 +446,20 @@ fn the_lists_hold_in_every_place() {
         "cniVersion": "1.1.0", "name": "pods", "type": "wharfinger",
         "policies": [{ "plugin": "evil" }]
     });
-    for conf in [foreign, behind] {
+    let around = json!({
+        "cniVersion": "1.1.0", "name": "pods", "type": "wharfinger",
+        "delegate": { "plugins": [{ "type": "other-ipam" }, { "type": "evil-plugin" }] }
+    });
+    let tuned = json!({
+        "cniVersion": "1.1.0", "name": "pods", "type": "wharfinger",
+        "delegate": { "type": "other-ipam", "sysctl": { "net.ipv4.ip_forward": "1" } }
+    });
+    let asked = json!({
+        "cniVersion": "1.1.0", "name": "pods", "type": "wharfinger",
+        "args": { "cni": { "sysctl": { "net.ipv4.ip_forward": "1" } } },
+        "delegate": { "type": "other-ipam" }
+    });
+    for conf in [foreign, behind, around, tuned, asked] {
         let mut call = call_of(&conf, "c1", NETNS[0]);
         call.prev_result = Some(wharfinger_cni::Success::default());
         assert_eq!(told(&world.add(&call).unwrap_err()).0, code::DENIED);

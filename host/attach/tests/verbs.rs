@@ -590,6 +590,20 @@ fn req_70_req_72_as_the_ipam_of_another_plugin_only_the_address_is_ours() {
     world.assert_empty();
 }
 
+/// Ranges that are said to be several nodes' are refused where each would give out the same.
+#[test]
+fn pain_b5_ranges_of_several_nodes_are_refused_by_one_nodes_book() {
+    let world = World::new();
+    let mut conf = bridge("10.1.0.2", "10.1.0.9");
+    conf["ipam"]["shared"] = json!(true);
+    let told = world.add(&call_of(&conf, "c1", NETNS[0])).unwrap_err().to_cni("pods");
+    assert_eq!(told.code, code::INVALID_CONFIG);
+    assert!(told.msg.contains("/ipam/shared") && told.msg.contains("each node"), "{}", told.msg);
+    assert!(status(&world, &conf).is_err(), "and STATUS says so before any ADD");
+    conf["ipam"]["shared"] = json!(false);
+    world.add(&call_of(&conf, "c1", NETNS[0])).unwrap();
+}
+
 #[test]
 fn an_unknown_component_is_named_with_its_pointer() {
     let world = World::new();

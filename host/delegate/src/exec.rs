@@ -22,6 +22,13 @@ const STDOUT_MAX: usize = 1 << 20;
 const BUSY: Duration = Duration::from_secs(2);
 const BUSY_STEP: Duration = Duration::from_millis(20);
 
+/// How many calls of this executable may stand around another: whoever delegates to whom, a circle
+/// ends here.
+pub const DEEPEST: u32 = 4;
+
+/// The variable that counts them, from process to process.
+pub const DEPTH: &str = "WHARFINGER_DEPTH";
+
 /// Takes what a delegate writes to its stderr, piece by piece.
 pub type Forward = Box<dyn Fn(&[u8]) + Send + Sync>;
 
@@ -29,8 +36,10 @@ pub type Forward = Box<dyn Fn(&[u8]) + Send + Sync>;
 pub struct Exec {
     /// The environment of this process: a delegate gets all of it (spec section 6).
     pub env: Vec<(OsString, OsString)>,
-    /// This executable. A delegate that is the same file is refused.
+    /// This executable. A delegate that is the same file is refused, unless it may be.
     pub own: Option<FileId>,
+    /// How many calls of this executable stand around this one.
+    pub depth: u32,
     /// How long one call may take.
     pub timeout: Duration,
     /// Where a delegate's stderr goes.
@@ -40,7 +49,7 @@ pub struct Exec {
 impl Delegate for Exec {
     fn run(&self, call: &DelegateCall<'_>) -> Result<Option<Map<String, Value>>, DelegateError> {
         let path = find(call.path, call.name)?;
-        self.refuse_circle(call.name, &path)?;
+        self.refuse_circle(call, &path)?;
         let failed = |operation, source| {
             let (name, path) = (call.name.to_owned(), path.clone());
             DelegateError::System { name, operation, path, source }
@@ -56,9 +65,13 @@ impl Delegate for Exec {
 }
 
 impl Exec {
-    fn refuse_circle(&self, name: &str, path: &Path) -> Result<(), DelegateError> {
-        if self.own.is_some() && FileId::of(path).ok() == self.own {
-            return Err(DelegateError::Circle { name: name.to_owned(), path: path.to_owned() });
+    fn refuse_circle(&self, call: &DelegateCall<'_>, path: &Path) -> Result<(), DelegateError> {
+        let name = call.name.to_owned();
+        if !call.may_be_us && self.own.is_some() && FileId::of(path).ok() == self.own {
+            return Err(DelegateError::Circle { name, path: path.to_owned() });
+        }
+        if self.depth >= DEEPEST {
+            return Err(DelegateError::Depth { name, depth: self.depth });
         }
         Ok(())
     }
@@ -82,6 +95,7 @@ impl Exec {
             .envs(self.env.iter().map(|(name, value)| (name, value)))
             .envs(replaced)
             .env("CNI_COMMAND", call.verb.as_str())
+            .env(DEPTH, (self.depth + 1).to_string())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -98,7 +112,7 @@ impl Exec {
     ) -> Result<Option<Map<String, Value>>, DelegateError> {
         let name = call.name.to_owned();
         match outcome {
-            Outcome::Ended(status, said) if status.success() => answer(call, &said.stdout),
+            Outcome::Ended(status, said) if status.success() => answer(call, &said),
             Outcome::Ended(status, said) => {
                 let (path, said_last) = (path.to_owned(), tail(&said));
                 let failed =
@@ -109,7 +123,9 @@ impl Exec {
             Outcome::TooLate(said) => {
                 Err(DelegateError::Timeout { name, limit: self.timeout, said: tail(&said) })
             }
-            Outcome::TooLong => Err(DelegateError::TooLong { name, limit: STDOUT_MAX }),
+            Outcome::TooLong(said) => {
+                Err(DelegateError::TooLong { name, limit: STDOUT_MAX, said: tail(&said) })
+            }
         }
     }
 }
@@ -121,9 +137,10 @@ fn busy(error: &io::Error) -> bool {
 /// The status alone says that it succeeded; only ADD and VERSION have to say something.
 fn answer(
     call: &DelegateCall<'_>,
-    stdout: &[u8],
+    said: &Said,
 ) -> Result<Option<Map<String, Value>>, DelegateError> {
     let needed = matches!(call.verb, Verb::Add | Verb::Version);
+    let stdout = &said.stdout;
     let found = match serde_json::from_slice(stdout) {
         Ok(Value::Object(object)) => return Ok(Some(object)),
         // libcni takes it for an empty result.
@@ -133,7 +150,11 @@ fn answer(
         Ok(_) => "JSON of another kind".to_owned(),
         Err(error) => format!("not JSON ({error})"),
     };
-    Err(DelegateError::BadAnswer { name: call.name.to_owned(), found })
+    let said = match text(stdout.get(..talk::TAIL).unwrap_or(stdout)) {
+        nothing if nothing.is_empty() => text(&said.stderr),
+        said => said,
+    };
+    Err(DelegateError::BadAnswer { name: call.name.to_owned(), found, said })
 }
 
 /// The error object of the protocol (spec section 4), if that is what stdout ends with: the
@@ -157,10 +178,13 @@ fn error_object(stdout: &[u8]) -> Option<CniError> {
 
 /// The end of stderr, or of stdout where stderr has nothing.
 fn tail(said: &Said) -> String {
-    let text = |bytes| String::from_utf8_lossy(bytes).trim().to_owned();
     let last = said.stdout.len().saturating_sub(talk::TAIL);
     match text(&said.stderr) {
         stderr if stderr.is_empty() => text(said.stdout.get(last..).unwrap_or_default()),
         stderr => stderr,
     }
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).trim().to_owned()
 }

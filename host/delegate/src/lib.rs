@@ -12,7 +12,7 @@ mod find;
 mod talk;
 
 pub use error::DelegateError;
-pub use exec::{Exec, Forward};
+pub use exec::{DEEPEST, DEPTH, Exec, Forward};
 pub use find::{FileId, find};
 pub use wharfinger_cni::Verb;
 
@@ -35,6 +35,9 @@ pub struct DelegateCall<'a> {
     pub env: &'a [(&'a str, OsString)],
     /// The complete configuration, as this process got it.
     pub config: &'a Map<String, Value>,
+    /// It may be this very executable, under another name: the configuration is one of its own.
+    /// With the same configuration, that would run itself without end.
+    pub may_be_us: bool,
 }
 
 /// Runs delegates.

@@ -39,7 +39,7 @@ pub(crate) enum Outcome {
     /// Killed at the deadline.
     TooLate(Said),
     /// Killed for the length of its stdout.
-    TooLong,
+    TooLong(Said),
 }
 
 /// What it said: all of stdout, and the end of stderr.
@@ -63,9 +63,9 @@ pub(crate) fn talk(
             kill(&mut child);
             Ok(Outcome::TooLate(said))
         }
-        Ok(End::TooLong) => {
+        Ok(End::TooLong(said)) => {
             kill(&mut child);
-            Ok(Outcome::TooLong)
+            Ok(Outcome::TooLong(said))
         }
         Err(error) => {
             kill(&mut child);
@@ -77,7 +77,7 @@ pub(crate) fn talk(
 enum End {
     Exited(Said),
     TooLate(Said),
-    TooLong,
+    TooLong(Said),
 }
 
 struct Talk<'a> {
@@ -133,7 +133,7 @@ impl<'a> Talk<'a> {
                 self.hear_stderr()?;
             }
             if self.said.stdout.len() > self.limits.stdout {
-                return Ok(End::TooLong);
+                return Ok(End::TooLong(std::mem::take(&mut self.said)));
             }
             if exited {
                 return Ok(End::Exited(std::mem::take(&mut self.said)));

@@ -38,6 +38,7 @@ impl Bench {
         let exec = Exec {
             env: vec![("PATH".into(), std::env::var_os("PATH").unwrap())],
             own: None,
+            depth: 0,
             timeout: Duration::from_secs(20),
             stderr: Box::new(move |piece| into.lock().unwrap().extend_from_slice(piece)),
         };
@@ -57,7 +58,7 @@ impl Bench {
 
     fn run(&self, name: &str, verb: Verb, env: &[(&str, OsString)], config: &Value) -> Answer {
         let config = config.as_object().unwrap();
-        self.exec.run(&DelegateCall { name, verb, path: &self.path, env, config })
+        self.exec.run(&DelegateCall { name, verb, path: &self.path, env, config, may_be_us: false })
     }
 
     fn plain(&self, verb: Verb) -> Answer {
@@ -359,6 +360,13 @@ fn a_closure_is_a_delegate() {
     };
     let delegate: &dyn Delegate = &double;
     let config = Map::new();
-    let call = DelegateCall { name: "x", verb: Verb::Add, path: &[], env: &[], config: &config };
+    let call = DelegateCall {
+        name: "x",
+        verb: Verb::Add,
+        path: &[],
+        env: &[],
+        config: &config,
+        may_be_us: false,
+    };
     assert!(delegate.run(&call).unwrap_err().to_string().contains("ADD x"));
 }

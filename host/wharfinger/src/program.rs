@@ -5,8 +5,9 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use serde_json::{Map, Value};
 use wharfinger_attach::{Error, Host, Node};
-use wharfinger_delegate::{Delegate, DelegateCall, Exec, FileId};
+use wharfinger_delegate::{DEEPEST, DEPTH, Delegate, DelegateCall, DelegateError, Exec, FileId};
 use wharfinger_kernel::netlink::Netlink;
 use wharfinger_ledger::{Ledger, SqliteLedger};
 
@@ -117,6 +118,14 @@ impl Program {
         })
     }
 
+    /// Runs an executable for a person.
+    pub(crate) fn delegate(
+        &self,
+        call: &DelegateCall<'_>,
+    ) -> Result<Option<Map<String, Value>>, DelegateError> {
+        exec(self.configured.deadline).run(call)
+    }
+
     /// Runs what is to leave no trace: where there is no ledger, with one in memory that has what
     /// a new one would have.
     pub(crate) fn look<T>(&self, look: impl Fn(&Host) -> Result<T, Error>) -> Result<T, Error> {
@@ -132,6 +141,8 @@ fn exec(timeout: Duration) -> Exec {
     Exec {
         env: std::env::vars_os().collect(),
         own: FileId::of(Path::new("/proc/self/exe")).ok(),
+        // What is no number was never ours: nobody goes deeper by writing it.
+        depth: std::env::var(DEPTH).map_or(0, |depth| depth.parse().unwrap_or(DEEPEST)),
         timeout,
         stderr: Box::new(|text| {
             // Nobody listens: no reason to fail.

@@ -37,6 +37,13 @@ pub(crate) fn read(
     Ok((policies(fields.list("policies")?)?, "/policies"))
 }
 
+/// The names of a configuration's own policies, as far as they can be read.
+pub(crate) fn names(conf: &NetConf) -> Vec<String> {
+    let list = conf.fields().list("policies").ok().flatten().unwrap_or_default();
+    let name = |item: &Field<'_>| Some(item.object().ok()?.str("plugin").ok()??.to_owned());
+    list.iter().filter_map(name).collect()
+}
+
 fn policies(list: Option<Vec<Field<'_>>>) -> Result<Vec<PolicyConf>, ConfError> {
     list.unwrap_or_default().iter().map(|item| policy(&item.object()?)).collect()
 }

@@ -17,6 +17,13 @@ const FREE: &[&[&str]] = &[
     &["features", "bandwidth"],
 ];
 
+/// Of these of a delegate's configuration too: what follows it is judged as if it stood at the top.
+const DELEGATE: &str = "delegate";
+
+/// Of a delegate, no grant opens these either: its list is another's choice as a whole, and what it
+/// gets of the runtime is said at the top.
+const NEVER_OF_A_DELEGATE: &[&[&str]] = &[&["plugins"], &["runtimeConfig"], &[DELEGATE]];
+
 /// No grant opens these: they say who does the work, on what, with whose word.
 const NEVER: &[&[&str]] = &[
     &["cniVersion"],
@@ -24,7 +31,6 @@ const NEVER: &[&[&str]] = &[
     &["name"],
     &["type"],
     &["driver"],
-    &["delegate"],
     &["policies"],
     &["prevResult"],
     &["capabilities"],
@@ -92,16 +98,26 @@ pub fn can_be_granted(pointer: &str) -> bool {
 
 fn rule(pointer: &str) -> May {
     let pointer = parts(pointer);
+    match pointer.split_first() {
+        Some((first, rest)) if fold_eq(first, DELEGATE) => {
+            let never = NEVER_OF_A_DELEGATE.iter().any(|place| within(rest, place));
+            if never { May::Never } else { rule_of(rest) }
+        }
+        _ => rule_of(&pointer),
+    }
+}
+
+fn rule_of(pointer: &[String]) -> May {
     let named = |part: &String| NEVER_ANYWHERE.iter().any(|name| fold_eq(part, name));
     let protocol = pointer.first().is_some_and(|part| part.starts_with("cni.dev/"));
     if protocol
         || pointer.iter().any(named)
-        || NEVER.iter().any(|place| within(&pointer, place))
+        || NEVER.iter().any(|place| within(pointer, place))
         || pointer.is_empty()
     {
         return May::Never;
     }
-    if FREE.iter().any(|place| within(&pointer, place)) { May::Freely } else { May::Granted }
+    if FREE.iter().any(|place| within(pointer, place)) { May::Freely } else { May::Granted }
 }
 
 /// Of the pointers that a patch changed, the first that this policy may not, and how that is.
@@ -134,9 +150,22 @@ fn is_path(value: &Value) -> bool {
     }
 }
 
+/// Whether a pointer is of the ranges, and then whether of a delegate's.
+pub(crate) fn of_ranges(pointer: &str) -> Option<bool> {
+    let pointer = parts(pointer);
+    let of_delegate = pointer.first().is_some_and(|first| fold_eq(first, DELEGATE));
+    let rest = pointer.get(usize::from(of_delegate)..).unwrap_or_default();
+    within(rest, &["ipam", "ranges"]).then_some(of_delegate)
+}
+
 /// Whether the ranges after a change are a choice among those before it: each remaining list is
 /// part of one configured list, in their order, and nothing comes twice.
-pub(crate) fn chooses_ranges(before: &Map<String, Value>, after: &Map<String, Value>) -> bool {
+pub(crate) fn chooses_ranges(
+    before: &Map<String, Value>,
+    after: &Map<String, Value>,
+    of_delegate: bool,
+) -> bool {
+    let ranges = |conf| ranges(conf, of_delegate);
     let (Some(configured), Some(left)) = (ranges(before), ranges(after)) else { return false };
     let mut configured = configured.into_iter();
     // Each list is looked for behind the one that was found before it.
@@ -149,8 +178,10 @@ fn is_part(set: &[Value], of: &[Value]) -> bool {
     set.iter().all(|range| of.any(|configured| configured == range))
 }
 
-fn ranges(conf: &Map<String, Value>) -> Option<Vec<&Vec<Value>>> {
-    let ipam = Fields::new(conf, "").object("ipam").ok()??;
+fn ranges(conf: &Map<String, Value>, of_delegate: bool) -> Option<Vec<&Vec<Value>>> {
+    let fields = Fields::new(conf, "");
+    let fields = if of_delegate { fields.object(DELEGATE).ok()?? } else { fields };
+    let ipam = fields.object("ipam").ok()??;
     let sets = ipam.get("ranges")?.value.as_array()?;
     sets.iter().map(Value::as_array).collect()
 }

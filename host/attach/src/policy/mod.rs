@@ -11,6 +11,7 @@ mod merge;
 mod sources;
 
 pub use conf::PolicyConf;
+pub(crate) use conf::names;
 pub use may::can_be_granted;
 
 use serde_json::{Map, Value};
@@ -298,7 +299,8 @@ impl Judge {
         };
         let text = Value::Object(after).to_string();
         let conf = NetConf::parse(text.as_bytes(), &Version::ALL);
-        let conf = conf.map_err(|error| by(Error::Misread(error)))?;
+        let mut conf = conf.map_err(|error| by(Error::Misread(error)))?;
+        conf.called.clone_from(&call.conf.called);
         let call = Attach { conf, ..call.clone() };
         let amended = Network::read(host, &call).map_err(by)?;
         if amended.domain != network.domain {
@@ -315,11 +317,6 @@ impl Judge {
         after: &Map<String, Value>,
         changed: &[String],
     ) -> Result<(), Error> {
-        let ranges = |pointer: &&String| {
-            let mut parts = pointer.split('/').skip(1);
-            let mut is = |name| parts.next().is_some_and(|part| fold_eq(part, name));
-            is("ipam") && is("ranges")
-        };
         let value = Value::Object(after.clone());
         if let Some((pointer, may)) = may::refused(changed, &value, &self.granted) {
             let (why, grant) = match may {
@@ -328,13 +325,14 @@ impl Judge {
             };
             return Err(self.may_not(pointer, why, grant));
         }
-        match changed.iter().find(ranges) {
-            Some(pointer) if !may::chooses_ranges(before, after) => {
+        let ranges = changed.iter().filter_map(|pointer| Some((pointer, may::of_ranges(pointer)?)));
+        for (pointer, of_delegate) in ranges {
+            if !may::chooses_ranges(before, after, of_delegate) {
                 let why = "it may only leave some of the configured ranges, in their order";
-                Err(self.may_not(pointer, why, None))
+                return Err(self.may_not(pointer, why, None));
             }
-            _ => Ok(()),
         }
+        Ok(())
     }
 
     /// The lines of the node's file that would grant it; none for a key that nobody writes down.

@@ -35,7 +35,56 @@ pub struct World {
     pub delegate_answer: RefCell<Option<Value>>,
     /// What executables were configured with.
     pub delegate_config: RefCell<Option<Map<String, Value>>>,
+    /// What single executables do instead, by name.
+    pub scripts: RefCell<BTreeMap<&'static str, Script>>,
+    /// Every call of an executable.
+    pub ran: RefCell<Vec<Ran>>,
     pub heard: Heard,
+}
+
+/// What an executable does.
+pub type Script =
+    Rc<dyn Fn(&DelegateCall<'_>) -> Result<Option<Map<String, Value>>, DelegateError>>;
+
+/// A call of an executable.
+#[derive(Debug, Clone)]
+pub struct Ran {
+    pub name: String,
+    pub verb: String,
+    pub config: Value,
+    pub env: BTreeMap<String, String>,
+}
+
+impl Ran {
+    fn of(call: &DelegateCall<'_>) -> Self {
+        let text = |value: &std::ffi::OsString| value.to_string_lossy().into_owned();
+        let env = call.env.iter().map(|(key, value)| ((*key).to_owned(), text(value)));
+        Self {
+            name: call.name.to_owned(),
+            verb: call.verb.as_str().to_owned(),
+            config: Value::Object(call.config.clone()),
+            env: env.collect(),
+        }
+    }
+}
+
+/// An executable that fails with an error of its own.
+pub fn refusing(name: &'static str, verb: &'static str) -> Script {
+    Rc::new(move |call| {
+        if call.verb.as_str() != verb {
+            return Ok(None);
+        }
+        let error = wharfinger_cni::CniError::new(7, format!("no {verb} today"));
+        Err(DelegateError::Refused { name: name.to_owned(), error })
+    })
+}
+
+/// An executable that is not there.
+pub fn absent(name: &'static str) -> Script {
+    Rc::new(move |_| {
+        let (name, folders) = (name.to_owned(), "/opt/cni/bin".to_owned());
+        Err(DelegateError::NotFound { name, folders })
+    })
 }
 
 /// What a verb's notes were: one line each.
@@ -74,6 +123,8 @@ impl World {
             delegate_missing: Cell::new(false),
             delegate_answer: RefCell::default(),
             delegate_config: RefCell::default(),
+            scripts: RefCell::default(),
+            ran: RefCell::default(),
             heard: Heard::default(),
         }
     }
@@ -88,6 +139,10 @@ impl World {
                 }
                 self.delegate_config.replace(Some(call.config.clone()));
                 self.delegated.borrow_mut().push(format!("{} {}", call.name, call.verb.as_str()));
+                self.ran.borrow_mut().push(Ran::of(call));
+                if let Some(script) = self.scripts.borrow().get(call.name).cloned() {
+                    return script(call);
+                }
                 Ok(self.delegate_answer.borrow().as_ref().and_then(Value::as_object).cloned())
             };
         test(&Host {

@@ -45,6 +45,7 @@ impl PolicySection {
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct AllowSection {
     drivers: Option<Vec<String>>,
+    features: Option<Vec<String>>,
     delegates: Option<Vec<String>>,
     components: Option<Vec<String>>,
     sysctls: Option<Vec<String>>,
@@ -61,6 +62,7 @@ impl AllowSection {
         }
         Ok(Allow {
             drivers: self.drivers,
+            features: self.features,
             delegates: self.delegates,
             components: self.components,
             sysctls: self.sysctls,

@@ -71,6 +71,7 @@ pub(super) fn varied(subject: &Subject<'_>) -> Vec<PolicyRequest> {
         object(json!({ "driver": "ptp" })),
         object(json!({ "mac": "02:00:00:00:00:07" })),
         object(json!({ "sysctl": { "net.ipv4.conf.all.forwarding": "1" } })),
+        object(json!({ "delegate": { "type": "macvlan", "master": "eth0" } })),
     ];
     let runtimes = [
         json!({}),

@@ -1,0 +1,300 @@
+//! Features on any attachment: our own driver's, another plugin's behind which we stand, and one that
+//! we stand around.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
+
+mod world;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use serde_json::{Map, Value, json};
+use wharfinger_attach::{Error, PolicyConf, chain, check, dry, gc, reload};
+use wharfinger_cni::{Attach, Node, Success, ValidAttachment, Version, code};
+use wharfinger_kernel::LinkFacts;
+use wharfinger_kernel::mem::{Crash, HOST_COOKIE};
+use wharfinger_ledger::Ledger;
+use wharfinger_plan::LinkRef;
+use world::{NETNS, TestPolicy, World, bridge, call_of};
+
+fn with_features(features: &Value) -> Value {
+    let mut conf = bridge("10.1.0.2", "10.1.0.9");
+    conf["features"] = features.clone();
+    conf["capabilities"] = json!({ "portMappings": true });
+    conf
+}
+
+fn mapped(port: u16) -> Value {
+    let mut conf = with_features(&json!({ "portmap": {} }));
+    conf["runtimeConfig"] = json!({
+        "portMappings": [{ "hostPort": port, "containerPort": 80, "protocol": "tcp" }]
+    });
+    conf
+}
+
+fn rates() -> Value {
+    json!({ "bandwidth": { "egressRate": 8_000_000, "egressBurst": 8_000_000 } })
+}
+
+fn told(error: &Error) -> (u32, String) {
+    let cni = error.to_cni("pods");
+    (cni.code, format!("{} {}", cni.msg, cni.details))
+}
+
+/// A veth that another plugin made for `eth0` of the first namespace.
+fn made_by_another(world: &World) {
+    let end = |link: LinkRef, index: u32, peer: u32| LinkFacts {
+        index,
+        peer: Some(peer),
+        ..LinkFacts::new(link, "veth")
+    };
+    world.kernel.add_link(100, end(LinkRef::container("eth0"), 2, 7));
+    world.kernel.add_link(HOST_COOKIE, end(LinkRef::host("vethx"), 7, 2));
+}
+
+fn previous() -> Success {
+    let result = json!({
+        "cniVersion": "1.1.0",
+        "interfaces": [
+            { "name": "vethx" },
+            { "name": "eth0", "mac": "02:00:00:00:00:01", "sandbox": NETNS[0] },
+        ],
+        "ips": [{ "address": "10.9.0.5/16", "interface": 1 }],
+    });
+    Success::parse(Version::V1_1_0, &result).unwrap()
+}
+
+fn behind(features: &Value) -> Attach {
+    let conf = json!({
+        "cniVersion": "1.1.0", "name": "pods", "type": "wharfinger", "features": features
+    });
+    Attach { prev_result: Some(previous()), ..call_of(&conf, "c1", NETNS[0]) }
+}
+
+fn steps(world: &World) -> Vec<String> {
+    let entries = world.with(|host| host.ledger.list(None)).unwrap();
+    let steps = entries.into_iter().flat_map(|entry| entry.record.plan.steps);
+    steps.map(|step| step.action.to_string()).collect()
+}
+
+#[test]
+fn features_of_our_own_entry_are_one_plan_with_the_driver() {
+    let mut world = World::new();
+    let seen = std::rc::Rc::new(std::cell::Cell::new(0));
+    let sees = std::rc::Rc::clone(&seen);
+    let policy = TestPolicy::new("p").review(move |_, plan, result, _| {
+        sees.set(plan.steps.len());
+        assert!(result["interfaces"].to_string().contains("bwp"), "{result}");
+        Ok(wharfinger_wasm::Verdict::Allow)
+    });
+    world.engine.policies.insert("p", policy);
+    let plugin = "p".to_owned();
+    world.settings.policies = vec![PolicyConf { plugin, config: Map::new(), advisory: false }];
+    let call = call_of(&with_features(&rates()), "c1", NETNS[0]);
+    let dry = world.with(|host| dry::dry(host, &call.conf, "c1", "eth0")).unwrap();
+    assert!(dry.plan.to_string().contains("bwp"), "{}", dry.plan);
+    let success = world.add(&call).unwrap();
+    let ifb = success.interfaces.iter().find(|it| it.name.starts_with("bwp")).unwrap();
+    assert!(world.kernel.link(HOST_COOKIE, &ifb.name).is_some());
+    assert_eq!(seen.get(), steps(&world).len(), "policies see all of it");
+    let again = Attach { prev_result: Some(success.clone()), ..call.clone() };
+    world.with(|host| check::check(host, &again)).unwrap();
+    world.kernel.delete_link(HOST_COOKIE, &ifb.name);
+    let drift = world.with(|host| check::check(host, &again)).unwrap_err();
+    assert_eq!(told(&drift).0, code::DRIFT);
+    assert!(told(&drift).1.contains("bwp"), "{drift}");
+    world.del(&call).unwrap();
+    world.assert_empty();
+}
+
+/// Killed at any step of driver and features: the next DEL leaves nothing.
+#[test]
+fn pain_a1_a_kill_between_driver_and_features_leaves_nothing() {
+    for number in 0..64 {
+        let world = World::new();
+        let call = call_of(&with_features(&rates()), "c1", NETNS[0]);
+        world.kernel.crash_at(number, Crash::Panic);
+        let killed = catch_unwind(AssertUnwindSafe(|| world.add(&call))).is_err();
+        world.del(&call).unwrap();
+        world.assert_empty();
+        if !killed {
+            assert!(number > 10);
+            return;
+        }
+    }
+    panic!("never ran to the end");
+}
+
+#[test]
+fn behind_another_plugin_they_are_on_what_its_result_names() {
+    let world = World::new();
+    made_by_another(&world);
+    let call = behind(&rates());
+    let success = world.add(&call).unwrap();
+    assert_eq!(success.ips, previous().ips, "passed on");
+    assert_eq!(success.interfaces.len(), 3, "and what was added");
+    assert_eq!(world.kernel.traffic_of(HOST_COOKIE, "vethx").len(), 1);
+    let again = Attach { prev_result: Some(success.clone()), ..call.clone() };
+    world.with(|host| check::check(host, &again)).unwrap();
+    // Asked twice, the second replaces the first.
+    assert_eq!(world.add(&call).unwrap(), success);
+    let node = Node { path: Vec::new(), conf: call.conf.clone() };
+    let valid = [ValidAttachment { container: "c1".into(), ifname: "eth0".into() }];
+    world.with(|host| gc::gc(host, &node, &valid)).unwrap();
+    world.with(|host| check::check(host, &again)).unwrap();
+    let bare = Attach { prev_result: None, netns: None, ..call.clone() };
+    world.del(&bare).unwrap();
+    world.assert_empty();
+    assert!(world.kernel.link(HOST_COOKIE, "vethx").is_some(), "the link is another's");
+    assert!(world.kernel.traffic_of(HOST_COOKIE, "vethx").is_empty());
+    world.del(&bare).unwrap();
+    world.add(&call).unwrap();
+    world.with(|host| gc::gc(host, &node, &[])).unwrap();
+    world.assert_empty();
+}
+
+/// A DEL that comes with another configuration, or none, undoes what the ADD did.
+#[test]
+fn pain_a10_behind_others_a_del_needs_no_more_than_the_name() {
+    let mut more = rates();
+    more["tuning"] = json!({ "promisc": true });
+    for conf in [
+        json!({ "cniVersion": "1.1.0", "name": "pods" }),
+        json!({ "cniVersion": "1.1.0", "name": "pods", "type": "wharfinger" }),
+        behind(&more).conf.raw.into(),
+    ] {
+        let world = World::new();
+        made_by_another(&world);
+        world.add(&behind(&rates())).unwrap();
+        world.del(&call_of(&conf, "c1", "")).unwrap();
+        world.assert_empty();
+    }
+}
+
+#[test]
+fn a_check_behind_others_of_what_was_never_added_says_so() {
+    let world = World::new();
+    made_by_another(&world);
+    let error = world.with(|host| check::check(host, &behind(&rates()))).unwrap_err();
+    assert_eq!(told(&error).0, code::UNKNOWN_CONTAINER);
+}
+
+/// Each entry of a list has its own record, whatever stands around it.
+#[test]
+fn entries_of_one_list_are_told_apart() {
+    let world = World::new();
+    made_by_another(&world);
+    let (first, second) = (behind(&rates()), behind(&json!({ "tuning": { "allmulti": true } })));
+    world.add(&first).unwrap();
+    world.add(&second).unwrap();
+    let ids = world.with(|host| host.ledger.list(None)).unwrap();
+    let ids: Vec<String> = ids.into_iter().map(|entry| entry.record.id.ifname).collect();
+    assert_eq!(ids, ["eth0:chained:bandwidth", "eth0:chained:tuning"]);
+    world.del(&second).unwrap();
+    assert!(steps(&world).iter().any(|step| step.contains("bwp")), "the other's is there");
+    world.del(&first).unwrap();
+    world.assert_empty();
+}
+
+#[test]
+fn the_key_of_an_entry_follows_from_the_call_alone() {
+    let conf = |conf: Value| call_of(&conf, "c1", "").conf;
+    let key = |it: Value| chain::key(&behind(&rates()).id, &conf(it)).ifname;
+    let ours = |more: Value| {
+        let mut conf = json!({ "cniVersion": "1.1.0", "name": "pods", "type": "wharfinger" });
+        world_merge(&mut conf, more);
+        conf
+    };
+    assert_eq!(key(bridge("10.1.0.2", "10.1.0.9")), "eth0");
+    assert_eq!(
+        key(ours(json!({ "features": { "Tuning": {}, "firewall": {} } }))),
+        "eth0:chained:firewall+tuning"
+    );
+    assert_eq!(
+        key(ours(json!({ "policies": [{ "plugin": "/x/y.wasm" }] }))),
+        "eth0:chained:-x-y.wasm"
+    );
+    assert_eq!(key(ours(json!({ "delegate": { "type": "macvlan" } }))), "eth0:wrapped:macvlan");
+    let mut called = conf(json!({ "cniVersion": "1.1.0", "name": "pods", "type": "portmap" }));
+    called.called = "portmap".to_owned();
+    assert_eq!(chain::key(&behind(&rates()).id, &called).ifname, "eth0:portmap");
+    assert_eq!(chain::interface("eth0:wrapped:macvlan"), "eth0");
+    assert_eq!(chain::interface("eth0"), "eth0");
+}
+
+fn world_merge(base: &mut Value, more: Value) {
+    for (key, value) in more.as_object().unwrap() {
+        base[key] = value.clone();
+    }
+}
+
+#[test]
+fn around_another_plugin_they_are_on_what_it_made() {
+    let world = World::new();
+    made_by_another(&world);
+    world.delegate_answer.replace(Some(previous().render(Version::V1_1_0).unwrap()));
+    let conf = json!({
+        "cniVersion": "1.1.0", "name": "pods", "type": "wharfinger",
+        "delegate": { "type": "macvlan" }, "features": rates()
+    });
+    let call = call_of(&conf, "c1", NETNS[0]);
+    let success = world.add(&call).unwrap();
+    assert_eq!(success.interfaces.len(), 3);
+    assert_eq!(world.kernel.traffic_of(HOST_COOKIE, "vethx").len(), 1);
+    // Their failure deletes what the plugin made.
+    world.del(&call).unwrap();
+    world.delegated.take();
+    world.kernel.fail_at(0);
+    world.add(&call).unwrap_err();
+    assert_eq!(world.delegated.take(), ["macvlan ADD", "macvlan DEL"]);
+    world.assert_empty();
+}
+
+#[test]
+fn pain_f6_a_port_of_the_host_has_one_owner_who_is_named() {
+    let world = World::new();
+    world.add(&call_of(&mapped(8080), "c1", NETNS[0])).unwrap();
+    let second = call_of(&mapped(8080), "c2", NETNS[1]);
+    let (code, text) = told(&world.add(&second).unwrap_err());
+    assert_eq!(code, code::CONFLICT);
+    assert!(text.contains("tcp port 8080"), "{text}");
+    assert!(text.contains("pods/c1/eth0"), "{text}");
+    assert!(text.contains("wharfinger del pods --container c1 --ifname eth0"), "{text}");
+    assert!(world.addresses(&second.id).is_empty());
+    world.add(&call_of(&mapped(8081), "c3", NETNS[2])).unwrap();
+    world.del(&call_of(&mapped(8080), "c1", NETNS[0])).unwrap();
+    world.add(&second).unwrap();
+}
+
+/// Its owner died without a DEL: it is not kept for the dead.
+#[test]
+fn pain_f6_a_port_of_the_dead_is_free() {
+    let world = World::new();
+    world.add(&call_of(&mapped(8080), "c1", NETNS[0])).unwrap();
+    world.kernel.remove_netns(NETNS[0]);
+    world.add(&call_of(&mapped(8080), "c2", NETNS[1])).unwrap();
+}
+
+/// An ADD that was killed is done anew, with its port.
+#[test]
+fn pain_c1_a_port_of_an_add_that_was_killed_is_its_own() {
+    let world = World::new();
+    let call = call_of(&mapped(8080), "c1", NETNS[0]);
+    world.kernel.crash_at(2, Crash::Panic);
+    catch_unwind(AssertUnwindSafe(|| world.add(&call))).unwrap_err();
+    world.add(&call).unwrap();
+    world.del(&call).unwrap();
+    world.add(&call_of(&mapped(8080), "c2", NETNS[1])).unwrap();
+}
+
+#[test]
+fn pain_f3_reload_makes_the_rules_of_the_book_and_says_of_how_many() {
+    let world = World::new();
+    world.add(&call_of(&mapped(8080), "c1", NETNS[0])).unwrap();
+    world.add(&call_of(&mapped(8081), "c2", NETNS[1])).unwrap();
+    let before = (world.kernel.masquerades(), world.kernel.filter());
+    assert!(!before.1.is_empty());
+    world.kernel.flush_filter();
+    assert!(world.kernel.filter().is_empty());
+    assert_eq!(world.with(reload::reload).unwrap(), 2);
+    assert_eq!(world.with(reload::reload).unwrap(), 2, "and once more");
+    assert_eq!((world.kernel.masquerades(), world.kernel.filter()), before);
+}
