@@ -6,10 +6,14 @@ use anyhow::{Result, anyhow, bail};
 use clap::Args;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
+use wharfinger_attach::chain;
 use wharfinger_cni::{
     Attach, AttachmentId, CniError, Env, NetConf, Node, Plugin, Success, ValidAttachment,
 };
 
+use super::lists::{Run, Who};
+use super::network::List;
+use super::results::Results;
 use super::{Attachment, Network, explained, network, print};
 use crate::program::Program;
 use crate::serve::Served;
@@ -37,6 +41,9 @@ struct Stays {
 
 pub(super) fn add(program: &Program, attachment: &Attachment) -> Result<u8> {
     not_our_own(attachment)?;
+    if let Some(list) = others(&attachment.network)? {
+        return run(program, &attachment.network, &list).add(&who(attachment, &list)?);
+    }
     let served = Served::new(program);
     let call = call(attachment, conf(attachment)?)?;
     let answer = served.add(&call);
@@ -63,7 +70,41 @@ fn result(success: &Success, call: &Attach) -> Result<String, CniError> {
     Ok(format!("{value:#}\n"))
 }
 
+/// The list, where it has other plugins than one entry of ours.
+fn others(network: &Network) -> Result<Option<List>> {
+    let list = network::list(&network.name, &network.conf_dir)?;
+    Ok((!list.is_ours()).then_some(list))
+}
+
+fn run<'a>(program: &'a Program, network: &Network, list: &'a List) -> Run<'a> {
+    let (path, results) = (split(&network.cni_path), Results::new(&network.cache_dir));
+    Run { program, list, path, results }
+}
+
+fn who(attachment: &Attachment, list: &List) -> Result<Who> {
+    let container = attachment.container.clone().unwrap_or_else(|| made_up(attachment));
+    let ifname = attachment.ifname.clone();
+    Ok(Who {
+        id: AttachmentId { network: list.name().to_owned(), container, ifname },
+        netns: attachment.netns.clone(),
+        args: wharfinger_cni::args::parse_args(&attachment.args)?,
+        capabilities: offered(attachment)?,
+    })
+}
+
+/// A list that is gone is still with the result of its ADD.
+fn kept_list(attachment: &Attachment) -> Option<List> {
+    let container = attachment.container.clone().unwrap_or_else(|| made_up(attachment));
+    let (network, ifname) = (attachment.network.name.clone(), attachment.ifname.clone());
+    let results = Results::new(&attachment.network.cache_dir);
+    let kept = results.get(&AttachmentId { network, container, ifname })?;
+    List::read(kept.list()?).ok().filter(|list| !list.is_ours())
+}
+
 pub(super) fn check(program: &Program, attachment: &Attachment) -> Result<u8> {
+    if let Some(list) = others(&attachment.network)? {
+        return run(program, &attachment.network, &list).check(&who(attachment, &list)?);
+    }
     let mut call = call(attachment, conf(attachment)?)?;
     call.prev_result = recorded(program, &call)?;
     Served::new(program).check(&call).map(|()| 0).map_err(explained)
@@ -71,13 +112,18 @@ pub(super) fn check(program: &Program, attachment: &Attachment) -> Result<u8> {
 
 /// The result that the ADD was answered with.
 fn recorded(program: &Program, call: &Attach) -> Result<Option<Success>> {
-    let entry = program.verb(|host| Ok(host.ledger.get(&call.id)?));
+    let id = chain::key(&call.id, &call.conf);
+    let entry = program.verb(|host| Ok(host.ledger.get(&id)?));
     let entry = entry.map_err(|error| explained(error.to_cni(&call.id.network)))?;
     let result = entry.and_then(|entry| entry.record.result);
     Ok(result.map(|value| Success::parse(call.conf.version, &value)).transpose()?)
 }
 
 pub(super) fn del(program: &Program, attachment: &Attachment) -> Result<u8> {
+    let list = others(&attachment.network).unwrap_or_else(|_| kept_list(attachment));
+    if let Some(list) = list {
+        return run(program, &attachment.network, &list).del(&who(attachment, &list)?);
+    }
     // The name is all that a DEL needs: a configuration that is gone does not keep a container.
     let conf = conf(attachment).or_else(|_| {
         let mut map = Map::new();
@@ -90,14 +136,20 @@ pub(super) fn del(program: &Program, attachment: &Attachment) -> Result<u8> {
 }
 
 pub(super) fn status(program: &Program, network: &Network) -> Result<u8> {
+    if let Some(list) = others(network)? {
+        return run(program, network, &list).status();
+    }
     let node = node(network)?;
     Served::new(program).status(&node).map_err(explained)?;
     print(&format!("network {}: ready\n", node.conf.name))
 }
 
 pub(super) fn gc(program: &Program, gc: &Gc) -> Result<u8> {
-    let node = node(&gc.network)?;
     let keep: Vec<_> = gc.stays.keep.iter().map(|text| kept(text)).collect();
+    if let Some(list) = others(&gc.network)? {
+        return run(program, &gc.network, &list).gc(&keep);
+    }
+    let node = node(&gc.network)?;
     Served::new(program).gc(&node, &keep).map(|()| 0).map_err(explained)
 }
 
@@ -119,8 +171,7 @@ fn split(path: &str) -> Vec<PathBuf> {
 fn conf(attachment: &Attachment) -> Result<NetConf> {
     let network = &attachment.network;
     let conf = network::load(&network.name, &network.conf_dir)?;
-    let offered: Map<String, Value> = serde_json::from_str(&attachment.capabilities)
-        .map_err(|error| anyhow!("--capabilities is not a JSON object: {error}"))?;
+    let offered = offered(attachment)?;
     let takes = |name: &str| {
         conf.raw.get("capabilities").and_then(|c| c.get(name)) == Some(&Value::Bool(true))
     };
@@ -130,6 +181,11 @@ fn conf(attachment: &Attachment) -> Result<NetConf> {
         raw.insert("runtimeConfig".into(), Value::Object(runtime));
     }
     network::conf(raw)
+}
+
+fn offered(attachment: &Attachment) -> Result<Map<String, Value>> {
+    serde_json::from_str(&attachment.capabilities)
+        .map_err(|error| anyhow!("--capabilities is not a JSON object: {error}"))
 }
 
 fn call(attachment: &Attachment, conf: NetConf) -> Result<Attach> {

@@ -4,8 +4,11 @@ mod by_hand;
 mod explain;
 mod install;
 mod list;
+mod lists;
 mod network;
 mod plugin;
+mod reload;
+mod results;
 mod table;
 
 use std::io::Write;
@@ -42,6 +45,8 @@ enum Command {
     Gc(by_hand::Gc),
     /// Detach: needs neither the namespace nor the network's configuration
     Del(Attachment),
+    /// Make our rules of the packet filter anew, after somebody emptied it
+    Reload,
     /// Write, check and run plugins
     #[command(subcommand)]
     Plugin(plugin::Plugin),
@@ -66,6 +71,9 @@ struct Network {
     /// Where executables of other plugins are, separated by colons
     #[arg(long, default_value = "/opt/cni/bin", env = "CNI_PATH")]
     cni_path: String,
+    /// Where results of lists with other plugins are kept, as runtimes keep them
+    #[arg(long, default_value = "/var/lib/cni")]
+    cache_dir: PathBuf,
 }
 
 /// An attachment to a network.
@@ -100,6 +108,7 @@ pub(crate) fn run(cli: Cli, program: &Program) -> Result<u8> {
         Command::Status(network) => by_hand::status(program, &network),
         Command::Gc(gc) => by_hand::gc(program, &gc),
         Command::Del(attachment) => by_hand::del(program, &attachment),
+        Command::Reload => reload::reload(program),
         Command::Plugin(plugin) => plugin.run(program),
         Command::Install(install) => install.run(program),
         Command::Version => print(concat!("wharfinger ", env!("CARGO_PKG_VERSION"), "\n")),

@@ -8,11 +8,69 @@ use wharfinger_attach::conf::OUR_TYPE;
 use wharfinger_cni::{NetConf, Version};
 
 /// The network `wanted`: a path where it has a separator or a known ending, otherwise a name in
-/// `dir`. Its one plugin must be ours.
+/// `dir`. The entry of it that is ours.
 pub(super) fn load(wanted: &str, dir: &Path) -> Result<NetConf> {
     let list = find(wanted, dir)?;
     let plugin = only_plugin(&list)?;
     conf(plugin)
+}
+
+/// A list as it is written.
+pub(super) struct List {
+    pub(super) map: Map<String, Value>,
+    pub(super) plugins: Vec<Map<String, Value>>,
+}
+
+/// The list `wanted`: a path, or a name in `dir`.
+pub(super) fn list(wanted: &str, dir: &Path) -> Result<List> {
+    List::read(find(wanted, dir)?)
+}
+
+impl List {
+    /// One plugin alone is a list of it.
+    pub(super) fn read(map: Map<String, Value>) -> Result<Self> {
+        let plugins = match map.get("plugins") {
+            None => vec![map.clone()],
+            Some(plugins) => {
+                let plugins = plugins.as_array().context("\"plugins\" is not a list")?;
+                let object = |plugin: &Value| plugin.as_object().cloned();
+                let all: Option<Vec<_>> = plugins.iter().map(object).collect();
+                all.context("\"plugins\" has what is no object")?
+            }
+        };
+        if plugins.is_empty() {
+            bail!("\"plugins\" is empty");
+        }
+        Ok(Self { map, plugins })
+    }
+
+    /// Whether it is one entry of ours, and nobody else's.
+    pub(super) fn is_ours(&self) -> bool {
+        let ours = |plugin: &Map<String, Value>| {
+            plugin.get("type").and_then(Value::as_str) == Some(OUR_TYPE)
+        };
+        self.plugins.len() == 1 && self.plugins.iter().all(ours)
+    }
+
+    /// The network's name.
+    pub(super) fn name(&self) -> &str {
+        self.map.get("name").and_then(Value::as_str).unwrap_or_default()
+    }
+
+    /// The version of the protocol.
+    pub(super) fn version(&self) -> Version {
+        let text = self.map.get("cniVersion").and_then(Value::as_str).unwrap_or_default();
+        text.parse().unwrap_or(Version::V0_1_0)
+    }
+
+    /// libcni takes a boolean, or its name as a text.
+    pub(super) fn flag(&self, key: &str) -> bool {
+        match self.map.get(key) {
+            Some(Value::Bool(flag)) => *flag,
+            Some(Value::String(text)) => text.eq_ignore_ascii_case("true"),
+            _ => false,
+        }
+    }
 }
 
 /// Checked as the protocol checks what comes on standard input.
@@ -60,11 +118,10 @@ fn read(path: &Path) -> Result<Map<String, Value>> {
 fn only_plugin(list: &Map<String, Value>) -> Result<Map<String, Value>> {
     let Some(plugins) = list.get("plugins") else { return Ok(list.clone()) };
     let plugins = plugins.as_array().context("\"plugins\" is not a list")?;
-    let [Value::Object(plugin)] = plugins.as_slice() else {
-        bail!(
-            "only lists of one plugin are run by hand in this version; this one has {}",
-            plugins.len()
-        );
+    let ours = |plugin: &&Value| plugin.get("type").and_then(Value::as_str) == Some(OUR_TYPE);
+    let mut ours = plugins.iter().filter(ours).filter_map(Value::as_object);
+    let (Some(plugin), None) = (ours.next(), ours.next()) else {
+        bail!("the list has not one entry of type {OUR_TYPE:?}, but none or several");
     };
     let mut plugin = plugin.clone();
     for key in ["name", "cniVersion"] {
@@ -72,12 +129,7 @@ fn only_plugin(list: &Map<String, Value>) -> Result<Map<String, Value>> {
             plugin.insert(key.to_owned(), value.clone());
         }
     }
-    match plugin.get("type").and_then(Value::as_str) {
-        Some(OUR_TYPE) => Ok(plugin),
-        other => bail!(
-            "only plugins of type {OUR_TYPE:?} are run by hand in this version, not {other:?}"
-        ),
-    }
+    Ok(plugin)
 }
 
 #[cfg(test)]
