@@ -15,9 +15,27 @@ pub(crate) fn ensure(session: &mut Session<'_>, wanted: &Settings) -> Result<boo
     if differences(&found, wanted).is_empty() {
         return Ok(false);
     }
-    set(session, &found, wanted)
-        .map(|()| true)
-        .map_err(|refusal| refused("set", wanted.to_string(), refusal))
+    let done = set(session, &found, wanted);
+    if done.is_err() {
+        // The kernel does one after the other, and leaves what it did before the one that failed.
+        let _ = set(session, &found, &as_found(&found, wanted));
+    }
+    done.map(|()| true).map_err(|refusal| refused("set", wanted.to_string(), refusal))
+}
+
+/// The wanted settings as they are.
+fn as_found(found: &Found, wanted: &Settings) -> Settings {
+    fn keep<T>(wanted: Option<Change<T>>, found: T) -> Option<Change<T>> {
+        wanted.map(|_| Change { to: found, was: None })
+    }
+    Settings {
+        link: wanted.link.clone(),
+        mac: found.mac.and_then(|mac| keep(wanted.mac, mac)),
+        mtu: keep(wanted.mtu, found.mtu),
+        promisc: keep(wanted.promisc, found.promisc),
+        allmulti: keep(wanted.allmulti, found.allmulti),
+        txqlen: keep(wanted.txqlen, found.txqlen),
+    }
 }
 
 /// What of a link is not as wanted.
@@ -50,11 +68,27 @@ pub(crate) fn put_back(session: &mut Session<'_>, wanted: &Settings) -> Result<(
     if back.is_none() {
         return Ok(());
     }
-    set(session, &found, &back).map_err(|refusal| refused("put back", back.to_string(), refusal))
+    if set(session, &found, &back).is_ok() {
+        return Ok(());
+    }
+    let done: Vec<_> = each(&back).iter().map(|one| set(session, &found, one)).collect();
+    let done: Result<(), Refusal> = done.into_iter().collect();
+    done.map_err(|refusal| refused("put back", back.to_string(), refusal))
 }
 
-/// In one request where the kernel takes it: it sets the address before it refuses the rest. The
-/// first refusal is told.
+/// Each setting by itself.
+fn each(all: &Settings) -> [Settings; 5] {
+    let none = || Settings::none(all.link.clone());
+    [
+        Settings { mtu: all.mtu, ..none() },
+        Settings { mac: all.mac, ..none() },
+        Settings { promisc: all.promisc, ..none() },
+        Settings { allmulti: all.allmulti, ..none() },
+        Settings { txqlen: all.txqlen, ..none() },
+    ]
+}
+
+/// All of it, in one request.
 fn set(session: &mut Session<'_>, found: &Found, wanted: &Settings) -> Result<(), Refusal> {
     let route = session.route(wanted.link.place).map_err(|_| Refusal::of(libc::EBADF))?;
     link::set_settings(route, found.index, wanted)

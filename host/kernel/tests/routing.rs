@@ -64,6 +64,13 @@ fn settings_are_made_compared_and_put_back() {
             assert_eq!(now, before);
             KERNEL.apply(&failing, &netns).unwrap_err();
         }
+        // One that the kernel refuses leaves the others as they were.
+        let mtu = Some(change(70_000, before.mtu));
+        let too_much = Settings { mtu, ..settings };
+        let too_much = Plan::new(vec![Step::owned(Action::Settings(too_much))]);
+        KERNEL.apply(&too_much, &netns).unwrap_err();
+        let now = KERNEL.links(&[eth0()], Some(&netns)).unwrap().remove(0).unwrap();
+        assert_eq!(now, before);
         // One setting alone, of which nobody knows what was: it stays as it is.
         let mtu = Some(Change { to: 1300, was: None });
         let alone = Settings { mtu, ..Settings::none(eth0()) };
