@@ -5,9 +5,12 @@
 mod world;
 
 use serde_json::{Value, json};
+use wharfinger_attach::recover::{self, Cached};
 use wharfinger_attach::{Error, check, dry};
 use wharfinger_cni::code;
+use wharfinger_kernel::Kernel;
 use wharfinger_kernel::mem::{HOST_COOKIE, MemDevice};
+use wharfinger_ledger::MemLedger;
 use wharfinger_plan::{LinkFacts, LinkRef, Mac};
 use world::{NETNS, World, call_of};
 
@@ -113,7 +116,7 @@ fn a_del_of_each_driver_without_a_record_undoes_what_carries_its_marks() {
         let mut world = world();
         let mut call = call_of(&conf, "c1", NETNS[0]);
         call.prev_result = Some(world.add(&call).unwrap());
-        world.ledger = wharfinger_ledger::MemLedger::new();
+        world.ledger = MemLedger::new();
         world.del(&call).unwrap();
         assert_as_before(&world);
         assert!(world.kernel.link(100, "eth0").is_none(), "{conf}");
@@ -258,4 +261,31 @@ fn status_of_each_driver_is_well_also_while_its_device_is_lent() {
     let world = world();
     let call = call_of(&gone, "c1", NETNS[0]);
     assert!(world.with(|host| dry::status(host, &call.conf, &[])).is_err());
+}
+
+/// Of links inside, a book that is made anew has but what the runtime kept: that is enough.
+#[test]
+fn a_del_of_each_driver_after_the_book_was_lost_leaves_nothing() {
+    for conf in all() {
+        let mut world = world();
+        let mut call = call_of(&conf, "c1", NETNS[0]);
+        let success = world.add(&call).unwrap();
+        let cached = Cached {
+            id: call.id.clone(),
+            netns: NETNS[0].to_owned(),
+            cookie: Some(100),
+            domain: "host".to_owned(),
+            addresses: success.ips.iter().map(|ip| ip.address.addr()).collect(),
+            conf: Value::Null,
+            result: None,
+        };
+        let survey = world.kernel.survey().unwrap();
+        let records = recover::records(&survey, &[cached], 0);
+        world.ledger = MemLedger::rebuilt(&records, 1).unwrap().0;
+        assert_eq!(world.addresses(&call.id).len(), 1, "{conf}");
+        call.prev_result = Some(success);
+        world.del(&call).unwrap();
+        assert_as_before(&world);
+        assert!(world.kernel.link(100, "eth0").is_none(), "{conf}");
+    }
 }

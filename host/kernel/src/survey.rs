@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::path::Path;
 
 use ipnet::IpNet;
-use wharfinger_plan::{Action, LinkKind, LinkRef, Plan};
+use wharfinger_plan::{Action, Link, LinkKind, LinkRef, Plan};
 
 use crate::session::{Session, facts};
 use crate::{Error, Survey, address, filter, frames, link, refused};
@@ -56,6 +56,11 @@ pub(crate) fn missing(session: &mut Session<'_>, plan: &Plan) -> Result<Vec<Stri
     if actions().any(frames) && !frames::can_show() {
         missing.push("the kernel has no br_netfilter".to_owned());
     }
+    let taps =
+        |action: &Action| matches!(action, Action::Link(Link { kind: LinkKind::Tap(_), .. }));
+    if actions().any(taps) && !Path::new("/dev/net/tun").exists() {
+        missing.push("there is no /dev/net/tun, by which taps are made".to_owned());
+    }
     if actions().any(needs_ipv6) && !Path::new("/proc/sys/net/ipv6").exists() {
         missing.push("the kernel has no IPv6".to_owned());
     }
@@ -77,8 +82,8 @@ fn kinds(plan: &Plan) -> BTreeMap<&'static CStr, &'static str> {
         LinkKind::Dummy => Some((c"dummy", "dummy links")),
         LinkKind::Ifb => Some((c"ifb", "ifb links")),
         LinkKind::Vrf { .. } => Some((c"vrf", "VRFs")),
-        LinkKind::Tap(_) => Some((c"tun", "tap links")),
-        LinkKind::Device(_) | LinkKind::Existing => None,
+        // Taps are made otherwise, and asked for otherwise.
+        LinkKind::Tap(_) | LinkKind::Device(_) | LinkKind::Existing => None,
     });
     named.collect()
 }

@@ -422,6 +422,17 @@ fn pain_f2_with_host_access_host_and_container_reach_each_other() {
 
 #[test]
 #[ignore = "needs root: ring netns"]
+fn nothing_is_missing_for_what_this_kernel_makes() {
+    on_host(|| {
+        for kind in [macvlan(MacvlanMode::Bridge), LinkKind::Tap(Tap::default())] {
+            let plan = Plan::new(vec![owned(inside(kind))]);
+            assert_eq!(KERNEL.missing(&plan).unwrap(), [""; 0]);
+        }
+    });
+}
+
+#[test]
+#[ignore = "needs root: ring netns"]
 fn check_names_what_differs_of_a_macvlan() {
     on_host(|| {
         let (_beside, container) = (segment(), Container::new());
