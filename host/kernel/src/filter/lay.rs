@@ -9,12 +9,19 @@ use super::wanted::{Group, Wanted};
 use crate::nft::{self, Chain, Family, Transaction};
 use crate::socket::{ENSURE, MAKE, Refusal, Socket};
 
-/// Makes what is not there yet of what these steps rely on.
+/// Makes what is not there yet of what all attachments rely on.
 pub(super) fn lay(socket: &mut Socket, wanted: &Wanted) -> Result<(), Refusal> {
-    for part in &wanted.parts {
-        lay_part(socket, &parts::shared(*part))?;
-    }
-    wanted.groups.iter().try_for_each(|group| lay_group(socket, group))
+    wanted.parts.iter().try_for_each(|part| lay_part(socket, &parts::shared(*part)))
+}
+
+/// The groups that are not there.
+pub(super) fn missing_groups<'a>(
+    socket: &mut Socket,
+    wanted: &'a Wanted,
+) -> Result<Vec<&'a Group>, Refusal> {
+    let there = nft::sets(socket, TABLE, Family::Inet)?;
+    let is_missing = |group: &&Group| group.sets.iter().any(|set| !there.contains(&set.name));
+    Ok(wanted.groups.iter().filter(is_missing).collect())
 }
 
 /// One transaction, that fails as a whole where any chain is there: then another process was
@@ -67,12 +74,6 @@ fn write_chain(transaction: &mut Transaction<'_>, chain: &Chain, flags: u16) {
 }
 
 /// The sets are what two processes race for.
-fn lay_group(socket: &mut Socket, group: &Group) -> Result<(), Refusal> {
-    let mut transaction = Transaction::new(socket, TABLE);
-    write_group(&mut transaction, group, MAKE);
-    unless_there(transaction.commit(socket))
-}
-
 pub(super) fn write_group(transaction: &mut Transaction<'_>, group: &Group, flags: u16) {
     for set in &group.sets {
         transaction.set(flags, set);

@@ -27,11 +27,11 @@ use crate::nft::{self, Element, Family, Transaction};
 use crate::socket::{MAKE, Refusal, Socket};
 use crate::{Error, refused};
 use parts::Part;
-use wanted::{Wanted, wanted};
+use wanted::{Group, Wanted, wanted};
 
 const TABLE: &str = "wharfinger";
 /// How often what all share may vanish between making it and using it.
-const ATTEMPTS: u32 = 5;
+const ATTEMPTS: u32 = 30;
 
 /// Whether a step is one of the packet filter's.
 pub(crate) fn is_of_filter(action: &Action) -> bool {
@@ -55,7 +55,8 @@ pub(crate) fn add(socket: &mut Socket, actions: &[&Action]) -> Result<bool, Erro
         return Err(refuse(Refusal::of(libc::ENAMETOOLONG)));
     }
     let mut missing: Vec<&Element> = wanted.elements.iter().collect();
-    let mut done = insert(socket, &missing);
+    let mut groups: Vec<&Group> = Vec::new();
+    let mut done = insert(socket, &groups, &missing);
     for _ in 0..ATTEMPTS {
         match &done {
             Err(Refusal { errno: libc::ENOENT, .. }) => {
@@ -71,16 +72,22 @@ pub(crate) fn add(socket: &mut Socket, actions: &[&Action]) -> Result<bool, Erro
             }
             _ => break,
         }
-        done = insert(socket, &missing);
+        groups = lay::missing_groups(socket, &wanted).map_err(refuse)?;
+        done = insert(socket, &groups, &missing);
     }
     done.map(|()| !missing.is_empty()).map_err(refuse)
 }
 
-fn insert(socket: &mut Socket, elements: &[&Element]) -> Result<(), Refusal> {
+/// The elements, and the groups that they are the first members of, at once: a group that goes
+/// with its last member cannot go in between.
+fn insert(socket: &mut Socket, groups: &[&Group], elements: &[&Element]) -> Result<(), Refusal> {
     if elements.is_empty() {
         return Ok(());
     }
     let mut transaction = Transaction::new(socket, TABLE);
+    for group in groups {
+        lay::write_group(&mut transaction, group, MAKE);
+    }
     transaction.elements(MAKE, elements);
     transaction.commit(socket)
 }

@@ -182,14 +182,26 @@ fn near_rules() -> Vec<Rule> {
     let mut rules = Vec::new();
     for v4 in [true, false] {
         let all = of("masquerade-all", v4);
-        rules.push(When::family(v4).found(&near_key(v4), &all).masquerade(&all));
+        rules.extend(near_rules_of(&all, v4, |when| when.found(&near_key(v4), &all)));
     }
     if let Ok(loopback) = "127.0.0.0/8".parse() {
         let local = of("masquerade-local", true);
-        let when = When::family(true).inside(Field::Source(true), loopback, How::Equal);
-        rules.push(when.found(&near_key(true), &local).masquerade(&local));
+        rules.extend(near_rules_of(&local, true, |when| {
+            let when = when.inside(Field::Source(true), loopback, How::Equal);
+            when.found(&near_key(true), &local)
+        }));
     }
     rules
+}
+
+/// A rule for each protocol that has ports: by that nft(8) knows what the port of a connection is.
+pub(super) fn near_rules_of(name: &str, v4: bool, on: impl Fn(When) -> When) -> Vec<Rule> {
+    let protocols = [Protocol::Tcp, Protocol::Udp, Protocol::Sctp];
+    let one = |protocol: Protocol| {
+        let when = on(When::always().transport(protocol, v4).and(When::family(v4)));
+        when.masquerade(&format!("{name} {protocol}"))
+    };
+    protocols.map(one).into()
 }
 
 fn forward() -> Shared {

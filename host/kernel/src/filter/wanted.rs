@@ -250,18 +250,18 @@ fn near_group(network: IpNet) -> Group {
     let source = single.then_some(Field::Source(v4));
     let fields: Vec<Field> = source.into_iter().chain(parts::near_key(v4)).collect();
     let mut key = vec![parts::address(v4), Type::Protocol, Type::Port];
-    let mut when = When::family(v4);
     if single {
         key.insert(0, parts::address(v4));
-    } else {
-        when = when.inside(Field::Source(v4), network, How::Equal);
     }
     let set = Set { key, ..set(&name, parts::address(v4)) };
-    let rule = when.found(&fields, &name).masquerade(&name);
+    let rules = parts::near_rules_of(&name, v4, |when| {
+        let when = if single { when } else { when.inside(Field::Source(v4), network, How::Equal) };
+        when.found(&fields, &name)
+    });
     Group {
         sets: vec![set],
         chain: None,
-        calls: vec![(parts::PORTS_NEAR, rule, false)],
+        calls: rules.into_iter().map(|rule| (parts::PORTS_NEAR, rule, false)).collect(),
         elements: Vec::new(),
         goes: false,
         name,

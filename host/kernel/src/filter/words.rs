@@ -82,6 +82,12 @@ impl When {
         Self(Vec::new())
     }
 
+    /// Goes on where the other holds as well.
+    pub(super) fn and(mut self, other: Self) -> Self {
+        self.0.extend(other.0);
+        self
+    }
+
     /// For packets of one family of addresses.
     pub(super) fn family(v4: bool) -> Self {
         let family = if v4 { libc::AF_INET } else { libc::AF_INET6 };

@@ -20,6 +20,12 @@ const END: u16 = 17;
 /// NLM_F_NONREC: only what is empty.
 const NOT_RECURSIVE: u16 = 0x100;
 const SET_MAP: u32 = 8;
+/// NFTNL_UDATA_SET_KEYBYTEORDER, four octets, BYTEORDER_HOST_ENDIAN: without it nft(8) shows names
+/// of links as empty.
+const HOST_ORDER: [u8; 6] = {
+    let [a, b, c, d] = 1_u32.to_ne_bytes();
+    [0, 4, a, b, c, d]
+};
 const LIST_ELEM: u16 = 1;
 const VALUE: u16 = 1;
 /// Elements in one message: its lists hold less than 64 KiB.
@@ -178,6 +184,9 @@ impl<'a> Transaction<'a> {
                 attrs.be32(7, length_of(data));
             }
             attrs.be32(10, id);
+            if key == [Type::Link] {
+                attrs.bytes(13, &HOST_ORDER);
+            }
         });
     }
 
