@@ -23,10 +23,11 @@ fn all_of(number: u16) -> Vec<Action> {
     let tcp = |range| Ports { protocol: Protocol::Tcp, range };
     let allow =
         Allow { peers: vec!["10.0.0.0/8".parse().unwrap()], ports: vec![tcp(Some((1, 9)))] };
-    let policy = if number % 2 == 0 { IngressPolicy::Isolated } else { IngressPolicy::SameBridge };
+    let policy =
+        if number.is_multiple_of(2) { IngressPolicy::Isolated } else { IngressPolicy::SameBridge };
     let conditions = vec![Condition {
         v4: true,
-        negated: number % 3 == 0,
+        negated: number.is_multiple_of(3),
         values: Values::Link(vec!["up0".to_owned()]),
     }];
     let port = |host: &str| host_port(Protocol::Udp, host, &format!("{v4}:53"));
@@ -34,7 +35,7 @@ fn all_of(number: u16) -> Vec<Action> {
         Action::Masquerade(masquerade(&v4, "10.1.0.0/16", &key(number))),
         Action::Masquerade(masquerade(&v6, "fd00:1::/64", &key(number))),
         Action::Forward(Forward {
-            admin_chain: (number % 3 == 0).then(|| "MY-ADMIN".to_owned()),
+            admin_chain: number.is_multiple_of(3).then(|| "MY-ADMIN".to_owned()),
             ..forward(&both, &key(number))
         }),
         Action::PortMap(port_map(
@@ -52,11 +53,11 @@ fn all_of(number: u16) -> Vec<Action> {
             ..port_map(vec![port(&format!("{}", 2000 + number))], &key(number))
         }),
         Action::Isolation(isolation(number, &format!("br{}", number % 2), policy, &both)),
-        Action::Guard(Guard { port: number % 2 == 0, ..guard(number, &both) }),
+        Action::Guard(Guard { port: number.is_multiple_of(2), ..guard(number, &both) }),
         Action::Rules(Rules {
             bridge: None,
             group: format!("r{}", number % 2),
-            ..rules(number, &both, Some(vec![allow]), (number % 2 == 0).then(Vec::new))
+            ..rules(number, &both, Some(vec![allow]), number.is_multiple_of(2).then(Vec::new))
         }),
     ]
 }
@@ -173,6 +174,12 @@ fn pain_f3_check_names_each_thing_that_is_missing() {
             (
                 "nft flush chain inet wharfinger isolation",
                 "chain isolation is missing, or has no rules",
+            ),
+            (
+                "nft -a list chain inet wharfinger masquerade-out | \
+                 sed -n 's/.*@masq-10.*handle /nft delete rule inet wharfinger masquerade-out handle /p' \
+                 | sh",
+                "rule \"masq-10.1.0.0-16\" of chain masquerade-out is missing",
             ),
             ("nft flush map inet wharfinger ports4", "udp/1006 of ports4 is missing"),
             ("nft flush set bridge wharfinger alone", "veth6 of alone is missing"),
