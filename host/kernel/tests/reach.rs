@@ -199,6 +199,10 @@ s.bind(('eth0', 0))
 s.send(frame)
 ";
 
+fn hex(octets: &[u8]) -> String {
+    octets.iter().map(|it| format!("{it:02x}")).collect::<Vec<_>>().concat()
+}
+
 /// A frame of UDP to 10.1.0.6 from these addresses.
 fn frame(from_mac: &str, to_mac: &str, source: [u8; 4]) -> String {
     let mut ip: Vec<u8> = vec![0x45, 0, 0, 29, 0, 0, 0, 0, 64, 17, 0, 0];
@@ -208,14 +212,12 @@ fn frame(from_mac: &str, to_mac: &str, source: [u8; 4]) -> String {
     let folded = !((sum & 0xffff) + (sum >> 16)) & 0xffff;
     ip[10] = u8::try_from(folded >> 8).unwrap();
     ip[11] = u8::try_from(folded & 0xff).unwrap();
-    let hex = |octets: &[u8]| octets.iter().map(|it| format!("{it:02x}")).collect::<String>();
     let mac = |mac: &str| mac.replace(':', "");
     format!("{}{}0800{}0fa00fa0000900007b", mac(to_mac), mac(from_mac), hex(&ip))
 }
 
 /// ARP: "I am `source` at `sender`", to everybody.
 fn arp(from_mac: &str, sender: &str, source: [u8; 4]) -> String {
-    let hex = |octets: &[u8]| octets.iter().map(|it| format!("{it:02x}")).collect::<String>();
     let mac = |mac: &str| mac.replace(':', "");
     format!(
         "ffffffffffff{}08060001080006040001{}{}000000000000{}",
@@ -330,6 +332,60 @@ fn allow(peers: &[&str], ports: &[(Protocol, u16, u16)]) -> Allow {
     }
 }
 
+/// eth1, on another bridge: closed to UDP, and open otherwise.
+fn second_interface() -> Plan {
+    let mut second = on_second(attachment(7));
+    for step in &mut second.steps {
+        let name = |name: &mut String| {
+            if name == "eth0" {
+                "eth1".clone_into(name);
+            }
+        };
+        match &mut step.action {
+            Action::Link(link) => {
+                if let wharfinger_plan::LinkKind::Veth { peer } = &mut link.kind {
+                    name(&mut peer.link.name);
+                }
+            }
+            Action::Address(it) => name(&mut it.link.name),
+            Action::Up { link } => name(&mut link.name),
+            _ => {}
+        }
+    }
+    let unwanted = |step: &Step| {
+        matches!(step.action, Action::Route(_) | Action::Masquerade(_) | Action::Sysctl(_))
+    };
+    second.steps.retain(|step| !unwanted(step));
+    let eth1 = rules(7, &["10.2.0.7"], Some(vec![allow(&[], &[(Protocol::Tcp, 1, 90)])]), None);
+    let eth1 = wharfinger_plan::Rules { bridge: Some("cni1".to_owned()), ..eth1 };
+    second.steps.push(Step::owned(Action::Rules(eth1)));
+    second
+}
+
+fn who_gets_in(both: &Container, six: &Container, outside: &Container) {
+    let _servers: Vec<Server> = [80, 81, 82]
+        .into_iter()
+        .flat_map(|port| [false, true].map(|v6| serve(Some(both), v6, "tcp", port)))
+        .chain([serve(Some(both), false, "udp", 80)])
+        .collect();
+    let reached = |from: &Container, kind: &str, to: &str, port: u16| {
+        ask(Some(from), kind, to, port) != "nothing"
+    };
+    for (from, kind, to, port, want) in [
+        (six, "tcp", "10.1.0.5", 80, true),
+        (six, "tcp", "10.1.0.5", 81, true),
+        (six, "tcp", "10.1.0.5", 82, false),
+        (six, "udp", "10.1.0.5", 80, false),
+        (six, "tcp", "fd00:1::5", 81, true),
+        (six, "tcp", "fd00:1::5", 82, false),
+        (outside, "tcp", "10.2.0.7", 80, true),
+        (outside, "tcp", "10.2.0.7", 82, true),
+        (outside, "udp", "10.2.0.7", 80, false),
+    ] {
+        assert_eq!(reached(from, kind, to, port), want, "{kind} to {to} {port}");
+    }
+}
+
 #[test]
 #[ignore = "needs root: ring netns"]
 fn pain_f10_a_matrix_of_denials_on_two_interfaces_of_one_namespace() {
@@ -348,32 +404,7 @@ fn pain_f10_a_matrix_of_denials_on_two_interfaces_of_one_namespace() {
                 Some(vec![allow(&["10.1.0.6/32", "fd00:1::6/128"], &[(tcp, 80, 80)])]),
             ))],
         );
-        // eth1, on another bridge: open but to the world's UDP.
-        let mut second = on_second(attachment(7));
-        for step in &mut second.steps {
-            let name = |name: &mut String| {
-                if name == "eth0" {
-                    "eth1".clone_into(name);
-                }
-            };
-            match &mut step.action {
-                Action::Link(link) => {
-                    if let wharfinger_plan::LinkKind::Veth { peer } = &mut link.kind {
-                        name(&mut peer.link.name);
-                    }
-                }
-                Action::Address(it) => name(&mut it.link.name),
-                Action::Up { link } => name(&mut link.name),
-                _ => {}
-            }
-        }
-        let unwanted = |step: &Step| {
-            matches!(step.action, Action::Route(_) | Action::Masquerade(_) | Action::Sysctl(_))
-        };
-        second.steps.retain(|step| !unwanted(step));
-        let eth1 = rules(7, &["10.2.0.7"], Some(vec![allow(&[], &[(tcp, 1, 90)])]), None);
-        let eth1 = wharfinger_plan::Rules { bridge: Some("cni1".to_owned()), ..eth1 };
-        second.steps.push(Step::owned(Action::Rules(eth1)));
+        let second = second_interface();
         let neighbour = attachment(6);
         for (plan, container) in [(&first, &both), (&second, &both), (&neighbour, &six)] {
             KERNEL.apply(plan, &container.netns()).unwrap();
@@ -381,28 +412,7 @@ fn pain_f10_a_matrix_of_denials_on_two_interfaces_of_one_namespace() {
         }
         both.run("sysctl -qw net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.eth1.rp_filter=0");
         both.run("ip route add 192.0.2.0/24 via 10.2.0.1 dev eth1 src 10.2.0.7");
-        let servers: Vec<Server> = [80, 81, 82]
-            .into_iter()
-            .flat_map(|port| [false, true].map(|v6| serve(Some(&both), v6, "tcp", port)))
-            .chain([serve(Some(&both), false, "udp", 80)])
-            .collect();
-        let reached = |from: &Container, kind: &str, to: &str, port: u16| {
-            ask(Some(from), kind, to, port) != "nothing"
-        };
-        for (from, kind, to, port, want) in [
-            (&six, "tcp", "10.1.0.5", 80, true),
-            (&six, "tcp", "10.1.0.5", 81, true),
-            (&six, "tcp", "10.1.0.5", 82, false),
-            (&six, "udp", "10.1.0.5", 80, false),
-            (&six, "tcp", "fd00:1::5", 81, true),
-            (&six, "tcp", "fd00:1::5", 82, false),
-            (&outside, "tcp", "10.2.0.7", 80, true),
-            (&outside, "tcp", "10.2.0.7", 82, true),
-            (&outside, "udp", "10.2.0.7", 80, false),
-        ] {
-            assert_eq!(reached(from, kind, to, port), want, "{kind} to {to} {port}");
-        }
-        drop(servers);
+        who_gets_in(&both, &six, &outside);
         let _servers: Vec<Server> = [(&six, 80), (&six, 81), (&outside, 80)]
             .into_iter()
             .map(|(at, port)| serve(Some(at), false, "tcp", port))
