@@ -17,7 +17,7 @@ use crate::command::{
 use crate::tools;
 
 /// The components that ship inside, each a folder of `plugins-wasm/`.
-const BUILT_IN: [&str; 2] = ["host-local", "rules"];
+const BUILT_IN: [&str; 3] = ["host-local", "rules", "static"];
 /// What components are compiled for. It has no system interface: they import only our contract.
 const WASM: &str = "wasm32-unknown-unknown";
 /// What a guest is compiled for whose Cargo.toml names it: with WASI, and a component at once.
@@ -92,12 +92,15 @@ fn module(folder: &str) -> Result<Vec<u8>> {
     let build = format!("build --release --locked --target {target} --target-dir");
     let dir = wasm_dir();
     must(cargo(&build).arg(&dir).current_dir(workspace().join(folder)))?;
-    let module = dir
-        .join(target)
-        .join("release")
-        .join(name(folder).replace('-', "_"))
-        .with_extension("wasm");
+    let module =
+        dir.join(target).join("release").join(library(folder, &manifest)).with_extension("wasm");
     fs::read(&module).with_context(|| format!("read {}", module.display()))
+}
+
+/// What a guest's library is called: as its folder, unless that is a word of the language.
+fn library(folder: &str, manifest: &str) -> String {
+    let lib = manifest.split_once("[lib]\nname = \"").and_then(|(_, rest)| rest.split_once('"'));
+    lib.map_or_else(|| name(folder).replace('-', "_"), |(name, _)| name.to_owned())
 }
 
 /// Makes a component of a module, and writes it.

@@ -101,6 +101,15 @@ pub fn read(config: &Value) -> Result<Config, Vec<Problem>> {
     if problems.0.is_empty() { Ok(config) } else { Err(problems.0) }
 }
 
+/// Reads what the reference's IPAM plugins have alike: `routes` and `dns`.
+pub fn extras(config: &Value) -> Result<(Vec<Route>, Dns), Vec<Problem>> {
+    let mut problems = Problems::default();
+    let root = At::root(config);
+    problems.keep(root.object());
+    let extras = (list(&root, "routes", &mut problems, |at| route(&at)), dns(&root, &mut problems));
+    if problems.0.is_empty() { Ok(extras) } else { Err(problems.0) }
+}
+
 /// Reads the whole network configuration for `runtimeConfig.ipRanges`: sets that come before
 /// all others.
 pub fn with_runtime(mut config: Config, network: &Value) -> Result<Config, Vec<Problem>> {

@@ -6,9 +6,11 @@ use serde_json::{Map, Value};
 
 /// A value and where it is: an RFC 6901 pointer.
 #[derive(Debug, Clone)]
-pub(crate) struct At<'a> {
-    pub(crate) pointer: String,
-    pub(crate) value: &'a Value,
+pub struct At<'a> {
+    /// RFC 6901.
+    pub pointer: String,
+    /// The value itself.
+    pub value: &'a Value,
 }
 
 /// What is wrong, and where.
@@ -21,17 +23,18 @@ pub struct Problem {
 }
 
 impl<'a> At<'a> {
-    pub(crate) fn root(value: &'a Value) -> Self {
+    /// The document itself.
+    pub fn root(value: &'a Value) -> Self {
         Self { pointer: String::new(), value }
     }
 
     /// A problem here.
-    pub(crate) fn problem(&self, message: impl Into<String>) -> Problem {
+    pub fn problem(&self, message: impl Into<String>) -> Problem {
         Problem { pointer: self.pointer.clone(), message: message.into() }
     }
 
     /// A member, by its exact name or else in any case; null is absent.
-    pub(crate) fn get(&self, key: &str) -> Option<Self> {
+    pub fn get(&self, key: &str) -> Option<Self> {
         let object = self.value.as_object()?;
         let (name, value) = exact(object, key).or_else(|| any_case(object, key))?;
         let pointer = format!("{}/{}", self.pointer, name.replace('~', "~0").replace('/', "~1"));
@@ -39,13 +42,14 @@ impl<'a> At<'a> {
     }
 
     /// The members of a list.
-    pub(crate) fn items(&self) -> Result<Vec<Self>, Problem> {
+    pub fn items(&self) -> Result<Vec<Self>, Problem> {
         let list = self.value.as_array().ok_or_else(|| self.wanted("a list"))?;
         let item = |(i, value)| Self { pointer: format!("{}/{i}", self.pointer), value };
         Ok(list.iter().enumerate().map(item).collect())
     }
 
-    pub(crate) fn text(&self) -> Result<&'a str, Problem> {
+    /// A string.
+    pub fn text(&self) -> Result<&'a str, Problem> {
         self.value.as_str().ok_or_else(|| self.wanted("a string"))
     }
 
@@ -59,12 +63,13 @@ impl<'a> At<'a> {
         number.ok_or_else(|| self.wanted("a whole number from 0 to 255"))
     }
 
-    pub(crate) fn object(&self) -> Result<(), Problem> {
+    /// It is an object.
+    pub fn object(&self) -> Result<(), Problem> {
         self.value.is_object().then_some(()).ok_or_else(|| self.wanted("an object"))
     }
 
     /// "must be a string, found 7".
-    pub(crate) fn wanted(&self, what: &str) -> Problem {
+    pub fn wanted(&self, what: &str) -> Problem {
         let found = self.value.to_string();
         let mut cut: String = found.chars().take(40).collect();
         if cut.len() < found.len() {

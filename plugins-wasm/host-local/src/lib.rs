@@ -7,7 +7,7 @@
 
 pub mod choose;
 pub mod config;
-mod json;
+pub mod json;
 pub mod net;
 
 #[cfg(target_family = "wasm")]
