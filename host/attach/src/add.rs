@@ -18,7 +18,7 @@ use crate::hearing::{Hearing, Settled, View};
 use crate::network::{Decided, Network};
 use crate::policy::Amended;
 use crate::wrap::{self, Wrapped};
-use crate::{Error, Hold, Host, chain, del, deputy, error, outbox, recover};
+use crate::{Error, Hold, Host, chain, del, deputy, error, moved, outbox, recover, reserve};
 
 /// How often a call is run again because others changed what it had read. Each time somebody
 /// else came through: the bound is for a book gone mad, not for a crowd.
@@ -29,19 +29,24 @@ pub struct Added {
     /// What the runtime is to be told.
     pub success: Success,
     id: AttachmentId,
-    seq: u64,
-    _hold: Hold,
+    /// The record's number and the attachment's lock; none where a directory has all there is.
+    journalled: Option<(u64, Hold)>,
 }
 
 /// Attaches. The attachment's lock is held until [`finish`] has its answer.
 pub fn add(host: &Host, call: &Attach) -> Result<Added, Error> {
     let network = Network::read(host, call)?;
+    if reserve::alone(&network) {
+        let success = reserve::add(host, call, &network)?;
+        return Ok(Added { success, id: call.id.clone(), journalled: None });
+    }
     if network.place == Place::Chained && call.prev_result.is_none() {
         return Err(Error::NoPrevResult);
     }
     let id = chain::key(&call.id, &call.conf);
     let hold = del::lock(host, &id)?;
     let netns = open(host, call)?;
+    moved::take_over(host, call, &network)?;
     clear(host, call, &id, &network, &netns)?;
     let facts = network.observe(host, call, Some(&netns))?;
     network.check_facts(call, &facts)?;
@@ -49,15 +54,18 @@ pub fn add(host: &Host, call: &Attach) -> Result<Added, Error> {
     let adding = Adding { host, call, network: &network, netns: &netns, hearing, id: &id };
     let (seq, decided) = adding.decide()?;
     let success = adding.apply(seq, decided)?;
-    Ok(Added { success, id, seq, _hold: hold })
+    Ok(Added { success, id, journalled: Some((seq, hold)) })
 }
 
 /// The reply was written (`delivered`), and the ADD is finished; or it could not be, and since
 /// nobody knows of the attachment, it is undone.
 pub fn finish(host: &Host, call: &Attach, added: &Added, delivered: bool) -> Result<(), Error> {
+    let Some((seq, _)) = added.journalled else {
+        return if delivered { Ok(()) } else { reserve::del(host, call) };
+    };
     if delivered {
         let result = added.success.render(call.conf.version).unwrap_or(Value::Null);
-        return match host.ledger.attached(&added.id, added.seq, &result)? {
+        return match host.ledger.attached(&added.id, seq, &result)? {
             Release::Done => Ok(()),
             // The reply is out. The kernel still names the attachment: GC and DEL find it.
             Release::Absent | Release::Stale => Err(Error::NotAttached(added.id.clone())),
@@ -164,6 +172,9 @@ impl Adding<'_> {
             return self.delegate(name);
         }
         let settled = self.allocate();
+        if settled.is_err() {
+            reserve::give_back(self.host, self.call, self.network);
+        }
         if settled.is_err() && self.hearing.posted.get() {
             // Somebody outside may have heard of an attachment that is none. One that an earlier
             // ADD left is still in the book: its DEL tells.
@@ -325,7 +336,7 @@ impl Adding<'_> {
 
     fn record(&self, call: &Attach, decided: &Decided) -> Record {
         // What an executable or another plugin gave is in its book, not in ours.
-        let own = self.network.executable().is_none() && !self.network.is_beside();
+        let own = self.network.in_ledger() && !self.network.is_beside();
         let ips = decided.lease.ips.iter().map(|ip| ip.address.addr());
         let addresses: Vec<IpAddr> = if own { ips.collect() } else { Vec::new() };
         Record {

@@ -10,7 +10,7 @@ use wharfinger_cni::{Attach, AttachmentId, NetConf};
 use wharfinger_ledger::Entry;
 
 use crate::conf::{self, Place};
-use crate::{Error, Host, del, deputy, names, policy, recover, wrap};
+use crate::{Error, Host, before, del, deputy, names, policy, recover, wrap};
 
 /// No interface has a colon in its name.
 const MARK: char = ':';
@@ -19,6 +19,9 @@ const MARK: char = ':';
 const CHAINED: &str = "chained";
 const WRAPPED: &str = "wrapped";
 
+/// The reference plugin that gives addresses, and keeps no book of its own.
+const STATIC: &str = "static";
+
 /// Under what the book has the attachment that a call is about: as it is where we make the interface
 /// or give its addresses. Otherwise marked: by the plugin's name under a reference plugin's, else by
 /// what the entry has (`eth0:portmap`, `eth0:chained:firewall+portmap`, `eth0:wrapped:macvlan`).
@@ -26,6 +29,8 @@ pub fn key(id: &AttachmentId, conf: &NetConf) -> AttachmentId {
     let mark = match conf::place(conf) {
         Ok(Place::Chained) if names::kind(&conf.called).is_some() => conf.called.clone(),
         Ok(Place::Chained) => chained(conf),
+        // The main plugin may be ours as well, and have the attachment's own record and lock.
+        Ok(Place::Ipam) if conf.called == STATIC => conf.called.clone(),
         Ok(Place::Wrapper) => marked(WRAPPED, &wrap::names(conf)),
         _ => return id.clone(),
     };
@@ -67,6 +72,7 @@ fn of(call: &Attach) -> Of {
     let fields = call.conf.fields();
     let says = |key: &&str| fields.get(key).is_some();
     match conf::place(&call.conf) {
+        Ok(Place::Ipam) if call.conf.called == STATIC => Of::Marked,
         Ok(Place::Main { .. } | Place::Ipam) => Of::Own,
         Ok(Place::Wrapper) => Of::Marked,
         Ok(Place::Chained)
@@ -101,7 +107,9 @@ fn del_entry(host: &Host, call: &Attach) -> Result<(), Error> {
         return Ok(());
     }
     let _hold = del::lock(host, &key)?;
-    deputy::release_unrecorded(host, call)
+    let mut errors = before::undo(host, call);
+    errors.extend(deputy::release_unrecorded(host, call).err());
+    del::several(errors)
 }
 
 fn del_record(host: &Host, call: &Attach, key: &AttachmentId) -> Result<bool, Error> {

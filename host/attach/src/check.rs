@@ -6,14 +6,20 @@ use wharfinger_plan::{Action, Owner, Plan};
 
 use crate::conf::Place;
 use crate::network::Network;
-use crate::{Error, Host, add, chain, del, deputy, recover};
+use crate::{Error, Host, add, before, chain, del, deputy, names, recover, reserve};
 
 /// Names every drift of the attachment. Where `prevResult` differs from the plan, it counts:
 /// later plugins of the chain may have changed MAC, MTU, addresses or routes.
 pub fn check(host: &Host, call: &Attach) -> Result<(), Error> {
+    if reserve::called_alone(&call.conf) {
+        return reserve::check_alone(host, call);
+    }
     let id = chain::key(&call.id, &call.conf);
     let _hold = del::lock(host, &id)?;
     let Some(entry) = recover::recorded(host, &id)? else {
+        if names::kind(&call.conf.called).is_some() {
+            return before::check(host, call);
+        }
         // What others made is theirs to check, and policies are asked once.
         return if adds_nothing(host, call) { Ok(()) } else { Err(Error::NotAttached(id)) };
     };

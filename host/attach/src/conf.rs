@@ -1,13 +1,15 @@
 //! Which place the executable stands in, and whom to ask for addresses.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde_json::{Map, Value};
 use wharfinger_cni::NetConf;
 use wharfinger_cni::conf::{ConfError, Fields};
+use wharfinger_ledger::reserved::DATA_DIR;
 
 use crate::names::{self, Kind};
-use crate::{Engine, Error, network};
+use crate::{Engine, Error, Host, network};
 
 /// The `type` under which the executable has its own configuration.
 pub const OUR_TYPE: &str = "wharfinger";
@@ -47,6 +49,19 @@ pub struct IpamConf {
     pub ok_when_full: bool,
     /// `domain`: the address space, where the default does not fit.
     pub domain: Option<String>,
+    /// Who holds what is given.
+    pub store: Store,
+    /// `dataDir` under our own type: where the reference held this network's addresses before.
+    pub import: Option<PathBuf>,
+}
+
+/// Who holds addresses.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Store {
+    /// The ledger.
+    Ledger,
+    /// Directories of the reference `host-local`, one a network, in this one.
+    Directory(PathBuf),
 }
 
 /// Who decides on addresses.
@@ -95,22 +110,69 @@ fn chained(fields: &Fields<'_>) -> Result<Place, Error> {
     Ok(if fields.get("delegate").is_some() { Place::Wrapper } else { Place::Chained })
 }
 
-/// Reads the `ipam` object; `None` where there is none, or it has no `type`: no addresses.
-pub fn ipam(conf: &NetConf, engine: &dyn Engine) -> Result<Option<IpamConf>, Error> {
-    let Some(ipam) = conf.fields().object("ipam")? else { return Ok(None) };
-    let Some(name) = ipam.str("type")?.filter(|name| !name.is_empty()) else { return Ok(None) };
-    let source = source(&ipam, name, engine)?;
-    refuse_shared(&ipam)?;
+/// The reference plugin that keeps addresses in a directory.
+pub(crate) const HOST_LOCAL: &str = "host-local";
+
+/// Reads the `ipam` object; `None` where there is none, or it has no `type`: no addresses. `path`
+/// is CNI_PATH, where executables are.
+pub fn ipam(conf: &NetConf, host: &Host, path: &[PathBuf]) -> Result<Option<IpamConf>, Error> {
+    let fields = conf.fields();
+    let ipam = fields.object("ipam")?;
+    let called = names::kind(&conf.called);
+    let (ipam, source) = match (ipam, called) {
+        (Some(ipam), Some(Kind::Ipam)) => (ipam, Source::Component(conf.called.clone())),
+        (None, Some(Kind::Ipam)) => return Err(fields.error("ipam", "an object").into()),
+        (None, _) => return Ok(None),
+        (Some(ipam), called) => {
+            let Some(name) = ipam.str("type")?.filter(|name| !name.is_empty()) else {
+                return Ok(None);
+            };
+            // As there, what stands in CNI_PATH comes first; that it is ourselves costs no process.
+            let foreign = called.is_some() && name != OUR_TYPE && host.node.foreign(name, path);
+            let source = match foreign {
+                true => Source::Executable(name.to_owned()),
+                false => source(&ipam, name, host.engine)?,
+            };
+            (ipam, source)
+        }
+    };
+    let own = called.is_none() || ipam.str("type")?.is_some_and(|name| name == OUR_TYPE);
+    if own {
+        refuse_shared(&ipam)?;
+    }
+    let store = match &source {
+        Source::Component(name) if !own && name == HOST_LOCAL => Store::Directory(data_dir(&ipam)?),
+        _ => Store::Ledger,
+    };
+    let import = match (&source, ipam.str("dataDir")?.filter(|path| !path.is_empty())) {
+        (Source::Component(name), Some(path)) if own && name == HOST_LOCAL => {
+            Some(PathBuf::from(path))
+        }
+        _ => None,
+    };
     Ok(Some(IpamConf {
+        import,
         source,
         object: ipam.map().clone(),
         cool_down: cool_down(&ipam)?,
         ok_when_full: ok_when_full(&ipam)?,
         domain: domain(&ipam)?,
+        store,
     }))
 }
 
+/// Where the reference keeps its directories.
+fn data_dir(ipam: &Fields<'_>) -> Result<PathBuf, ConfError> {
+    let given = ipam.str("dataDir")?.filter(|path| !path.is_empty());
+    Ok(PathBuf::from(given.unwrap_or(DATA_DIR)))
+}
+
 impl IpamConf {
+    /// Whether a directory holds what is given.
+    pub(crate) fn in_directory(&self) -> bool {
+        matches!(self.store, Store::Directory(_))
+    }
+
     /// Where it is said who decides.
     pub(crate) fn pointer(&self) -> &'static str {
         let name = Fields::new(&self.object, "/ipam").str("type").ok().flatten();
@@ -192,6 +254,16 @@ pub fn foreign_domain(conf: &NetConf) -> Result<String, ConfError> {
         return Ok(format!("bridge:{bridge}"));
     }
     Ok("host".to_owned())
+}
+
+/// Whether a configuration of ours with a driver is one that an ADD would take, as far as driver
+/// and features tell.
+pub fn readable(conf: &NetConf) -> Result<(), Error> {
+    let driver = conf.fields().str("driver")?.unwrap_or_default();
+    let call = network::pretended(conf, "eth0", "none");
+    wharfinger_drivers::Conf::parse(driver, &call)?;
+    wharfinger_drivers::features::Feature::all(&call)?;
+    Ok(())
 }
 
 /// The address space of a network of ours, or of one that asks us for addresses.

@@ -9,11 +9,14 @@ use wharfinger_ledger::{Entry, Release};
 
 use crate::deputy::At;
 use crate::recover::{self, Found};
-use crate::{Error, Hold, Host, chain, deputy, outbox};
+use crate::{Error, Hold, Host, chain, deputy, moved, outbox, reserve};
 
 /// Detaches. Needs no namespace, no previous result and no configuration but the name; repeated,
 /// or before any ADD, it succeeds.
 pub fn del(host: &Host, call: &Attach) -> Result<(), Error> {
+    if reserve::called_alone(&call.conf) {
+        return reserve::del(host, call);
+    }
     if !chain::del(host, call)? {
         return Ok(());
     }
@@ -69,6 +72,9 @@ pub(crate) fn undo_for(
     let mut errors: Vec<Error> =
         host.kernel.undo(plan, netns.as_ref()).into_iter().map(Error::from).collect();
     errors.extend(deputy::release(host, record, At { call, netns: path }).err());
+    if moved::is_moved(record) {
+        errors.extend(moved::undo(host, record, call));
+    }
     several(errors)?;
     match host.ledger.release(&record.id, entry.seq, host.node.now(), cool)? {
         Release::Done | Release::Absent => {
@@ -114,6 +120,7 @@ fn undo_unrecorded(host: &Host, call: &Attach) -> Result<(), Error> {
     let netns = called_netns(host, call);
     let mut errors: Vec<Error> =
         host.kernel.undo(&plan, netns.as_ref()).into_iter().map(Error::from).collect();
+    errors.extend(moved::undo_unrecorded(host, call));
     errors.extend(deputy::release_unrecorded(host, call).err());
     // The record may have gone in a reboot that the notice outlived.
     outbox::tell(host, &call.id);

@@ -13,7 +13,7 @@ use wharfinger_delegate::{DelegateCall, Verb};
 use wharfinger_ledger::Record;
 
 use crate::conf::{self, Place, Source};
-use crate::{Error, Host, allow, chain, names, wrap};
+use crate::{Error, Host, allow, chain, names, reserve, wrap};
 
 /// The keys of GC's list: the specification's, and that of the first text of its version.
 pub(crate) const VALID: [&str; 2] = ["cni.dev/valid-attachments", "cni.dev/attachments"];
@@ -139,7 +139,10 @@ pub(crate) fn check(host: &Host, call: &Attach, record: &Record) -> Result<(), E
     if is_wrapper(&call.conf) {
         return wrap::check(host, call, record);
     }
-    match executable(host, &call.conf) {
+    if let Some(reserved) = reserve::of_conf(host, &call.conf, &call.path) {
+        return reserve::check(&reserved, call);
+    }
+    match executable(host, &call.conf, &call.path) {
         Some(name) => Call::of(call, &name, &call.conf.raw).run(host, Verb::Check).map(drop),
         None => Ok(()),
     }
@@ -154,7 +157,7 @@ pub(crate) fn status(host: &Host, call: &Attach) -> Result<(), Error> {
     if is_wrapper(&call.conf) {
         return wrap::status(host, call);
     }
-    let Some(name) = executable(host, &call.conf) else { return Ok(()) };
+    let Some(name) = executable(host, &call.conf, &call.path) else { return Ok(()) };
     Call::of_node(&name, &call.path, &call.conf.raw).run(host, Verb::Status).map(drop)
 }
 
@@ -165,7 +168,7 @@ pub(crate) fn gc(host: &Host, call: &Node, valid: &[ValidAttachment]) -> Result<
     if is_wrapper(&call.conf) {
         return wrap::gc(host, call, &valid);
     }
-    let Some(name) = executable(host, &call.conf) else { return Ok(()) };
+    let Some(name) = executable(host, &call.conf, &call.path) else { return Ok(()) };
     let mut config = Cow::Borrowed(&call.conf.raw);
     for key in VALID.iter().filter(|key| call.conf.raw.get(**key) != Some(&valid)) {
         config.to_mut().insert((*key).to_owned(), valid.clone());
@@ -175,17 +178,17 @@ pub(crate) fn gc(host: &Host, call: &Node, valid: &[ValidAttachment]) -> Result<
 
 /// The executable that a configuration names and the node allows; none also where it cannot be read, as with a DEL
 /// that has no more than the network's name.
-fn executable(host: &Host, conf: &NetConf) -> Option<String> {
-    named(host, conf).filter(|name| allow::delegate(host, name))
+fn executable(host: &Host, conf: &NetConf, path: &[PathBuf]) -> Option<String> {
+    named(host, conf, path).filter(|name| allow::delegate(host, name))
 }
 
 /// As [`executable`], allowed or not: what was run while it was allowed must give back.
-fn named(host: &Host, conf: &NetConf) -> Option<String> {
+fn named(host: &Host, conf: &NetConf, path: &[PathBuf]) -> Option<String> {
     // Without a driver we ask nobody for addresses.
     if matches!(conf::place(conf), Ok(Place::Chained | Place::Wrapper)) {
         return None;
     }
-    match conf::ipam(conf, host.engine).ok()??.source {
+    match conf::ipam(conf, host, path).ok()??.source {
         Source::Executable(name) => Some(name),
         Source::Component(_) => None,
     }
@@ -216,7 +219,11 @@ pub(crate) fn release(host: &Host, record: &Record, at: At<'_>) -> Result<(), Er
     if is_wrapper(&conf) {
         return wrap::release(host, record, &conf, at);
     }
-    let Some(name) = named(host, &conf) else { return Ok(()) };
+    let path = folders(record, at.call);
+    if let Some(reserved) = reserve::of_conf(host, &conf, &path) {
+        return reserve::release(&reserved, &record.id);
+    }
+    let Some(name) = named(host, &conf, &path) else { return Ok(()) };
     Call::recorded(record, at, &name, &conf.raw).run(host, Verb::Del).map(drop)
 }
 
@@ -247,7 +254,10 @@ pub(crate) fn release_unrecorded(host: &Host, call: &Attach) -> Result<(), Error
     if is_wrapper(&call.conf) {
         return wrap::release_unrecorded(host, call);
     }
-    match executable(host, &call.conf) {
+    if let Some(reserved) = reserve::of_conf(host, &call.conf, &call.path) {
+        return reserve::release(&reserved, &call.id);
+    }
+    match executable(host, &call.conf, &call.path) {
         Some(name) => Call::of(call, &name, &call.conf.raw).run(host, Verb::Del).map(drop),
         None => Ok(()),
     }

@@ -169,6 +169,16 @@ pub enum Error {
     /// Bad luck or a bug: the book lost the attachment while it was made.
     #[error("the ledger was replaced while {0} was attached; it was undone")]
     Lost(AttachmentId),
+    /// A second ADD of an attachment whose address another plugin may be using.
+    #[error("{id} holds {} in {directory} already: a second ADD without a DEL", list_of(addresses))]
+    Reserved {
+        /// Whose.
+        id: AttachmentId,
+        /// What it holds.
+        addresses: Vec<std::net::IpAddr>,
+        /// Where.
+        directory: String,
+    },
     /// GC: there was more to do than time for it.
     #[error("the deadline came before the end: {left} attachments are still to be undone")]
     Unfinished {
@@ -249,6 +259,10 @@ pub(crate) fn shown(text: &str) -> String {
     shown
 }
 
+fn list_of(addresses: &[std::net::IpAddr]) -> String {
+    addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
 fn list(errors: &[Error]) -> String {
     errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
 }
@@ -286,7 +300,7 @@ impl Error {
             | Self::Lost(_)
             | Self::Unfinished { .. } => code::TRY_AGAIN,
             Self::Lock { .. } => code::IO,
-            Self::Exists { .. } => code::EXISTS,
+            Self::Exists { .. } | Self::Reserved { .. } => code::EXISTS,
             Self::NoNetns { .. } => code::INVALID_NETNS,
             Self::NotAttached(_) => code::UNKNOWN_CONTAINER,
             Self::Drift(_) => code::DRIFT,

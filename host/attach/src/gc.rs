@@ -7,7 +7,7 @@ use wharfinger_ledger::Entry;
 
 use crate::del::{self, undo_recorded};
 use crate::network::pretended;
-use crate::{Error, GcMode, Host, chain, deputy, outbox, recover};
+use crate::{Error, GcMode, Host, chain, deputy, outbox, recover, reserve};
 
 /// Undoes every attachment of the network that is not in `valid`: links and rules first, then
 /// addresses. One that came after this began, or is being worked on, stays. Goes on after an
@@ -21,6 +21,9 @@ pub fn gc(host: &Host, call: &Node, valid: &[ValidAttachment]) -> Result<(), Err
     let listed =
         |id: &AttachmentId| keep.contains(&(id.container.as_str(), chain::interface(&id.ifname)));
     let (mut errors, mut left) = (Vec::new(), 0);
+    if reserve::called_alone(&call.conf) {
+        return reserve::collect(host, call, &listed);
+    }
     for entry in host.ledger.list(Some(network))? {
         if entry.seq > horizon || listed(&entry.record.id) {
             continue;
@@ -35,6 +38,7 @@ pub fn gc(host: &Host, call: &Node, valid: &[ValidAttachment]) -> Result<(), Err
         errors.push(Error::Unfinished { left });
     }
     errors.extend(strays(host, network, &listed));
+    errors.extend(reserve::collect(host, call, &listed).err());
     errors.extend(deputy::gc(host, call, valid).err());
     outbox::tell_network(host, network);
     del::several(errors)

@@ -10,7 +10,8 @@ use wharfinger_ledger::{Owner, Range, Session};
 use wharfinger_wasm::{Ipam, Lease, Node, Reason, Request};
 
 use crate::conf::{IpamConf, Source};
-use crate::{Answer, Error, Host, book, error};
+use crate::reserve::{DirectoryBook, Taking};
+use crate::{Answer, Error, Host, book, error, reserve};
 
 /// A component with all that a call of it needs but the session.
 pub(crate) struct Allocator {
@@ -20,6 +21,8 @@ pub(crate) struct Allocator {
     pools: Vec<Range>,
     /// As the configuration names it.
     name: String,
+    /// Where what it gives is held, if not in the ledger.
+    taking: Option<Taking>,
 }
 
 impl Allocator {
@@ -35,7 +38,17 @@ impl Allocator {
         let config = config(host, conf)?;
         let pools = pools(plugin.as_ref(), &node, &config)?;
         let request = request(call, config)?;
-        Ok(Self { plugin, node, request, pools, name: name.to_owned() })
+        let taking = reserve::of(host, &call.id.network, conf);
+        // Without a namespace nothing is to be attached.
+        let taking = taking.map(|reserved| Taking::new(reserved, &call.id, call.netns.is_none()));
+        Ok(Self {
+            plugin,
+            node,
+            request,
+            pools,
+            name: name.to_owned(),
+            taking: taking.transpose()?,
+        })
     }
 
     /// Whether the component is to be told of the attachment's end.
@@ -57,12 +70,23 @@ impl Allocator {
 
     /// One call of the component within `session`, whose writes wait for the commit.
     pub(crate) fn allocate(&self, host: &Host, session: &mut dyn Session) -> Result<Lease, Error> {
-        session.pools(&self.pools)?;
+        if self.taking.is_none() {
+            session.pools(&self.pools)?;
+        }
         let owner = Owner::of_network(&self.request.attachment.id.network, &self.name);
         let book = book::SessionBook::new(session, owner);
         let mut book = book.noting(host.notes, self.identity());
         host.notes.asked(self.identity(), "allocate");
-        let lease = self.plugin.allocate(&self.node, &self.request, &mut book);
+        let lease = match &self.taking {
+            None => self.plugin.allocate(&self.node, &self.request, &mut book),
+            Some(taking) => {
+                let mut book = DirectoryBook::new(taking, book);
+                self.plugin.allocate(&self.node, &self.request, &mut book)
+            }
+        };
+        if let (Some(taking), Ok(lease)) = (&self.taking, &lease) {
+            taking.keep(lease)?;
+        }
         match &lease {
             Ok(_) => host.notes.answered(&Answer::Fine),
             Err(error) => {
@@ -77,7 +101,11 @@ impl Allocator {
     pub(crate) fn explain(&self, host: &Host, domain: &str, error: Error) -> Error {
         match error {
             Error::Plugin(source) if failed(&source) == Some(Reason::Exhausted) => {
-                match host.ledger.usage(domain, &self.pools, host.node.now()) {
+                let usage = match &self.taking {
+                    None => host.ledger.usage(domain, &self.pools, host.node.now()),
+                    Some(taking) => taking.reserved().usage(&self.pools),
+                };
+                match usage {
                     Ok(usage) => Error::Exhausted { source, usage: Box::new(usage) },
                     Err(_) => Error::Plugin(source),
                 }

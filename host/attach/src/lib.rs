@@ -8,6 +8,7 @@
 
 pub mod add;
 pub mod allow;
+mod before;
 mod book;
 pub mod chain;
 pub mod check;
@@ -19,6 +20,7 @@ mod error;
 pub mod gc;
 mod hearing;
 mod ipam;
+mod moved;
 pub mod names;
 mod network;
 mod notes;
@@ -27,6 +29,7 @@ mod policy;
 mod ports;
 pub mod recover;
 pub mod reload;
+mod reserve;
 mod wrap;
 
 use std::collections::BTreeMap;
@@ -91,6 +94,26 @@ pub trait Node {
     fn read(&self, path: &Path) -> io::Result<String>;
     /// The path with its links followed, as far as it exists; the rest as it is.
     fn real_path(&self, path: &Path) -> io::Result<PathBuf>;
+    /// Removes a small file that another plugin left; that there is none is fine.
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        let _ = path;
+        Ok(())
+    }
+    /// Whether these folders have an executable of this name that is not ourselves.
+    fn foreign(&self, name: &str, folders: &[PathBuf]) -> bool {
+        let (_, _) = (name, folders);
+        false
+    }
+    /// The path of an attachment's namespace, by what the runtime keeps of it; none where it keeps
+    /// nothing.
+    fn namespace_of(&self, id: &AttachmentId) -> Option<PathBuf> {
+        let _ = id;
+        None
+    }
+    /// Where notes may be kept that may be lost; none: nowhere.
+    fn indexes(&self) -> Option<PathBuf> {
+        None
+    }
 }
 
 /// A lock that is held until this is dropped.

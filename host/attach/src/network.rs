@@ -101,7 +101,7 @@ fn facts<'a>(links: impl IntoIterator<Item = &'a LinkFacts>) -> Facts {
 impl Network {
     pub(crate) fn read(host: &Host, call: &Attach) -> Result<Self, Error> {
         let place = conf::place(&call.conf)?;
-        let ipam = conf::ipam(&call.conf, host.engine)?;
+        let ipam = conf::ipam(&call.conf, host, &call.path)?;
         allow::check(host, &call.conf, &place, ipam.as_ref())?;
         let driver = match &place {
             Place::Main { driver } => Some(Conf::parse(driver, call)?),
@@ -147,6 +147,13 @@ impl Network {
     pub(crate) fn runs(&self) -> Option<&str> {
         let wrapped = self.wrapped.as_ref().and_then(|wrapped| wrapped.names().next());
         wrapped.map(|(name, _)| name).or_else(|| self.executable())
+    }
+
+    /// Whether the ledger holds what is given: not where an executable has a book of its own, nor
+    /// where it is a directory of the reference's.
+    pub(crate) fn in_ledger(&self) -> bool {
+        let in_directory = self.ipam.as_ref().is_some_and(IpamConf::in_directory);
+        self.executable().is_none() && !in_directory
     }
 
     /// The component that decides on addresses, where one does.

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::time::Duration;
 
 use wharfinger_cni::AttachmentId;
 use wharfinger_drivers::{Alias, parse_alias};
@@ -276,4 +277,38 @@ pub(crate) fn reclaim_one(host: &Host, id: &AttachmentId) -> Result<bool, Error>
     }
     let hold = del::seize(host, &entry)?;
     Ok(hold.is_some() && del::undo_recorded(host, &entry, None).is_ok())
+}
+
+/// Undoes every attachment that is proven dead, of whatever network; says which. For a node on
+/// which others have deleted what we made: the container's link is gone, and our record, rules and
+/// addresses are left.
+pub fn sweep(host: &Host) -> Result<Vec<AttachmentId>, Error> {
+    let (mut swept, mut errors) = (Vec::new(), Vec::new());
+    for entry in host.ledger.list(None)? {
+        if host.node.remaining().is_zero() {
+            break;
+        }
+        if lives(host.kernel, host.node, &entry.record)? {
+            continue;
+        }
+        let Some(_hold) = del::seize(host, &entry)? else { continue };
+        match sweep_one(host, &entry) {
+            Ok(()) => swept.push(entry.record.id),
+            Err(error) => errors.push(error),
+        }
+    }
+    del::several(errors).map(|()| swept)
+}
+
+/// What a directory of the reference's holds for the same container may be of its next life, by
+/// the reference: that stays.
+fn sweep_one(host: &Host, entry: &Entry) -> Result<(), Error> {
+    let record = &entry.record;
+    if record.conf.get("called").is_none() {
+        return del::undo_recorded(host, entry, None);
+    }
+    let errors = host.kernel.undo(&record.plan, None);
+    del::several(errors.into_iter().map(Error::from).collect())?;
+    host.ledger.release(&record.id, entry.seq, host.node.now(), Duration::ZERO)?;
+    Ok(())
 }

@@ -1,7 +1,7 @@
 //! Results that a runtime keeps (libcni's cache): read when the ledger is lost, never written.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -55,6 +55,14 @@ fn attachment(path: &Path, kernel: &dyn Kernel) -> Option<Cached> {
         conf: serde_json::json!({ "network": conf.raw, "args": "", "path": [] }),
         result: Some(file.result),
     })
+}
+
+/// Where an attachment's namespace is, by the runtime's file of it.
+pub(crate) fn netns(directory: &Path, id: &AttachmentId) -> Option<PathBuf> {
+    let name = format!("{}-{}-{}", id.network, id.container, id.ifname);
+    let file: File = serde_json::from_slice(&fs::read(directory.join(name)).ok()?).ok()?;
+    let success = Success::parse(Version::V1_1_0, &file.result).unwrap_or_default();
+    netns_of(&file, &success).map(PathBuf::from)
 }
 
 /// Where the namespace is: older releases of libcni tell only by the interfaces.

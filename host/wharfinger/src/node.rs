@@ -148,6 +148,31 @@ impl Node for Machine {
         }
         Err(io::ErrorKind::NotFound.into())
     }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        match std::fs::remove_file(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    fn foreign(&self, name: &str, folders: &[PathBuf]) -> bool {
+        wharfinger_delegate::find(folders, name).is_ok_and(|path| !is_us(&path))
+    }
+
+    fn namespace_of(&self, id: &AttachmentId) -> Option<PathBuf> {
+        crate::cache::netns(Path::new(crate::cache::DIRECTORY), id)
+    }
+
+    fn indexes(&self) -> Option<PathBuf> {
+        Some(self.locks.with_file_name("host-local"))
+    }
+}
+
+/// Whether the file is this executable, by whatever name.
+fn is_us(path: &Path) -> bool {
+    let own = wharfinger_delegate::FileId::of(Path::new("/proc/self/exe")).ok();
+    own.is_some() && wharfinger_delegate::FileId::of(path).ok() == own
 }
 
 /// proc(5): ESRCH where a process ended between looking up its directory and what is in it.

@@ -309,7 +309,7 @@ pub struct Outside {
 
 impl Engine for Pools {
     fn knows(&self, name: &str) -> bool {
-        name == "pool" || name == "outside"
+        ["pool", "outside", "host-local", "static"].contains(&name)
     }
 
     fn ipam(&self, name: &str) -> Result<Box<dyn Ipam>, PluginError> {

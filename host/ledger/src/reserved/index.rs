@@ -87,11 +87,30 @@ impl Index {
         }
     }
 
+    /// All was shown to another book.
+    pub(super) fn is_handed_over(&self) -> bool {
+        self.0.as_ref().is_some_and(|index| mark_of(index).exists())
+    }
+
+    pub(super) fn handed_over(&self) {
+        let Some(index) = &self.0 else { return };
+        let made = index.parent().map_or(Ok(()), fs::create_dir_all);
+        // Where it cannot be noted, it is done again: what is known already is passed over.
+        let _ = made.and_then(|()| fs::write(mark_of(index), ""));
+    }
+
     fn forget(&self) {
         if let Some(index) = &self.0 {
             let _ = fs::remove_file(index.join(STAMP));
         }
     }
+}
+
+/// Beside the index, which is made anew at times.
+fn mark_of(index: &Path) -> PathBuf {
+    let mut name = index.as_os_str().to_owned();
+    name.push(".handed-over");
+    PathBuf::from(name)
 }
 
 type Time = (i64, i64);

@@ -12,6 +12,7 @@ mod index;
 
 use std::fs::{self, File};
 use std::net::IpAddr;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -72,6 +73,8 @@ pub struct Reservation {
     pub address: IpAddr,
     /// Whose it is.
     pub reserver: Reserver,
+    /// When it was made, in seconds since the Unix epoch.
+    pub since: u64,
 }
 
 /// A directory of reservations: one network's.
@@ -205,6 +208,18 @@ impl Reserved {
         Ok(found.iter().filter_map(|path| files::address(path)).collect())
     }
 
+    /// Gives back some of what the reserver has.
+    pub fn give_up(&self, reserver: &Reserver, addresses: &[IpAddr]) -> Result<(), Error> {
+        let locked = self.lock()?;
+        let mut found = Vec::new();
+        for address in addresses {
+            if self.owner(*address)?.as_ref() == Some(reserver) {
+                found.push(self.path.join(address.to_string()));
+            }
+        }
+        self.remove(&locked, &found)
+    }
+
     /// Gives back whatever `stays` is not true of, and files that are nobody's.
     pub fn collect(&self, stays: impl Fn(&Reservation) -> bool) -> Result<Vec<IpAddr>, Error> {
         if !self.path.is_dir() {
@@ -213,12 +228,9 @@ impl Reserved {
         let locked = self.lock()?;
         let mut gone = Vec::new();
         for point in self.names()?.points() {
-            let address = point.ip();
-            let stays = self
-                .owner(address)?
-                .is_some_and(|reserver| stays(&Reservation { address, reserver }));
-            if !stays {
-                gone.push(self.path.join(address.to_string()));
+            let path = self.path.join(point.ip().to_string());
+            if !self.reservation(&path, point.ip())?.is_some_and(|held| stays(&held)) {
+                gone.push(path);
             }
         }
         self.remove(&locked, &gone)?;
@@ -232,10 +244,36 @@ impl Reserved {
         }
         let mut all = Vec::new();
         for point in self.names()?.points() {
-            let address = point.ip();
-            all.extend(self.owner(address)?.map(|reserver| Reservation { address, reserver }));
+            let path = self.path.join(point.ip().to_string());
+            all.extend(self.reservation(&path, point.ip())?);
         }
         Ok(all)
+    }
+
+    /// None where it is nobody's.
+    fn reservation(&self, path: &Path, address: IpAddr) -> Result<Option<Reservation>, Error> {
+        let Some(reserver) = self.owner(address)? else { return Ok(None) };
+        let since = fs::metadata(path).map(|meta| meta.mtime()).unwrap_or_default();
+        let since = u64::try_from(since).unwrap_or_default();
+        Ok(Some(Reservation { address, reserver, since }))
+    }
+
+    /// Shows `take` all that is reserved, with the lock held, once for as long as the index is
+    /// there: for a book that goes on with what this one has. Nothing is changed here.
+    pub fn hand_over<E: From<Error>>(
+        &self,
+        take: impl FnOnce(&[Reservation]) -> Result<(), E>,
+    ) -> Result<(), E> {
+        if self.index.is_handed_over() || !self.path.is_dir() {
+            return Ok(());
+        }
+        let _locked = self.lock()?;
+        if self.index.is_handed_over() {
+            return Ok(());
+        }
+        take(&self.all()?)?;
+        self.index.handed_over();
+        Ok(())
     }
 
     /// How full these ranges are.
