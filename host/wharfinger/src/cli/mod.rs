@@ -1,6 +1,7 @@
 //! The command line: what people run by hand. The protocol itself is not here.
 
 mod by_hand;
+mod conf;
 mod explain;
 mod install;
 mod list;
@@ -50,8 +51,15 @@ enum Command {
     /// Write, check and run plugins
     #[command(subcommand)]
     Plugin(plugin::Plugin),
-    /// Put this executable where runtimes look for it; what is installed is compiled for it first
+    /// Put this executable where runtimes look for it, also under the reference plugins' names
     Install(install::Install),
+    /// Take it away again, and put back what stood there before
+    Uninstall(install::Uninstall),
+    /// Undo what is left of attachments that are proven dead, of every network
+    Sweep,
+    /// Configurations of networks
+    #[command(subcommand)]
+    Conf(conf::Conf),
     /// Print the version
     Version,
     /// What the build uses
@@ -111,9 +119,17 @@ pub(crate) fn run(cli: Cli, program: &Program) -> Result<u8> {
         Command::Reload => reload::reload(program),
         Command::Plugin(plugin) => plugin.run(program),
         Command::Install(install) => install.run(program),
+        Command::Uninstall(uninstall) => uninstall.run(program),
+        Command::Sweep => sweep(program),
+        Command::Conf(conf) => conf.run(),
         Command::Version => print(concat!("wharfinger ", env!("CARGO_PKG_VERSION"), "\n")),
         Command::Internal(internal) => internal.run(),
     }
+}
+
+fn sweep(program: &Program) -> Result<u8> {
+    let swept = program.verb(wharfinger_attach::recover::sweep).map_err(|error| told(&error))?;
+    print(&swept.iter().map(|id| format!("{id}\n")).collect::<String>())
 }
 
 /// Everything that people read from standard output passes here.

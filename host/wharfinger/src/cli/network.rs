@@ -109,7 +109,7 @@ fn known_ending(path: &Path) -> bool {
     path.extension().is_some_and(|e| e == "conflist" || e == "conf" || e == "json")
 }
 
-fn read(path: &Path) -> Result<Map<String, Value>> {
+pub(super) fn read(path: &Path) -> Result<Map<String, Value>> {
     let text = std::fs::read_to_string(path).with_context(|| format!("read {}", path.display()))?;
     serde_json::from_str(&text).with_context(|| format!("{} is not a JSON object", path.display()))
 }
