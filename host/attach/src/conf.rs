@@ -120,7 +120,10 @@ pub fn ipam(conf: &NetConf, host: &Host, path: &[PathBuf]) -> Result<Option<Ipam
     let ipam = fields.object("ipam")?;
     let called = names::kind(&conf.called);
     let (ipam, source) = match (ipam, called) {
-        (Some(ipam), Some(Kind::Ipam)) => (ipam, Source::Component(conf.called.clone())),
+        (Some(ipam), Some(Kind::Ipam)) => {
+            let source = source(&ipam, &conf.called, host.engine)?;
+            (ipam, source)
+        }
         (None, Some(Kind::Ipam)) => return Err(fields.error("ipam", "an object").into()),
         (None, _) => return Ok(None),
         (Some(ipam), called) => {
