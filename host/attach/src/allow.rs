@@ -5,7 +5,8 @@ use std::path::{Component, Path, PathBuf};
 
 use serde_json::{Map, Value};
 use wharfinger_cni::NetConf;
-use wharfinger_cni::conf::{Fields, fold_eq, pointer_token};
+use wharfinger_cni::conf::{ConfError, Fields, fold_eq, pointer_token};
+use wharfinger_drivers::features::Feature;
 
 use crate::conf::{IpamConf, Place, Source};
 use crate::policy::Policies;
@@ -66,6 +67,28 @@ pub(crate) fn check(
     }
     sysctls(allow, conf)?;
     files(host, allow, conf)
+}
+
+/// The reference plugin's own list of kernel parameters. Where there is none, the node's list
+/// counts alone.
+const SYSCTL_LIST: &str = "/etc/cni/tuning/allowlist.conf";
+
+/// Refuses kernel parameters that the reference plugin's list does not have.
+pub(crate) fn listed_sysctls(host: &Host, features: &[Feature]) -> Result<(), Error> {
+    let mut asking = features.iter().filter(|feature| feature.sets_sysctls()).peekable();
+    if asking.peek().is_none() {
+        return Ok(());
+    }
+    match host.node.read(Path::new(SYSCTL_LIST)) {
+        Ok(list) => Ok(asking.try_for_each(|feature| feature.check_sysctls(&list))?),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(ConfError {
+            pointer: SYSCTL_LIST.to_owned(),
+            found: error.to_string(),
+            allowed: "a file that can be read, or none".to_owned(),
+        }
+        .into()),
+    }
 }
 
 /// Whether an executable may be run.

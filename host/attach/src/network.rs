@@ -122,6 +122,7 @@ impl Network {
             Place::Ipam => Vec::new(),
             _ => Feature::all(call)?,
         };
+        allow::listed_sysctls(host, &features)?;
         Ok(Self { place, driver, ipam, wrapped, features, domain })
     }
 
@@ -262,6 +263,7 @@ impl Network {
             let subject = ends.subject(id, &so_far, &plan.steps);
             let steps = feature.plan(&subject, facts)?;
             feature.amend(&subject, &mut result);
+            feature.revise(&ends.inside, &mut plan.steps);
             plan.steps.extend(steps);
         }
         Ok(Some(Added { features: self.features.clone(), ends, id: id.clone() }))

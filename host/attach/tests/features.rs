@@ -11,7 +11,6 @@ use wharfinger_attach::{Error, PolicyConf, chain, check, dry, gc, reload};
 use wharfinger_cni::{Attach, Node, Success, ValidAttachment, Version, code};
 use wharfinger_kernel::LinkFacts;
 use wharfinger_kernel::mem::{Crash, HOST_COOKIE};
-use wharfinger_ledger::Ledger;
 use wharfinger_plan::LinkRef;
 use world::{NETNS, TestPolicy, World, bridge, call_of};
 
@@ -297,4 +296,42 @@ fn pain_f3_reload_makes_the_rules_of_the_book_and_says_of_how_many() {
     assert_eq!(world.with(reload::reload).unwrap(), 2);
     assert_eq!(world.with(reload::reload).unwrap(), 2, "and once more");
     assert_eq!((world.kernel.masquerades(), world.kernel.filter()), before);
+}
+
+/// What `sbr` routes by source is not in the main table at all where our own driver makes the
+/// routes, and a CHECK misses nothing there.
+#[test]
+fn routes_by_source_of_our_own_entry_check_and_go() {
+    let world = World::new();
+    let features = json!({ "sbr": {}, "tuning": { "mtu": 1400, "promisc": true } });
+    let mut conf = with_features(&features);
+    conf["isDefaultGateway"] = json!(true);
+    let call = call_of(&conf, "c1", NETNS[0]);
+    let success = world.add(&call).unwrap();
+    let routes = world.kernel.routes_of(100);
+    assert!(!routes.is_empty());
+    assert!(routes.iter().all(|route| route.table == Some(100)), "{routes:?}");
+    assert_eq!(world.kernel.rules_of(100).len(), 1);
+    assert_eq!(world.kernel.link(100, "eth0").unwrap().mtu, 1400);
+    let again = Attach { prev_result: Some(success), ..call.clone() };
+    world.with(|host| check::check(host, &again)).unwrap();
+    world.del(&call).unwrap();
+    assert!(world.kernel.rules_of(100).is_empty());
+    world.assert_empty();
+}
+
+/// The reference plugin's list of parameters counts for us, too.
+#[test]
+fn parameters_that_are_not_on_the_list_are_refused_before_anything_is_done() {
+    let world = World::new();
+    let call = |key: &str| {
+        let features = json!({ "tuning": { "sysctl": { key: "1" } } });
+        call_of(&with_features(&features), "c1", NETNS[0])
+    };
+    let (number, text) = told(&world.add(&call("net.unix.max_dgram_qlen")).unwrap_err());
+    assert_eq!(number, code::INVALID_CONFIG);
+    assert!(text.contains("net.unix.max_dgram_qlen") && text.contains("allowlist.conf"), "{text}");
+    world.assert_empty();
+    world.add(&call("net.core.somaxconn")).unwrap();
+    assert_eq!(world.kernel.sysctl(100, "net/core/somaxconn").as_deref(), Some("1"));
 }

@@ -154,6 +154,11 @@ impl Feature {
         }
     }
 
+    /// Whether it sets kernel parameters by their names.
+    pub fn sets_sysctls(&self) -> bool {
+        matches!(self, Self::Tuning(feature) if feature.sysctls().next().is_some())
+    }
+
     /// Whether what is asked for is on a list of kernel parameters that are allowed: the text of
     /// `/etc/cni/tuning/allowlist.conf`. Without such a file, all of the namespace's own are.
     pub fn check_sysctls(&self, list: &str) -> Result<(), Error> {
