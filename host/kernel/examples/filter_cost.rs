@@ -63,7 +63,7 @@ fn steps(number: u16) -> Vec<Action> {
     let port = HostPort {
         protocol: Protocol::Tcp,
         host: None,
-        port: number.max(1),
+        port: number + 1,
         to: address,
         to_port: 80,
     };

@@ -99,6 +99,8 @@ pub(crate) struct Socket {
     fd: OwnedFd,
     sequence: u32,
     buffer: Vec<u8>,
+    /// Closed with this one: see [`Socket::peek`].
+    kept: Vec<OwnedFd>,
 }
 
 impl Socket {
@@ -125,7 +127,7 @@ impl Socket {
         }
         // SAFETY: fd is a descriptor that was just opened, and nobody else has it.
         let fd = unsafe { OwnedFd::from_raw_fd(fd) };
-        let socket = Self { fd, sequence: 0, buffer: vec![0; BUFFER] };
+        let socket = Self { fd, sequence: 0, buffer: vec![0; BUFFER], kept: Vec::new() };
         socket.set(libc::SOL_SOCKET, libc::SO_RCVTIMEO, &ANSWER_WITHIN)?;
         // Older kernels know neither: then there are no words, and a longer answer.
         let _ = socket.set(libc::SOL_NETLINK, libc::NETLINK_EXT_ACK, &1);
@@ -251,6 +253,46 @@ impl Socket {
             }
         }
         Err(Refusal::of(libc::EINTR))
+    }
+
+    /// The first of the objects that `write` describes, of however many: on a socket of its own,
+    /// as the rest is not read. That stays open as long as this one: the kernel may let the
+    /// closing wait for what it has yet to forget.
+    pub(crate) fn peek<T>(
+        &mut self,
+        kind: u16,
+        write: impl Fn(&mut Vec<u8>),
+        mut read: impl FnMut(&[u8]) -> Option<T>,
+    ) -> Result<Option<T>, Refusal> {
+        let mut other = Self::netfilter()?;
+        let mut batch = Batch::new(other.sequence);
+        batch.add(kind, DUMP, &write);
+        other.send(&batch)?;
+        let found = other.first(&batch, &mut read);
+        self.kept.push(other.fd);
+        found
+    }
+
+    fn first<T>(
+        &mut self,
+        batch: &Batch,
+        read: &mut impl FnMut(&[u8]) -> Option<T>,
+    ) -> Result<Option<T>, Refusal> {
+        loop {
+            let length = self.receive(0)?;
+            let bytes = self.buffer.get(..length).unwrap_or_default();
+            for message in Messages(bytes).filter(|message| batch.holds(message.sequence)) {
+                if let Some(refusal) = message.refusal() {
+                    return Err(refusal);
+                }
+                if i32::from(message.kind) == libc::NLMSG_DONE {
+                    return Ok(None);
+                }
+                if let Some(found) = read(message.payload) {
+                    return Ok(Some(found));
+                }
+            }
+        }
     }
 
     /// Reads a dump to its end; `None` where it does not show one state.

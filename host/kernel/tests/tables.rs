@@ -159,6 +159,26 @@ fn pain_f3_a_ruleset_that_was_flushed_is_made_anew_and_is_the_same() {
 
 #[test]
 #[ignore = "needs root: ring netns"]
+fn two_that_claim_one_port_do_not_keep_the_rest_from_being_made_anew() {
+    on_host(|| {
+        let container = Container::new();
+        let netns = container.netns();
+        let rival = PortMap {
+            comment: "rival".to_owned(),
+            ..port_map(vec![host_port(Protocol::Udp, "1005", "10.1.0.9:53")], "rival")
+        };
+        let all: Vec<Action> =
+            all_of(5).into_iter().chain([Action::PortMap(rival.clone())]).collect();
+        KERNEL.reload(&all).unwrap();
+        assert_eq!(KERNEL.verify(&plan(5), &netns).unwrap(), []);
+        let rival = Plan::new(vec![Step::owned(Action::PortMap(rival))]);
+        let drifts = KERNEL.verify(&rival, &netns).unwrap();
+        assert!(drifts.iter().any(|it| it.found.starts_with("owner of udp/1005")), "{drifts:?}");
+    });
+}
+
+#[test]
+#[ignore = "needs root: ring netns"]
 fn pain_f3_check_names_each_thing_that_is_missing() {
     on_host(|| {
         let container = Container::new();

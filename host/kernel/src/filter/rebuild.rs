@@ -56,7 +56,10 @@ fn attempt(socket: &mut Socket, actions: &[&Action], with_sets: bool) -> Result<
     for group in &wanted.groups {
         lay::write_group(&mut transaction, group, ENSURE);
     }
-    let elements: Vec<_> = wanted.elements.iter().collect();
+    let mut elements: Vec<_> = wanted.elements.iter().collect();
+    // What two attachments claim is the first one's, and no reason to have no rules at all: CHECK
+    // tells the other.
+    elements.dedup_by(|a, b| (a.family, &a.set, &a.key) == (b.family, &b.set, &b.key));
     transaction.elements(ENSURE, &elements);
     transaction.commit(socket)
 }

@@ -8,7 +8,7 @@ pub(crate) mod comment;
 pub(crate) mod expr;
 mod read;
 
-pub(crate) use read::{chains, element, elements, has_table, rules, sets};
+pub(crate) use read::{chains, element, elements, has_elements, has_table, rules, sets};
 
 use crate::nft::attrs::Attrs;
 use crate::nft::expr::Expr;

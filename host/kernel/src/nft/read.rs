@@ -70,6 +70,30 @@ pub(crate) fn elements(
     Ok(all)
 }
 
+/// Whether a set has any element; one that is not there has none.
+pub(crate) fn has_elements(
+    socket: &mut Socket,
+    table: &str,
+    family: Family,
+    set: &str,
+) -> Result<bool, Refusal> {
+    let write = |bytes: &mut Vec<u8>| {
+        request(bytes, family, |attrs| {
+            attrs.text(1, table);
+            attrs.text(2, set);
+        });
+    };
+    let read = |payload: &[u8]| {
+        let mut part = Vec::new();
+        read_elements(payload, family, set, &mut part);
+        (!part.is_empty()).then_some(())
+    };
+    match socket.peek(of_nf_tables(libc::NFT_MSG_GETSETELEM), write, read) {
+        Err(refusal) if is_none(&refusal) => Ok(false),
+        done => Ok(done?.is_some()),
+    }
+}
+
 /// The rules of a chain, or of all chains of the table.
 pub(crate) fn rules(
     socket: &mut Socket,
