@@ -8,7 +8,7 @@ use std::path::Path;
 use crate::command::workspace;
 
 /// Each crate, and which of ours it may know.
-const LAYERS: [(&str, &[&str]); 10] = [
+const LAYERS: [(&str, &[&str]); 11] = [
     ("cni", &[]),
     ("plan", &[]),
     ("drivers", &["cni", "plan"]),
@@ -16,11 +16,15 @@ const LAYERS: [(&str, &[&str]); 10] = [
     ("ledger", &["cni", "plan"]),
     ("wasm", &["cni", "plan"]),
     ("delegate", &["cni", "plan"]),
+    ("dhcp", &[]),
     ("attach", &["cni", "plan", "drivers", "kernel", "ledger", "wasm", "delegate"]),
     ("kit", &["cni", "plan", "ledger", "wasm", "attach"]),
     (
         "wharfinger",
-        &["cni", "plan", "drivers", "kernel", "ledger", "wasm", "delegate", "attach", "kit"],
+        &[
+            "cni", "plan", "drivers", "kernel", "ledger", "wasm", "delegate", "dhcp", "attach",
+            "kit",
+        ],
     ),
 ];
 
