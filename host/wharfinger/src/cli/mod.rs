@@ -2,6 +2,7 @@
 
 mod by_hand;
 mod conf;
+mod doctor;
 mod explain;
 mod install;
 mod list;
@@ -46,6 +47,8 @@ enum Command {
     Gc(by_hand::Gc),
     /// Detach: needs neither the namespace nor the network's configuration
     Del(Attachment),
+    /// Say what on this node keeps attachments from working
+    Doctor(doctor::Doctor),
     /// Make our rules of the packet filter anew, after somebody emptied it
     Reload,
     /// Write, check and run plugins
@@ -116,6 +119,7 @@ pub(crate) fn run(cli: Cli, program: &Program) -> Result<u8> {
         Command::Status(network) => by_hand::status(program, &network),
         Command::Gc(gc) => by_hand::gc(program, &gc),
         Command::Del(attachment) => by_hand::del(program, &attachment),
+        Command::Doctor(doctor) => doctor.run(program),
         Command::Reload => reload::reload(program),
         Command::Plugin(plugin) => plugin.run(program),
         Command::Install(install) => install.run(program),
