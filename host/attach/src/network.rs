@@ -2,7 +2,7 @@
 //! follows from both for one attachment.
 
 use wharfinger_cni::{Attach, AttachmentId, Dns, NetConf, Success};
-use wharfinger_drivers::features::{Ends, Feature};
+use wharfinger_drivers::features::{Ends, Feature, settle};
 use wharfinger_drivers::{Conf, Draft, Facts};
 use wharfinger_kernel::{LinkFacts, Netns};
 use wharfinger_ledger::{HostPort, Session};
@@ -266,6 +266,7 @@ impl Network {
             feature.revise(&ends.inside, &mut plan.steps);
             plan.steps.extend(steps);
         }
+        settle(&mut plan.steps);
         Ok(Some(Added { features: self.features.clone(), ends, id: id.clone() }))
     }
 
