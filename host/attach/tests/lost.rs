@@ -10,7 +10,8 @@ use serde_json::json;
 use wharfinger_attach::{Error, Host, add, check, gc};
 use wharfinger_cni::{Attach, AttachmentId, Node, Success, code};
 use wharfinger_ledger::{
-    Entry, Error as LedgerError, Ledger, MemLedger, Notice, Range, Release, Scope, Session, Usage,
+    Entry, Error as LedgerError, Ledger, MemLedger, Notice, Range, Record, Release, Scope, Session,
+    Usage,
 };
 use world::{NETNS, World, bridge, call, call_of};
 
@@ -136,6 +137,9 @@ impl Ledger for Odd<'_> {
         result: &serde_json::Value,
     ) -> Result<Release, LedgerError> {
         self.book.attached(id, seq, result)
+    }
+    fn amend(&self, record: &Record, seq: u64) -> Result<Release, LedgerError> {
+        self.book.amend(record, seq)
     }
     fn release(
         &self,

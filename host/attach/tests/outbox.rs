@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use wharfinger_attach::{Error, Host, add, gc};
 use wharfinger_cni::{Attach, AttachmentId, Node};
 use wharfinger_ledger::{
-    Entry, Error as LedgerError, Ledger, Notice, Range, Release, Scope, Session, Usage,
+    Entry, Error as LedgerError, Ledger, Notice, Range, Record, Release, Scope, Session, Usage,
 };
 use wharfinger_wasm::Reason;
 use world::{NETNS, TestPolicy, World, bridge, call_of};
@@ -215,6 +215,10 @@ impl Ledger for Dying<'_> {
     ) -> Result<Release, LedgerError> {
         self.step()?;
         self.book.attached(id, seq, result)
+    }
+    fn amend(&self, record: &Record, seq: u64) -> Result<Release, LedgerError> {
+        self.step()?;
+        self.book.amend(record, seq)
     }
     fn release(
         &self,

@@ -35,6 +35,15 @@ pub struct Packets {
     index: i32,
 }
 
+/// A packet that came.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Heard {
+    /// From its IPv4 header on.
+    pub packet: Vec<u8>,
+    /// The neighbour that sent it.
+    pub from: Option<[u8; 6]>,
+}
+
 impl Netns {
     /// Opens a packet socket on the link with this index, for IPv4.
     pub fn packets(&self, index: u32) -> Result<Packets, Error> {
@@ -120,9 +129,8 @@ impl Packets {
         if sent < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
     }
 
-    /// The next packet that came and is not our own, and from whom; none where none is there. It
-    /// never waits.
-    pub fn receive(&self) -> io::Result<Option<(Vec<u8>, Option<[u8; 6]>)>> {
+    /// The next packet that came and is not our own; none where none is there. It never waits.
+    pub fn receive(&self) -> io::Result<Option<Heard>> {
         loop {
             let mut packet = vec![0_u8; LONGEST];
             let mut from = empty_address();
@@ -150,9 +158,8 @@ impl Packets {
                 continue;
             }
             packet.truncate(got);
-            let [a, b, c, d, e, f, ..] = from.sll_addr;
-            let hardware = (from.sll_halen == 6).then_some([a, b, c, d, e, f]);
-            return Ok(Some((packet, hardware)));
+            let hardware = from.sll_addr.first_chunk().filter(|_| from.sll_halen == 6);
+            return Ok(Some(Heard { packet, from: hardware.copied() }));
         }
     }
 }

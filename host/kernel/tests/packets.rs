@@ -6,7 +6,7 @@ mod common;
 use std::time::{Duration, Instant};
 
 use common::{Container, KERNEL, on_host, run};
-use wharfinger_kernel::{Kernel, Netns, Packets, uptime};
+use wharfinger_kernel::{Heard, Kernel, Netns, Packets, uptime};
 use wharfinger_plan::LinkRef;
 
 /// A UDP packet to this port, with nothing in it.
@@ -22,7 +22,7 @@ fn open(netns: &Netns, name: &str) -> (Packets, [u8; 6]) {
     (netns.packets(link.index).unwrap(), link.mac.unwrap().0)
 }
 
-fn heard(packets: &Packets) -> Option<(Vec<u8>, Option<[u8; 6]>)> {
+fn heard(packets: &Packets) -> Option<Heard> {
     let until = Instant::now() + Duration::from_secs(5);
     while Instant::now() < until {
         if let Some(heard) = packets.receive().unwrap() {
@@ -52,11 +52,11 @@ fn a_link_without_an_address_speaks_and_hears_its_port_alone() {
         fragment[7] = 1;
         a.send(None, &fragment).unwrap();
         a.send(None, &udp(68)).unwrap();
-        let (packet, from) = heard(&b).unwrap();
-        assert_eq!(packet.get(..28), Some(udp(68).as_slice()));
-        assert_eq!(from, Some(a_mac));
+        let found = heard(&b).unwrap();
+        assert_eq!(found.packet.get(..28), Some(udp(68).as_slice()));
+        assert_eq!(found.from, Some(a_mac));
         b.send(Some(a_mac), &udp(68)).unwrap();
-        assert_eq!(heard(&a).unwrap().1, Some(b_mac));
+        assert_eq!(heard(&a).unwrap().from, Some(b_mac));
         assert_eq!(b.receive().unwrap(), None, "what we sent is not heard");
         one.run("ip link del end-a");
         assert!(a.send(None, &udp(68)).is_err());

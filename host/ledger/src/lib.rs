@@ -175,6 +175,9 @@ pub trait Ledger {
         seq: u64,
         result: &serde_json::Value,
     ) -> Result<Release, Error>;
+    /// Writes what has become of an attachment, if its record is still that of `seq`: addresses
+    /// may be gone, none may be new. What plugins keep for the attachment stays.
+    fn amend(&self, record: &Record, seq: u64) -> Result<Release, Error>;
     /// Removes the record if its sequence number is `seq`, with all it holds. Its addresses
     /// rest for `cool` from `now` on.
     fn release(

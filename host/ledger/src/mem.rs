@@ -113,6 +113,10 @@ impl Ledger for MemLedger {
         Ok(done(write)?.unwrap_or(Release::Stale))
     }
 
+    fn amend(&self, record: &Record, seq: u64) -> Result<Release, Error> {
+        Ok(done(self.write(|book| Ok(rules::amend(book, record, seq)?)))?.unwrap_or(Release::Stale))
+    }
+
     fn release(
         &self,
         id: &AttachmentId,

@@ -451,6 +451,28 @@ pub(crate) fn attached<B: Book>(
     Ok(Release::Done)
 }
 
+/// The record is another, and all that goes with the attachment stays. What it does not hold any
+/// more is free.
+pub(crate) fn amend<B: Book>(book: &mut B, record: &Record, seq: u64) -> Result<Release, Error> {
+    let Some(entry) = book.attachment(&record.id)? else { return Ok(Release::Absent) };
+    if entry.seq != seq {
+        return Ok(Release::Stale);
+    }
+    let before = entry.record;
+    let misuse = |what: String| Err(Error::Misuse { id: record.id.clone(), what });
+    if let Some(new) = record.addresses.iter().find(|one| !before.addresses.contains(one)) {
+        return misuse(format!("{new} was not its own"));
+    }
+    let new = record.ports.iter().any(|port| !before.ports.contains(port));
+    if new || before.domain != record.domain {
+        return misuse("its ports or its domain were others".to_owned());
+    }
+    give_up(book, &before, record)?;
+    let seq = book.next_seq()?;
+    book.put_attachment(record, seq)?;
+    Ok(Release::Done)
+}
+
 /// The record is gone, its addresses rest; a port is free at once.
 pub(crate) fn release<B: Book>(
     book: &mut B,

@@ -71,6 +71,31 @@ fn sequence_numbers_rise_over_the_book_and_outlive_their_records<K>() {
     }
 }
 
+/// What becomes of an attachment is written without what plugins keep for it being lost.
+fn a_record_is_amended_and_can_only_lose_addresses<K>() {
+    let kind = K::new();
+    let book = kind.book();
+    let held = [ip("10.0.0.1"), ip("10.0.0.2")];
+    let mut writing = session(book, &id("a"), NOW);
+    for address in held {
+        writing.take(address).unwrap().unwrap();
+    }
+    writing.store_put(&own(), "k", "v", true);
+    let seq = seq_of(writing.commit(&record(&id("a"), &held)));
+    let less = Record { state: State::Attached, ..record(&id("a"), &held[..1]) };
+    assert_eq!(book.amend(&less, seq).unwrap(), Release::Done);
+    let now = entry(book, &id("a"));
+    assert_eq!(now.record, less);
+    assert!(now.seq > seq);
+    assert_eq!(session(book, &id("a"), NOW).store_get(&own(), "k").unwrap(), Some("v".into()));
+    let _ = add_named(book, &id("b"), held[1], NOW);
+    assert_eq!(book.amend(&less, seq).unwrap(), Release::Stale);
+    assert_eq!(book.amend(&record(&id("c"), &[]), seq).unwrap(), Release::Absent);
+    let more = record(&id("a"), &held);
+    assert!(matches!(book.amend(&more, now.seq), Err(Error::Misuse { .. })));
+    assert_eq!(entry(book, &id("a")), now);
+}
+
 /// A1: a reboot destroys every attachment, so no address leaks across it.
 fn pain_a1_a_reboot_leaves_no_address_taken<K>() {
     let kind = K::new();

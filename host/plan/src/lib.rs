@@ -11,6 +11,7 @@
 mod facts;
 mod filter;
 mod kinds;
+mod part;
 mod render;
 mod routing;
 mod traffic;

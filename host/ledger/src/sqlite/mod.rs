@@ -284,6 +284,10 @@ impl Ledger for SqliteLedger {
         Ok(done(write)?.unwrap_or(Release::Stale))
     }
 
+    fn amend(&self, record: &Record, seq: u64) -> Result<Release, Error> {
+        Ok(done(self.write(|book| Ok(rules::amend(book, record, seq)?)))?.unwrap_or(Release::Stale))
+    }
+
     fn release(
         &self,
         id: &AttachmentId,
