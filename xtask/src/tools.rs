@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result, bail};
 use crate::command::{complain, find, is_root, must, program, say, workspace};
 
 /// A program, and the Debian package that has it.
-const PROGRAMS: [(&str, &str); 18] = [
+const PROGRAMS: [(&str, &str); 20] = [
     ("musl-gcc", "musl-tools"),
     ("ip", "iproute2"),
     ("nft", "nftables"),
@@ -28,6 +28,8 @@ const PROGRAMS: [(&str, &str); 18] = [
     ("runc", "runc"),
     ("python3", "python3-minimal"),
     ("timeout", "coreutils"),
+    ("dnsmasq", "dnsmasq-base"),
+    ("dhcpd", "isc-dhcp-server"),
 ];
 
 /// The reference plugins' release, and that of libcni's cnitool.

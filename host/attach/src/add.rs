@@ -1,6 +1,12 @@
 //! ADD: lock, decide, journal, apply; undone where one of them fails.
+//!
+//! Where addresses are asked for on the link itself, that is made first, journalled, and the rest
+//! of the plan comes once they are known: see `leased`.
+
+mod leased;
 
 use std::cell::Cell;
+use std::iter::once;
 use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
@@ -18,7 +24,9 @@ use crate::hearing::{Hearing, Settled, View};
 use crate::network::{Decided, Network};
 use crate::policy::Amended;
 use crate::wrap::{self, Wrapped};
-use crate::{Error, Hold, Host, chain, del, deputy, error, moved, outbox, recover, reserve};
+use crate::{Error, Hold, Host, chain, del, deputy, dhcp, error, moved, outbox, recover, reserve};
+
+pub(crate) use leased::again;
 
 /// How often a call is run again because others changed what it had read. Each time somebody
 /// else came through: the bound is for a book gone mad, not for a crowd.
@@ -66,7 +74,10 @@ pub fn finish(host: &Host, call: &Attach, added: &Added, delivered: bool) -> Res
     if delivered {
         let result = added.success.render(call.conf.version).unwrap_or(Value::Null);
         return match host.ledger.attached(&added.id, seq, &result)? {
-            Release::Done => Ok(()),
+            Release::Done => {
+                dhcp::begun(host, &call.conf);
+                Ok(())
+            }
             // The reply is out. The kernel still names the attachment: GC and DEL find it.
             Release::Absent | Release::Stale => Err(Error::NotAttached(added.id.clone())),
         };
@@ -108,11 +119,12 @@ fn clear(
     if record.id != *id || network.is_beside() {
         return del::undo_for(host, &entry, Some(call), Duration::ZERO);
     }
-    let errors = host.kernel.undo(&record.plan, here.then_some(netns));
-    let mut errors: Vec<Error> = errors.into_iter().map(Error::from).collect();
+    let here = here.then_some(netns);
+    dhcp::release(host, record, here);
     // An executable that decided refuses to decide twice.
-    let at = At { call: Some(call), netns: call.netns.as_deref().filter(|_| here) };
-    errors.extend(deputy::release(host, record, at).err());
+    let at = At { call: Some(call), netns: call.netns.as_deref().filter(|_| here.is_some()) };
+    let mut errors: Vec<Error> = deputy::release(host, record, at).err().into_iter().collect();
+    errors.extend(host.kernel.undo(&record.plan, here).into_iter().map(Error::from));
     del::several(errors)?;
     forget_entries(host, record)
 }
@@ -170,6 +182,9 @@ impl Adding<'_> {
     fn decide(&self) -> Result<(u64, Decided), Error> {
         if let Some(name) = self.network.runs() {
             return self.delegate(name);
+        }
+        if self.network.asks_a_server() {
+            return self.lease();
         }
         let settled = self.allocate();
         if settled.is_err() {
@@ -245,7 +260,10 @@ impl Adding<'_> {
     fn delegate(&self, name: &str) -> Result<(u64, Decided), Error> {
         let admitted = self.admitted()?;
         let view = self.hearing.view(admitted.as_ref())?;
-        let seq = Cell::new(self.write(&self.begun(&view, name, 0, None))?);
+        let plan = view.bare()?;
+        let begun = Record { plan: plan.clone(), ..self.begun(&view, name, 0, None) };
+        let seq = Cell::new(self.write(&begun)?);
+        let made = self.make(seq.get(), plan)?;
         let ran = match &view.network.wrapped {
             None => deputy::add(self.host, view.call, name),
             Some(wrapped) => wrap::add(self.host, view.call, wrapped, &|begun, result| {
@@ -254,14 +272,13 @@ impl Adding<'_> {
             }),
         };
         match ran {
-            Ok(result) => {
-                self.confirm(&view, name, &result).map_err(|error| self.abandon(seq.get(), error))
-            }
+            Ok(result) => match self.confirm(&view, name, &result) {
+                Ok((seq, decided)) => Ok((seq, Decided { made, ..decided })),
+                Err(error) => Err(self.abandon(seq.get(), error)),
+            },
             // It never ran: there is nothing to give back, and nobody to give it to.
             Err(error) if view.network.wrapped.is_none() && deputy::not_there(&error) => {
-                let now = self.host.node.now();
-                self.host.ledger.release(self.id, seq.get(), now, Duration::ZERO)?;
-                Err(error)
+                Err(self.unmake(seq.get(), &made.plan, error))
             }
             Err(error) => Err(self.abandon(seq.get(), error)),
         }
@@ -299,11 +316,7 @@ impl Adding<'_> {
         let made = self.made(view, lease)?;
         let view = made.as_ref().unwrap_or(view);
         self.commit(|session| {
-            let admitted = self.hearing.admit(session)?;
-            let now = admitted.as_ref().map_or(self.call, |amended| &amended.call);
-            if now.conf.raw != view.call.conf.raw {
-                return Err(Error::Contended { attempts: 1 });
-            }
+            self.stand_by(view, session)?;
             let decided = self.hearing.conclude(view, lease.clone(), session)?;
             let begun = view.network.wrapped.as_ref().map_or(0, Wrapped::len);
             let result = lease.render(view.call.conf.version).ok();
@@ -323,6 +336,16 @@ impl Adding<'_> {
         let call = Attach { prev_result, ..view.call.clone() };
         let facts = view.network.observe(self.host, &call, Some(self.netns))?;
         Ok(Some(view.observing(facts)))
+    }
+
+    /// Whether the policies would say the same again.
+    fn stand_by(&self, view: &View<'_>, session: &mut dyn Session) -> Result<(), Error> {
+        let admitted = self.hearing.admit(session)?;
+        let now = admitted.as_ref().map_or(self.call, |amended| &amended.call);
+        if now.conf.raw == view.call.conf.raw {
+            return Ok(());
+        }
+        Err(Error::Contended { attempts: 1 })
     }
 
     /// Writes a record that takes nothing.
@@ -357,8 +380,8 @@ impl Adding<'_> {
 
     /// Does what was decided.
     fn apply(&self, seq: u64, decided: Decided) -> Result<Success, Error> {
-        let links = match self.applied(&decided.plan) {
-            Ok(links) => links,
+        let links = match self.applied(&decided.plan.after(&decided.made.plan)) {
+            Ok(links) => decided.made.with(links),
             Err(error) => return Err(self.abandon(seq, error)),
         };
         let plan = decided.plan.clone();
@@ -401,7 +424,7 @@ impl Adding<'_> {
             Ok(_) => Ok(()),
             Err(error) => Err(error.into()),
         };
-        one_of(std::iter::once(error).chain(undone.err()).collect())
+        one_of(once(error).chain(undone.err()).collect())
     }
 }
 

@@ -11,7 +11,7 @@ use wharfinger_drivers::features::Feature;
 use crate::conf::{IpamConf, Place, Source};
 use crate::policy::Policies;
 use crate::wrap::Wrapped;
-use crate::{Error, Host, error, names};
+use crate::{Error, Host, dhcp, error, names};
 
 /// `[allow]` of the node's file. A list that is not there allows all.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -48,6 +48,9 @@ pub(crate) fn check(
     match ipam.map(|ipam| (&ipam.source, ipam.pointer())) {
         Some((Source::Component(name), pointer)) => {
             listed(allow.components.as_ref(), "components", pointer, name)?;
+        }
+        Some((Source::Dhcp, pointer)) => {
+            listed(allow.components.as_ref(), "components", pointer, dhcp::NAME)?;
         }
         Some((Source::Executable(name), pointer)) => {
             listed(allow.delegates.as_ref(), "delegates", pointer, name)?;

@@ -6,7 +6,7 @@ use wharfinger_plan::{Action, Owner, Plan};
 
 use crate::conf::Place;
 use crate::network::Network;
-use crate::{Error, Host, add, before, chain, del, deputy, names, recover, reserve};
+use crate::{Error, Host, add, before, chain, del, deputy, dhcp, names, recover, reserve};
 
 /// Names every drift of the attachment. Where `prevResult` differs from the plan, it counts:
 /// later plugins of the chain may have changed MAC, MTU, addresses or routes.
@@ -38,6 +38,7 @@ pub fn check(host: &Host, call: &Attach) -> Result<(), Error> {
     if !drifts.is_empty() {
         return Err(Error::Drift(drifts));
     }
+    dhcp::check(host, &record)?;
     deputy::check(host, call, &record)
 }
 

@@ -9,7 +9,7 @@ use wharfinger_cni::conf::{ConfError, Fields};
 use wharfinger_ledger::reserved::DATA_DIR;
 
 use crate::names::{self, Kind};
-use crate::{Engine, Error, Host, network};
+use crate::{Engine, Error, Host, dhcp, network};
 
 /// The `type` under which the executable has its own configuration.
 pub const OUR_TYPE: &str = "wharfinger";
@@ -71,6 +71,8 @@ pub enum Source {
     Component(String),
     /// An executable of CNI_PATH of this name.
     Executable(String),
+    /// A DHCP server, which the host itself asks.
+    Dhcp,
 }
 
 /// Tells where in `conf` we stand (design, "The one executable, in each place it can stand").
@@ -185,10 +187,14 @@ impl IpamConf {
 
 fn source(ipam: &Fields<'_>, name: &str, engine: &dyn Engine) -> Result<Source, ConfError> {
     let component = |name: &str| is_file(name) || engine.knows(name);
+    if name == dhcp::NAME {
+        return Ok(Source::Dhcp);
+    }
     if name == OUR_TYPE {
         return match ipam.str("plugin")? {
+            Some(dhcp::NAME) => Ok(Source::Dhcp),
             Some(plugin) if component(plugin) => Ok(Source::Component(plugin.to_owned())),
-            _ => Err(ipam.error("plugin", "the name of a component: host-local")),
+            _ => Err(ipam.error("plugin", "the name of a component, such as host-local, or dhcp")),
         };
     }
     Ok(if component(name) {

@@ -9,7 +9,7 @@ use wharfinger_ledger::{Entry, Release};
 
 use crate::deputy::At;
 use crate::recover::{self, Found};
-use crate::{Error, Hold, Host, chain, deputy, moved, outbox, reserve};
+use crate::{Error, Hold, Host, chain, deputy, dhcp, moved, outbox, reserve};
 
 /// Detaches. Needs no namespace, no previous result and no configuration but the name; repeated,
 /// or before any ADD, it succeeds.
@@ -69,9 +69,12 @@ pub(crate) fn undo_for(
     let told = call.filter(|call| nothing && call.id == record.id);
     let known = told.map(wharfinger_drivers::leftovers_of);
     let plan = known.as_ref().unwrap_or(&record.plan);
-    let mut errors: Vec<Error> =
-        host.kernel.undo(plan, netns.as_ref()).into_iter().map(Error::from).collect();
-    errors.extend(deputy::release(host, record, At { call, netns: path }).err());
+    // Backwards: whoever gave addresses on the link may need it to take them back.
+    dhcp::release(host, record, netns.as_ref());
+    let given_back = deputy::release(host, record, At { call, netns: path });
+    let mut errors: Vec<Error> = given_back.err().into_iter().collect();
+    let undone = host.kernel.undo(plan, netns.as_ref());
+    errors.extend(undone.into_iter().map(Error::from));
     if moved::is_moved(record) {
         errors.extend(moved::undo(host, record, call));
     }

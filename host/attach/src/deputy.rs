@@ -190,7 +190,7 @@ fn named(host: &Host, conf: &NetConf, path: &[PathBuf]) -> Option<String> {
     }
     match conf::ipam(conf, host, path).ok()??.source {
         Source::Executable(name) => Some(name),
-        Source::Component(_) => None,
+        Source::Component(_) | Source::Dhcp => None,
     }
 }
 

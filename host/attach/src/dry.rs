@@ -10,7 +10,7 @@ use crate::conf::Place;
 use crate::hearing::Hearing;
 use crate::network::{Asked, Network, pretended};
 use crate::policy::Policies;
-use crate::{Error, Host, add, deputy, error, ipam, recover};
+use crate::{Error, Host, add, deputy, dhcp, error, ipam, recover};
 
 /// What an ADD would come to now.
 pub struct Dry {
@@ -25,7 +25,10 @@ pub fn dry(host: &Host, conf: &NetConf, container: &str, ifname: &str) -> Result
     let call = pretended(conf, ifname, container);
     let network = Network::read(host, &call)?;
     if let Some(name) = network.runs() {
-        return Err(Error::Undecided(name.to_owned()));
+        return Err(Error::Undecided(format!("the executable {name}")));
+    }
+    if network.asks_a_server() {
+        return Err(Error::Undecided("a DHCP server".to_owned()));
     }
     if network.place == Place::Chained && network.has_features() {
         return Err(Error::NoPrevResult);
@@ -72,9 +75,9 @@ pub fn status(host: &Host, conf: &NetConf, path: &[std::path::PathBuf]) -> Resul
     let mut call = pretended(conf, "eth0", "status");
     call.path = path.to_vec();
     let network = Network::read(host, &call).map_err(not_available)?;
-    available(host, &call, &network)
-        .map_err(not_available)
-        .and_then(|plan| impaired(host, conf, &plan))
+    let plan = available(host, &call, &network).map_err(not_available)?;
+    impaired(host, conf, &plan)?;
+    renewed(host, conf)
 }
 
 fn available(host: &Host, call: &Attach, network: &Network) -> Result<Plan, Error> {
@@ -87,7 +90,8 @@ fn available(host: &Host, call: &Attach, network: &Network) -> Result<Plan, Erro
         return Err(Error::Problems(problems));
     }
     deputy::status(host, call)?;
-    let plan = if network.runs().is_some() || network.place == Place::Chained {
+    let chained = network.place == Place::Chained;
+    let plan = if network.runs().is_some() || chained || network.asks_a_server() {
         // What others answer, only an ADD tells.
         Plan::default()
     } else {
@@ -128,6 +132,14 @@ fn impaired(host: &Host, conf: &NetConf, plan: &Plan) -> Result<(), Unwell> {
     }
     let drifts = drifts(host, &shared).map_err(not_available)?;
     if drifts.is_empty() { Ok(()) } else { Err(Unwell::Impaired(Box::new(Error::Drift(drifts)))) }
+}
+
+/// A lease that nobody renews ends, and with it the container's address.
+fn renewed(host: &Host, conf: &NetConf) -> Result<(), Unwell> {
+    let Err(error) = dhcp::status(host, conf) else { return Ok(()) };
+    let attached = host.ledger.list(Some(&conf.name)).map_err(not_available)?;
+    let error = Box::new(error);
+    Err(if attached.is_empty() { Unwell::NotAvailable(error) } else { Unwell::Impaired(error) })
 }
 
 fn drifts(host: &Host, plan: &Plan) -> Result<Vec<String>, Error> {

@@ -11,6 +11,7 @@ use wharfinger_ledger::Usage;
 use wharfinger_wasm::Reason;
 
 use crate::chain;
+use crate::dhcp::Unleased;
 
 /// A verb failed.
 #[derive(Debug, thiserror::Error)]
@@ -188,9 +189,41 @@ pub enum Error {
     /// A notice that cannot be read any more.
     #[error("a notice of the outbox cannot be read: {0}")]
     Outbox(String),
-    /// `explain`: only running it would tell.
-    #[error("addresses come from the executable {0}, which only an ADD runs")]
+    /// `explain`: only an ADD would tell.
+    #[error("addresses come from {0}, which only an ADD asks")]
     Undecided(String),
+    /// No lease was to be had.
+    #[error("interface {ifname}: {why}")]
+    Unleased {
+        /// The container's interface.
+        ifname: String,
+        /// Why.
+        why: Unleased,
+    },
+    /// The interface that addresses are asked for on is not there.
+    #[error("the container has no interface {0} to ask a DHCP server on")]
+    NoLink(String),
+    /// A server gave an address that is somebody's.
+    #[error("DHCP server {server} gave {address}, which {} holds on this node", holder)]
+    LeaseTaken {
+        /// Who gave it.
+        server: std::net::Ipv4Addr,
+        /// What it gave.
+        address: std::net::Ipv4Addr,
+        /// Who has it.
+        holder: String,
+    },
+    /// CHECK: the attachment has no lease any more.
+    #[error("{}", lease_over(id, *address))]
+    LeaseOver {
+        /// Which attachment.
+        id: AttachmentId,
+        /// The address whose lease has ended; none where it was lost before.
+        address: Option<ipnet::Ipv4Net>,
+    },
+    /// STATUS: leases would end.
+    #[error("nobody renews DHCP leases: {0}")]
+    NoRenewer(String),
     /// A file that the configuration names.
     #[error("read {path}: {source}")]
     File {
@@ -199,6 +232,13 @@ pub enum Error {
         /// Why.
         source: std::io::Error,
     },
+}
+
+fn lease_over(id: &AttachmentId, address: Option<ipnet::Ipv4Net>) -> String {
+    match address {
+        Some(address) => format!("{id}: its DHCP lease of {address} has ended"),
+        None => format!("{id} has no DHCP lease any more; a server is being looked for"),
+    }
 }
 
 /// Who holds an address that was asked for by name.
@@ -303,7 +343,12 @@ impl Error {
             Self::Exists { .. } | Self::Reserved { .. } => code::EXISTS,
             Self::NoNetns { .. } => code::INVALID_NETNS,
             Self::NotAttached(_) => code::UNKNOWN_CONTAINER,
-            Self::Drift(_) => code::DRIFT,
+            Self::Drift(_) | Self::LeaseOver { .. } => code::DRIFT,
+            Self::Unleased { why: Unleased::Silence { .. }, .. } | Self::NoRenewer(_) => {
+                code::TRY_AGAIN
+            }
+            Self::Unleased { why: Unleased::Link(_), .. } | Self::NoLink(_) => code::KERNEL,
+            Self::LeaseTaken { .. } => code::CONFLICT,
             Self::Kernel(_) | Self::Features(_) => code::KERNEL,
             Self::Delegate(_) | Self::NoResult { .. } | Self::Undecided(_) => code::DELEGATE,
             Self::Several(errors) => errors.first().map_or(code::INTERNAL, Self::code),
@@ -378,6 +423,20 @@ impl Error {
                 format!("wharfinger del {network} --container {container} --ifname {ifname}")
             }
             Self::Drift(_) => "DEL and ADD the attachment to have it anew".into(),
+            Self::LeaseOver { .. } => {
+                "see to it that a DHCP server answers on that network, and that \
+                 `wharfinger serve --dhcp` runs; or DEL and ADD the attachment"
+                    .into()
+            }
+            Self::NoRenewer(_) => {
+                "systemctl enable --now wharfinger-dhcp.socket, or run `wharfinger serve --dhcp`"
+                    .into()
+            }
+            Self::Unleased { why: Unleased::Silence { .. }, .. } => {
+                "see to it that a DHCP server answers on the network that the driver's bridge or \
+                 master is on; a longer \"deadline\" in the node's settings waits longer"
+                    .into()
+            }
             Self::Ledger(wharfinger_ledger::Error::Overlap { .. }) => {
                 "change a range, or set \"domain\" in \"ipam\" where the address spaces differ"
                     .into()

@@ -38,6 +38,13 @@ pub(crate) struct View<'v> {
     facts: Cow<'v, Facts>,
 }
 
+impl View<'_> {
+    /// What is made before addresses are asked for.
+    pub(crate) fn bare(&self) -> Result<wharfinger_plan::Plan, Error> {
+        self.network.bare(self.call, &self.facts)
+    }
+}
+
 /// What is to be written down, and of which call.
 pub(crate) struct Settled {
     pub(crate) decided: Decided,

@@ -15,6 +15,7 @@ pub mod check;
 pub mod conf;
 pub mod del;
 mod deputy;
+pub mod dhcp;
 pub mod dry;
 mod error;
 pub mod gc;
@@ -60,6 +61,8 @@ pub struct Host<'a> {
     pub engine: &'a dyn Engine,
     /// Executables of CNI_PATH.
     pub delegate: &'a dyn Delegate,
+    /// DHCP servers.
+    pub dhcp: &'a dyn dhcp::Dhcp,
     /// The machine otherwise.
     pub node: &'a dyn Node,
     /// What the operator set for all networks.

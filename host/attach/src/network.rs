@@ -6,12 +6,12 @@ use wharfinger_drivers::features::{Ends, Feature, settle};
 use wharfinger_drivers::{Conf, Draft, Facts};
 use wharfinger_kernel::{LinkFacts, Netns};
 use wharfinger_ledger::{HostPort, Session};
-use wharfinger_plan::Plan;
+use wharfinger_plan::{LinkRef, Plan};
 
 use crate::conf::{self, IpamConf, Place, Source};
 use crate::ipam::{self, Allocator};
 use crate::wrap::Wrapped;
-use crate::{Error, Host, allow};
+use crate::{Error, Host, allow, dhcp};
 
 /// See the module.
 pub(crate) struct Network {
@@ -46,6 +46,8 @@ pub(crate) struct Decided {
     pub(crate) plugin: Option<String>,
     /// Name servers, where a policy changed them.
     pub(crate) dns: Option<Dns>,
+    /// What was made before the addresses were known.
+    pub(crate) made: Made,
     /// The component's own answer, where it is to be told of the attachment's end.
     pub(crate) remote: Option<wharfinger_wasm::Lease>,
 }
@@ -93,6 +95,27 @@ fn before_features(
     draft.result(facts, &sandbox.unwrap_or_default(), call.prev_result.as_ref())
 }
 
+/// What was made of an attachment before its addresses were known: the link that they are asked
+/// for on.
+#[derive(Default)]
+pub(crate) struct Made {
+    pub(crate) plan: Plan,
+    /// What its links are like.
+    pub(crate) links: Vec<LinkFacts>,
+}
+
+impl Made {
+    /// What all links are like, once the rest was made too.
+    pub(crate) fn with(&self, mut later: Vec<LinkFacts>) -> Vec<LinkFacts> {
+        for link in &self.links {
+            if !later.iter().any(|known| known.link == link.link) {
+                later.push(link.clone());
+            }
+        }
+        later
+    }
+}
+
 /// What a driver may know of links.
 fn facts<'a>(links: impl IntoIterator<Item = &'a LinkFacts>) -> Facts {
     Facts { links: links.into_iter().cloned().collect(), ..Facts::default() }
@@ -111,6 +134,9 @@ impl Network {
             Place::Wrapper => Some(Wrapped::read(&call.conf)?),
             _ => None,
         };
+        if ipam.as_ref().is_some_and(|ipam| ipam.source == Source::Dhcp) {
+            check_dhcp(call, driver.as_ref())?;
+        }
         let set = ipam.as_ref().and_then(|ipam| ipam.domain.clone());
         let domain = match (set, &driver) {
             (Some(domain), _) => domain,
@@ -155,6 +181,32 @@ impl Network {
     pub(crate) fn in_ledger(&self) -> bool {
         let in_directory = self.ipam.as_ref().is_some_and(IpamConf::in_directory);
         self.executable().is_none() && !in_directory
+    }
+
+    /// Whether a DHCP server decides on addresses.
+    pub(crate) fn asks_a_server(&self) -> bool {
+        self.ipam.as_ref().is_some_and(|ipam| ipam.source == Source::Dhcp)
+    }
+
+    /// What is made before addresses are asked for; nothing where another plugin makes the
+    /// interface, or the driver asks first.
+    pub(crate) fn bare(&self, call: &Attach, facts: &Facts) -> Result<Plan, Error> {
+        match &self.driver {
+            Some(driver) => Ok(driver.bare(&call.id, &self.domain, facts)?),
+            None => Ok(Plan::default()),
+        }
+    }
+
+    /// What the driver would have found before it made the interface that is there now.
+    pub(crate) fn observe_before(
+        &self,
+        host: &Host,
+        call: &Attach,
+        netns: &Netns,
+    ) -> Result<Facts, Error> {
+        let mut facts = self.observe(host, call, Some(netns))?;
+        facts.links.retain(|found| found.link != LinkRef::container(&call.id.ifname));
+        Ok(facts)
     }
 
     /// The component that decides on addresses, where one does.
@@ -298,6 +350,19 @@ pub(crate) struct Asked<'a> {
     pub(crate) id: &'a AttachmentId,
     pub(crate) allocator: Option<&'a Allocator>,
     pub(crate) facts: &'a Facts,
+}
+
+/// What can be known to be wrong before anything is made.
+fn check_dhcp(call: &Attach, driver: Option<&Conf>) -> Result<(), Error> {
+    let _ = dhcp::conf::asked(call)?;
+    if driver.is_some_and(Conf::asks_first) {
+        let fields = call.conf.fields();
+        let ipam = fields.object("ipam")?.unwrap_or(fields);
+        let allowed =
+            "another, or a driver whose link leads to a DHCP server: bridge, macvlan, ipvlan";
+        return Err(ipam.error("type", allowed).into());
+    }
+    Ok(())
 }
 
 /// An attachment that nobody asked for: what would come of one, for verbs that are about a

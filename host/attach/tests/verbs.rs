@@ -517,13 +517,19 @@ fn req_52_status_asks_an_executable_and_does_not_guess_its_answer() {
     assert!(error.to_string().contains("other-ipam"), "{error}");
 }
 
+/// An answer of which follow more steps than there are before it.
+fn long_answer() -> Value {
+    let route = |n: u8| json!({ "dst": format!("10.{n}.0.0/16"), "gw": "10.9.0.1" });
+    let routes: Vec<Value> = (100..110).map(route).collect();
+    json!({ "cniVersion": "1.1.0", "ips": [{ "address": "10.9.0.5/16" }], "routes": routes })
+}
+
 #[test]
 fn pain_c1_an_executable_is_released_before_it_is_asked_anew() {
     let world = World::new();
-    let answer = json!({ "cniVersion": "1.1.0", "ips": [{ "address": "10.9.0.5/16" }] });
-    world.delegate_answer.replace(Some(answer));
+    world.delegate_answer.replace(Some(long_answer()));
     let call = call_of(&deputised(), "c1", NETNS[0]);
-    world.kernel.crash_at(2, Crash::Panic);
+    world.kernel.crash_at(10, Crash::Panic);
     catch_unwind(AssertUnwindSafe(|| world.add(&call))).unwrap_err();
     world.add(&call).unwrap();
     let verbs = ["ADD", "DEL", "ADD"].map(|verb| format!("other-ipam {verb}"));
@@ -533,11 +539,19 @@ fn pain_c1_an_executable_is_released_before_it_is_asked_anew() {
 #[test]
 fn req_62_a_failed_add_gives_back_what_an_executable_allocated() {
     let world = World::new();
-    let answer = json!({ "cniVersion": "1.1.0", "ips": [{ "address": "10.9.0.5/16" }] });
-    world.delegate_answer.replace(Some(answer));
-    world.kernel.fail_at(0);
+    world.delegate_answer.replace(Some(long_answer()));
+    world.kernel.fail_at(10);
     world.add(&call_of(&deputised(), "c1", NETNS[0])).unwrap_err();
     assert_eq!(*world.delegated.borrow(), ["other-ipam ADD", "other-ipam DEL"]);
+    world.assert_empty();
+}
+
+#[test]
+fn an_executable_is_not_asked_where_its_link_cannot_be_made() {
+    let world = World::new();
+    world.kernel.fail_at(0);
+    world.add(&call_of(&deputised(), "c1", NETNS[0])).unwrap_err();
+    assert!(world.delegated.borrow().is_empty());
     world.assert_empty();
 }
 

@@ -25,7 +25,7 @@ pub(crate) mod option {
 
 /// What is asked for unless the configuration says otherwise. Classless routes come first, as
 /// RFC 3442 asks for.
-const DEFAULTS: [u8; 7] = [
+const DEFAULTS: [u8; 9] = [
     option::CLASSLESS_ROUTES,
     option::SUBNET_MASK,
     option::ROUTERS,
@@ -33,6 +33,8 @@ const DEFAULTS: [u8; 7] = [
     option::DOMAIN_NAME,
     option::STATIC_ROUTES,
     option::DOMAIN_SEARCH,
+    option::RENEWAL_TIME,
+    option::REBINDING_TIME,
 ];
 
 /// Options that say what the message itself is: not a configuration's to set.
@@ -179,7 +181,7 @@ mod tests {
     fn defaults_are_asked_for_unless_skipped() {
         let mut asked = Asked::new(Vec::new());
         asked.request(&[42, 3, 42], true);
-        assert_eq!(asked.request, [121, 1, 3, 6, 15, 33, 119, 42]);
+        assert_eq!(asked.request, [121, 1, 3, 6, 15, 33, 119, 58, 59, 42]);
         asked.request(&[42, 0, 255], false);
         assert_eq!(asked.request, [1, 42]);
     }

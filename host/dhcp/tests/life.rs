@@ -26,7 +26,7 @@ fn a_lease_is_discovered_and_requested() {
     assert_eq!((now, discover.to), (BEGIN, None));
     assert_eq!(kind(&discover.packet), Kind::Discover);
     assert_eq!(option(&discover.packet, 61).unwrap(), b"\0c1/lan/eth0");
-    assert_eq!(option(&discover.packet, 55).unwrap(), [121, 1, 3, 6, 15, 33, 119]);
+    assert_eq!(option(&discover.packet, 55).unwrap(), [121, 1, 3, 6, 15, 33, 119, 58, 59]);
     assert!(client.listens(now));
     let offer = Answer::new(Kind::Offer).to(&discover.packet);
     let request = sent(hears(&mut client, now + 300, &offer));

@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 mod amend;
+mod bare;
 mod bridge;
 mod draft;
 mod dummy;
@@ -22,6 +23,7 @@ mod names;
 mod others;
 mod ptp;
 mod read;
+mod readdress;
 mod segment;
 mod tap;
 mod vlan;
@@ -39,12 +41,13 @@ pub use macvlan::Macvlan;
 pub use names::{Alias, alias, host_link_name, key, parse_alias, parse_key};
 pub use others::{link_of, told};
 pub use ptp::Ptp;
+pub use readdress::{address_of, addressed};
 pub use tap::Tap;
 pub use vlan::Vlan;
 
 use wharfinger_cni::conf::Fields;
 use wharfinger_cni::{Attach, AttachmentId, Success};
-use wharfinger_plan::{LinkRef, Query};
+use wharfinger_plan::{LinkRef, Plan, Query};
 
 /// The names that `driver` may have.
 pub const DRIVERS: &[&str] =
@@ -147,6 +150,22 @@ impl Conf {
             Self::Ptp(_) | Self::Vlan(_) | Self::Dummy => true,
             Self::Loopback => false,
         }
+    }
+
+    /// Whether addresses are asked for before there is a link. Of the reference plugins, `ptp`
+    /// does so; all others have a link by then, which is up.
+    pub fn asks_first(&self) -> bool {
+        matches!(self, Self::Ptp(_) | Self::Loopback)
+    }
+
+    /// What of a plan can be made before addresses are known: links, and what is set on them.
+    /// Nothing where [`Conf::asks_first`].
+    pub fn bare(&self, id: &AttachmentId, domain: &str, facts: &Facts) -> Result<Plan, PlanError> {
+        if self.asks_first() || !self.needs_addresses() {
+            return Ok(Plan::default());
+        }
+        let plan = self.plan(id, domain, &bare::stand_in(), facts)?.plan;
+        Ok(bare::of(&plan, &names::alias(id, domain, &[])))
     }
 
     /// Whether an ADD can succeed on a kernel that is like this. To be asked before an address

@@ -43,7 +43,7 @@ use std::path::Path;
 use wharfinger_plan::{Action, LinkRef, Mac, Plan, Routing};
 
 pub use foreign::ForwardDrop;
-pub use packets::{Heard, Packets, uptime};
+pub use packets::{Heard, Packets, inherited_listener, uptime};
 pub use remains::{Cleared, Reference};
 pub use wharfinger_plan::{Answer, LinkFacts, Query};
 

@@ -6,6 +6,7 @@
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::unix::net::UnixListener;
 use std::time::Duration;
 
 use crate::{Error, Netns, refused};
@@ -177,4 +178,17 @@ pub fn uptime() -> Duration {
     unsafe { libc::clock_gettime(libc::CLOCK_BOOTTIME, &raw mut time) };
     let (seconds, nanos) = (u64::try_from(time.tv_sec), u32::try_from(time.tv_nsec));
     Duration::new(seconds.unwrap_or_default(), nanos.unwrap_or_default())
+}
+
+/// The listening socket that the service manager opened for this process, as descriptor 3
+/// (`sd_listen_fds(3)`): a descriptor of our own for it.
+pub fn inherited_listener() -> io::Result<UnixListener> {
+    const FIRST: i32 = 3;
+    // SAFETY: fcntl(2) takes no pointers here; a descriptor that is not open is an error.
+    let fd = unsafe { libc::fcntl(FIRST, libc::F_DUPFD_CLOEXEC, FIRST) };
+    if fd < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: fd is a descriptor that was just made, and nobody else has it.
+    Ok(UnixListener::from(unsafe { OwnedFd::from_raw_fd(fd) }))
 }

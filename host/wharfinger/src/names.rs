@@ -29,6 +29,10 @@ pub(crate) fn called(path: Option<&OsStr>) -> Option<&'static str> {
 /// A run under a reference plugin's name: as there, the command line counts for nothing, but for
 /// the daemon's of `dhcp`.
 pub(crate) fn run(name: &'static str) -> u8 {
+    let mut words = std::env::args_os().skip(1);
+    if name == "dhcp" && words.next().is_some_and(|word| word == "daemon") {
+        return crate::dhcp::daemon(words);
+    }
     crate::as_plugin(name)
 }
 

@@ -13,6 +13,7 @@ use wharfinger_ledger::{Ledger, SqliteLedger};
 
 use crate::calls::Calls;
 use crate::components::Components;
+use crate::dhcp::Wire;
 use crate::node::Machine;
 use crate::notes::Heard;
 use crate::settings::{Configured, Paths};
@@ -28,6 +29,7 @@ pub(crate) struct Program {
     configured: Configured,
     boot: PathBuf,
     kernel: Netlink,
+    wire: Wire,
     components: Components,
     /// Where calls of components are recorded.
     pub(crate) calls: Calls,
@@ -43,6 +45,7 @@ impl Program {
         Self {
             boot: store::boot_dir(&paths),
             components: Components::new(paths.clone(), plugins, calls.clone()),
+            wire: Wire::new(&paths.run),
             paths,
             kernel: Netlink::new(),
             calls,
@@ -112,6 +115,7 @@ impl Program {
             ledger,
             engine: &self.components,
             delegate: &delegate,
+            dhcp: &self.wire,
             node: machine,
             settings: &self.configured.settings,
             notes: &self.heard,

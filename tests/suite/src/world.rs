@@ -294,17 +294,31 @@ impl World {
     /// Our command line on this machine.
     #[track_caller]
     pub fn cli(&self, arguments: &[&str]) -> std::process::Output {
+        match self.cli_command(arguments).output() {
+            Ok(output) => output,
+            Err(error) => panic!("{arguments:?}: {error}"),
+        }
+    }
+
+    /// As [`World::cli`], of what goes on until it is killed. What it says to people is seen where
+    /// a test fails.
+    #[track_caller]
+    pub fn start_cli(&self, arguments: &[&str]) -> std::process::Child {
+        match self.cli_command(arguments).spawn() {
+            Ok(child) => child,
+            Err(error) => panic!("{arguments:?}: {error}"),
+        }
+    }
+
+    #[track_caller]
+    fn cli_command(&self, arguments: &[&str]) -> std::process::Command {
         let mut words = self.enter();
         words.push(self.text_path("bin/wharfinger"));
         words.extend(arguments.iter().map(|word| (*word).to_owned()));
-        let variables = self.variables();
         let Some((program, rest)) = words.split_first() else { panic!("no program") };
         let mut command = std::process::Command::new(program);
-        command.args(rest).envs(variables).stdin(std::process::Stdio::null());
-        match command.output() {
-            Ok(output) => output,
-            Err(error) => panic!("{program}: {error}"),
-        }
+        command.args(rest).envs(self.variables()).stdin(std::process::Stdio::null());
+        command
     }
 
     /// A component that `cargo xtask test` built: its .wasm.

@@ -168,6 +168,7 @@ fn place(ring: Ring, options: &Options) -> Result<Place> {
                 bail!("not root, and this kernel allows no user namespaces");
             }
             needs(&["ip", "nft", "iptables", "iptables-legacy", "nsenter", "ping"])?;
+            needs(if ring == Ring::Netns { &["dnsmasq", "dhcpd"] } else { &[] })?;
             needs(if ring == Ring::Faults { &["strace"] } else { &[] })?;
             Ok(Place::Root)
         }

@@ -11,13 +11,15 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
+use wharfinger_attach::dhcp::{Dhcp, On, Unleased};
 use wharfinger_attach::{Answer, Engine, Hold, Host, Node, Notes, Settings};
 use wharfinger_cni::{Attach, AttachmentId, NetConf, Success, Version};
 use wharfinger_delegate::{DelegateCall, DelegateError};
-use wharfinger_kernel::Kernel;
+use wharfinger_dhcp::{Asked, Lease as Lease4, So};
 use wharfinger_kernel::mem::MemKernel;
+use wharfinger_kernel::{AtPath, Kernel};
 use wharfinger_ledger::MemLedger;
-use wharfinger_plan::Plan;
+use wharfinger_plan::{LinkRef, Plan};
 use wharfinger_wasm::{
     Attachment, Book, Error as PluginError, Ipam, Lease, LeasedAddress, Level, Node as PluginNode,
     Policy, PolicyRequest, Pool, Problem, Reason, Request, Verdict,
@@ -28,10 +30,13 @@ pub struct World {
     pub kernel: MemKernel,
     pub ledger: MemLedger,
     pub machine: Machine,
+    pub server: Server,
     pub engine: Pools,
     pub settings: Settings,
     pub delegated: RefCell<Vec<String>>,
     pub delegate_missing: Cell<bool>,
+    /// Whether the container's link was there, at each call of an executable.
+    pub delegate_saw_link: RefCell<Vec<bool>>,
     pub delegate_answer: RefCell<Option<Value>>,
     /// What executables were configured with.
     pub delegate_config: RefCell<Option<Map<String, Value>>>,
@@ -117,10 +122,12 @@ impl World {
             kernel,
             ledger: MemLedger::new(),
             machine: Machine::default(),
+            server: Server::default(),
             engine: Pools::default(),
             settings: Settings::default(),
             delegated: RefCell::default(),
             delegate_missing: Cell::new(false),
+            delegate_saw_link: RefCell::default(),
             delegate_answer: RefCell::default(),
             delegate_config: RefCell::default(),
             scripts: RefCell::default(),
@@ -137,6 +144,7 @@ impl World {
                     let (name, folders) = (call.name.to_owned(), "/opt/cni/bin".to_owned());
                     return Err(DelegateError::NotFound { name, folders });
                 }
+                self.delegate_saw_link.borrow_mut().push(self.has_link(call));
                 self.delegate_config.replace(Some(call.config.clone()));
                 self.delegated.borrow_mut().push(format!("{} {}", call.name, call.verb.as_str()));
                 self.ran.borrow_mut().push(Ran::of(call));
@@ -150,10 +158,19 @@ impl World {
             ledger: &self.ledger,
             engine: &self.engine,
             delegate: &delegate,
+            dhcp: &self.server,
             node: &self.machine,
             settings: &self.settings,
             notes: &self.heard,
         })
+    }
+
+    fn has_link(&self, call: &DelegateCall<'_>) -> bool {
+        let path = call.env.iter().find(|(name, _)| *name == "CNI_NETNS").map(|(_, path)| path);
+        let at = self.kernel.netns(Path::new(path.unwrap())).unwrap();
+        let AtPath::Netns(netns) = at else { return false };
+        let link = LinkRef::container("eth0");
+        self.kernel.links(&[link], Some(&netns)).unwrap().iter().any(Option::is_some)
     }
 
     /// Attaches, and tells the caller.
@@ -224,6 +241,46 @@ pub fn bridge(first: &str, last: &str) -> Value {
         "bridge": "cni0", "isGateway": true, "ipMasq": true,
         "ipam": { "type": "pool", "first": first, "last": last }
     })
+}
+
+/// A DHCP server: what it gives next, and what it was told.
+#[derive(Default)]
+pub struct Server {
+    /// None: it does not answer.
+    pub gives: RefCell<Option<Lease4>>,
+    /// One line each.
+    pub told: RefCell<Vec<String>>,
+    /// Milliseconds.
+    pub now: Cell<u64>,
+    /// Nobody renews.
+    pub alone: Cell<bool>,
+    /// Who asks is killed.
+    pub dies: Cell<bool>,
+}
+
+impl Dhcp for Server {
+    fn now(&self) -> u64 {
+        self.now.get()
+    }
+    fn obtain(&self, on: On<'_>, _: Asked, within: Duration) -> Result<Lease4, Unleased> {
+        self.told.borrow_mut().push(format!("obtain {} up {}", on.link.link, on.link.up));
+        assert!(!self.dies.get(), "killed");
+        let silence = || Unleased::Silence { waited: within, so: So::default() };
+        self.gives.borrow().clone().ok_or_else(silence)
+    }
+    fn release(&self, _: On<'_>, _: Asked, lease: &Lease4) -> Result<(), wharfinger_kernel::Error> {
+        self.told.borrow_mut().push(format!("release {}", lease.address));
+        Ok(())
+    }
+    fn decline(&self, _: On<'_>, _: Asked, lease: &Lease4) -> Result<(), wharfinger_kernel::Error> {
+        self.told.borrow_mut().push(format!("decline {}", lease.address));
+        Ok(())
+    }
+    fn wake(&self, socket: Option<&Path>) -> Result<(), String> {
+        let socket = socket.map(|path| path.display().to_string()).unwrap_or_default();
+        self.told.borrow_mut().push(format!("wake {socket}"));
+        if self.alone.get() { Err("nobody listens".to_owned()) } else { Ok(()) }
+    }
 }
 
 /// Clock, locks and namespaces, all told by the test.

@@ -312,6 +312,9 @@ impl State {
         found.port = link.port.clone().or_else(|| found.port.clone());
         found.promisc = link.promisc.unwrap_or(found.promisc);
         found.facts.up |= link.up;
+        if link.alias.is_some() {
+            found.facts.alias.clone_from(&link.alias);
+        }
         Ok(())
     }
 

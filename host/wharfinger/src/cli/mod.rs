@@ -11,6 +11,7 @@ mod network;
 mod plugin;
 mod reload;
 mod results;
+mod serve;
 mod table;
 
 use std::io::Write;
@@ -63,6 +64,8 @@ enum Command {
     /// Configurations of networks
     #[command(subcommand)]
     Conf(conf::Conf),
+    /// Serve until killed: renew DHCP leases
+    Serve(serve::Serve),
     /// Print the version
     Version,
     /// What the build uses
@@ -126,6 +129,7 @@ pub(crate) fn run(cli: Cli, program: &Program) -> Result<u8> {
         Command::Uninstall(uninstall) => uninstall.run(program),
         Command::Sweep => sweep(program),
         Command::Conf(conf) => conf.run(),
+        Command::Serve(serve) => serve.run(program),
         Command::Version => print(concat!("wharfinger ", env!("CARGO_PKG_VERSION"), "\n")),
         Command::Internal(internal) => internal.run(),
     }

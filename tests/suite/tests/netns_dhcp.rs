@@ -1,0 +1,370 @@
+//! Addresses by DHCP, from servers as people have them: Debian's dnsmasq and ISC's dhcpd.
+#![allow(clippy::expect_used, clippy::panic, reason = "a failed expectation is a failed test")]
+
+use std::net::Ipv4Addr;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use wharfinger_suite::{Attached, Netns, World, strings};
+
+/// A network with a server on it, whose other end is a port of the host's bridge `cni0`.
+struct Lan<'w> {
+    world: &'w World,
+    ns: Netns,
+    server: Option<Child>,
+}
+
+impl<'w> Lan<'w> {
+    fn new(world: &'w World) -> Self {
+        let ns = Netns::new("lan");
+        world.host.ip("link add cni0 type bridge");
+        world.host.ip("link set cni0 up");
+        world.host.ip(&format!("link add up0 type veth peer name lan0 netns {}", ns.name()));
+        world.host.ip("link set up0 master cni0 up");
+        ns.ip("address add 10.77.0.1/16 dev lan0");
+        ns.ip("link set lan0 up");
+        Self { world, ns, server: None }
+    }
+
+    fn leases(&self) -> Vec<String> {
+        let text = std::fs::read_to_string(self.world.path("etc/leases")).unwrap_or_default();
+        text.lines().filter(|line| line.contains("10.77.")).map(str::to_owned).collect()
+    }
+
+    /// How often dhcpd gave a lease, or more time for one: it writes each down behind the others.
+    fn given(&self) -> usize {
+        let path = self.world.path("etc/dhcpd.leases");
+        let text = std::fs::read_to_string(path).unwrap_or_default();
+        text.lines().filter(|line| line.starts_with("lease 10.77.")).count()
+    }
+
+    /// dnsmasq, which gives out this third octet.
+    fn dnsmasq(&mut self, octet: u8) {
+        self.stop();
+        let world = self.world;
+        let range = format!("--dhcp-range=10.77.{octet}.10,10.77.{octet}.20,255.255.0.0,2m");
+        let file = format!("--dhcp-leasefile={}", world.text_path("etc/leases"));
+        let log = format!("--log-facility={}", world.text_path("etc/dnsmasq.log"));
+        self.start(&[
+            "dnsmasq",
+            "-k",
+            "--conf-file=/dev/null",
+            "--port=0",
+            "--interface=lan0",
+            "--bind-interfaces",
+            "--no-ping",
+            "--user=root",
+            "--pid-file=",
+            "--dhcp-authoritative",
+            "--dhcp-option=3,10.77.0.1",
+            "--dhcp-option=6,10.77.0.53,10.77.0.54",
+            "--dhcp-option=15,example.org",
+            "--dhcp-option=119,corp.example,lab.example",
+            "--log-dhcp",
+            &log,
+            &file,
+            &range,
+        ]);
+    }
+
+    /// ISC's server, whose leases last as long as one likes: six seconds. dnsmasq's last two
+    /// minutes at least.
+    fn dhcpd(&mut self) {
+        self.stop();
+        let world = self.world;
+        let conf = "default-lease-time 6; max-lease-time 6; min-lease-time 6; authoritative;\n\
+            subnet 10.77.0.0 netmask 255.255.0.0 { range 10.77.9.10 10.77.9.20; \
+            option routers 10.77.0.1; }\n";
+        let conf = world.write("etc/dhcpd.conf", conf).display().to_string();
+        let leases = world.write("etc/dhcpd.leases", "").display().to_string();
+        self.start(&["dhcpd", "-4", "-f", "-q", "--no-pid", "-cf", &conf, "-lf", &leases, "lan0"]);
+    }
+
+    fn start(&mut self, words: &[&str]) {
+        let mut command = Command::new("ip");
+        command.args(["netns", "exec", self.ns.name()]).args(words);
+        let child = command.stdin(Stdio::null()).stderr(Stdio::null()).spawn();
+        self.server = Some(child.expect("the server starts"));
+        let listens = || {
+            let sockets = self.ns.run(&["ss", "-lunw"]);
+            sockets.lines().any(|line| line.contains(":67 "))
+        };
+        until("the server listens", listens);
+    }
+
+    fn stop(&mut self) {
+        if let Some(mut server) = self.server.take() {
+            let _ = server.kill();
+            let _ = server.wait();
+        }
+    }
+}
+
+impl Drop for Lan<'_> {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+/// Whoever renews leases.
+struct Renewer<'w> {
+    world: &'w World,
+    process: Option<Child>,
+}
+
+impl<'w> Renewer<'w> {
+    fn new(world: &'w World) -> Self {
+        let mut renewer = Self { world, process: None };
+        renewer.start();
+        renewer
+    }
+
+    fn start(&mut self) {
+        self.process = Some(self.world.start_cli(&["serve", "--dhcp"]));
+        until("it listens", || {
+            std::os::unix::net::UnixStream::connect(self.world.path("run/dhcp.sock")).is_ok()
+        });
+    }
+
+    /// As `kill -9` does it.
+    fn kill(&mut self) {
+        if let Some(mut process) = self.process.take() {
+            let _ = process.kill();
+            let _ = process.wait();
+        }
+    }
+}
+
+impl Drop for Renewer<'_> {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// Waits for what comes in its own time; a minute is no part of any test.
+#[track_caller]
+fn until(what: &str, mut is: impl FnMut() -> bool) {
+    let began = Instant::now();
+    while !is() {
+        assert!(began.elapsed() < Duration::from_mins(1), "{what}: waited a minute");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
+fn conf(world: &World) -> Value {
+    world.conf(
+        "bridge",
+        &json!({
+            "isGateway": false,
+            "ipam": { "type": "dhcp", "provide": [
+                { "option": "host-name", "fromArg": "K8S_POD_NAME" },
+                { "option": "60", "value": "wharf" },
+            ] },
+        }),
+    )
+}
+
+/// The container's address as it is now; none where it has none.
+fn address(attached: &Attached<'_>) -> Option<Ipv4Addr> {
+    let addresses = attached.container.ns.link("eth0").addresses;
+    addresses.iter().find_map(|text| text.split('/').next()?.parse().ok())
+}
+
+fn octet(attached: &Attached<'_>) -> Option<u8> {
+    address(attached).map(|address| address.octets()[2])
+}
+
+#[test]
+#[ignore = "needs root: ring netns"]
+fn two_containers_have_leases_and_give_them_back_without_anybody_else() {
+    let world = World::new();
+    let mut lan = Lan::new(&world);
+    lan.dnsmasq(1);
+    let conf = conf(&world);
+    let container = world.container();
+    let result = world
+        .call("ADD", &conf)
+        .of(&container)
+        .env("CNI_ARGS", "IgnoreUnknown=1;K8S_POD_NAME=web-7")
+        .ok();
+    let one = world.attached(container, &conf, result);
+    let two = world.attach(&conf);
+    assert_ne!(one.v4(), two.v4());
+    for attached in [&one, &two] {
+        attached.check();
+        assert_eq!(octet(attached), Some(1));
+        let dns = &attached.result["dns"];
+        assert_eq!(dns["nameservers"], json!(["10.77.0.53", "10.77.0.54"]));
+        assert_eq!(dns["domain"], "example.org");
+        assert_eq!(dns["search"], json!(["corp.example", "lab.example"]));
+        assert_eq!(strings(&attached.result, &["ips"], "gateway"), ["10.77.0.1"]);
+        assert!(attached.container.ns.routes().contains(&"default".to_owned()));
+        assert!(attached.container.ns.pings("10.77.0.1"));
+    }
+    assert!(one.container.ns.pings(&two.v4()));
+    let leases = lan.leases().join("\n");
+    let id = |container: &str| -> String {
+        let text = format!("{container}/pods/eth0");
+        let bytes = std::iter::once(0).chain(text.bytes());
+        bytes.map(|b| format!("{b:02x}")).collect::<Vec<_>>().join(":")
+    };
+    assert!(leases.contains(&id(&one.container.id)), "as the reference plugin: {leases}");
+    assert!(leases.contains(" web-7 "), "{leases}");
+    let held: Vec<Value> = world.ledger();
+    assert!(held.iter().any(|row| row["addresses"] == json!([one.v4()])), "{held:?}");
+    one.del();
+    until("the server hears of the end", || lan.leases().len() == 1);
+    two.del();
+    until("the server hears of the end", || lan.leases().is_empty());
+    one.del();
+    world.host.ip("link del up0");
+    world.assert_nothing_left();
+}
+
+#[test]
+#[ignore = "needs root: ring netns"]
+fn pain_f7_leases_are_renewed_and_outlive_whoever_renews_them() {
+    let world = World::new();
+    let mut lan = Lan::new(&world);
+    lan.dhcpd();
+    let conf = conf(&world);
+    let fails = world.call("STATUS", &conf).fails();
+    assert_eq!(fails.code, 50, "{fails:?}");
+    assert!(fails.msg.contains("nobody renews DHCP leases"), "{fails:?}");
+    let attached = world.attach(&conf);
+    assert_eq!(world.call("STATUS", &conf).fails().code, 51);
+    let mut renewer = Renewer::new(&world);
+    let _ = world.call("STATUS", &conf).ok();
+    let given = lan.given();
+    until("it is renewed", || lan.given() > given);
+    renewer.kill();
+    renewer.start();
+    let given = lan.given();
+    until("it is renewed by the next", || lan.given() > given);
+    attached.check();
+    assert_eq!(address(&attached).map(|a| a.to_string()), Some(attached.v4()));
+    // The namespace goes while it is watched; what stays behind is for the DEL.
+    let later = world.attach(&conf);
+    later.del();
+    attached.check();
+    attached.del();
+    world.host.ip("link del up0");
+    world.assert_nothing_left();
+}
+
+#[test]
+#[ignore = "needs root: ring netns"]
+fn an_address_that_the_server_takes_back_is_replaced() {
+    let world = World::new();
+    let mut lan = Lan::new(&world);
+    lan.dhcpd();
+    let _renewer = Renewer::new(&world);
+    let attached = world.attach(&conf(&world));
+    assert_eq!(octet(&attached), Some(9));
+    lan.dnsmasq(2);
+    until("it has another", || octet(&attached) == Some(2));
+    assert_eq!(attached.container.ns.link("eth0").addresses.len(), 1);
+    until("it is on the books", || {
+        world
+            .ledger()
+            .iter()
+            .any(|row| row["addresses"][0].as_str().is_some_and(|a| a.starts_with("10.77.2.")))
+    });
+    assert!(attached.container.ns.pings("10.77.0.1"));
+    assert!(attached.container.ns.routes().contains(&"default".to_owned()));
+    // The runtime knows another address: CHECK says so.
+    let fails = attached.call("CHECK").fails();
+    assert!(fails.msg.contains("10.77.2."), "{fails:?}");
+    attached.del();
+    until("the server hears of the end", || lan.leases().is_empty());
+    world.host.ip("link del up0");
+    world.assert_nothing_left();
+}
+
+#[test]
+#[ignore = "needs root: ring netns"]
+fn a_lease_that_ends_takes_the_address_with_it_until_there_is_another() {
+    let world = World::new();
+    let mut lan = Lan::new(&world);
+    lan.dhcpd();
+    let _renewer = Renewer::new(&world);
+    let conf = conf(&world);
+    let attached = world.attach(&conf);
+    assert_eq!(octet(&attached), Some(9));
+    attached.check();
+    // Longer than a lease: it was renewed.
+    std::thread::sleep(Duration::from_secs(8));
+    assert_eq!(octet(&attached), Some(9));
+    attached.check();
+    lan.stop();
+    until("the address goes", || address(&attached).is_none());
+    until("CHECK says why", || attached.call("CHECK").fails().msg.contains("lease"));
+    assert!(!attached.container.ns.routes().contains(&"default".to_owned()));
+    lan.dnsmasq(3);
+    until("another comes", || octet(&attached) == Some(3));
+    assert!(attached.container.ns.pings("10.77.0.1"));
+    attached.del();
+    attached.del();
+    world.host.ip("link del up0");
+    world.assert_nothing_left();
+}
+
+#[test]
+#[ignore = "needs root: ring netns"]
+fn without_a_server_an_add_says_so_and_leaves_nothing() {
+    let world = World::new();
+    let _lan = Lan::new(&world);
+    world.settings("deadline = 8\n");
+    let conf = conf(&world);
+    let container = world.container();
+    let fails = world.call("ADD", &conf).of(&container).fails();
+    assert_eq!(fails.code, 11, "{fails:?}");
+    assert!(fails.msg.contains("no DHCP server answered within"), "{fails:?}");
+    let left = container.ns.links();
+    assert!(left.iter().all(|link| link.name == "lo"), "{left:?}");
+    world.host.ip("link del up0");
+    world.assert_nothing_left();
+}
+
+/// C4: nobody knows of the lease, the server is gone, nobody renews, and the namespace too.
+#[test]
+#[ignore = "needs root: ring netns"]
+fn pain_c4_a_del_succeeds_whatever_became_of_the_lease() {
+    let world = World::new();
+    let mut lan = Lan::new(&world);
+    lan.dnsmasq(1);
+    let conf = conf(&world);
+    let never = world.container();
+    assert_eq!(world.call("DEL", &conf).of(&never).ok(), Value::Null);
+    let (mut one, two) = (world.attach(&conf), world.attach(&conf));
+    lan.stop();
+    two.del();
+    one.dies();
+    one.del();
+    world.host.ip("link del up0");
+    world.assert_nothing_left();
+}
+
+/// The reference `bridge` makes the interface, and we ask for its address.
+#[test]
+#[ignore = "needs root: ring netns"]
+fn another_main_plugin_has_us_ask() {
+    let world = World::new();
+    let mut lan = Lan::new(&world);
+    lan.dhcpd();
+    let _renewer = Renewer::new(&world);
+    let conf = json!({ "cniVersion": "1.0.0", "name": "pods", "type": "bridge", "bridge": "cni0",
+        "ipam": { "type": "wharfinger", "plugin": "dhcp" } });
+    let container = world.container();
+    let path = world.long_cni_path();
+    let result = world.call("ADD", &conf).of(&container).env("CNI_PATH", &path).ok();
+    let attached = world.attached(container, &conf, result);
+    assert_eq!(octet(&attached), Some(9));
+    let _ = attached.call("CHECK").env("CNI_PATH", &path).ok();
+    lan.dnsmasq(2);
+    until("it has another", || octet(&attached) == Some(2));
+    assert!(attached.container.ns.pings("10.77.0.1"));
+    assert_eq!(attached.call("DEL").env("CNI_PATH", &path).ok(), Value::Null);
+    assert!(world.ledger().is_empty());
+}
