@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result, bail};
 use crate::command::{complain, find, is_root, must, program, say, workspace};
 
 /// A program, and the Debian package that has it.
-const PROGRAMS: [(&str, &str); 20] = [
+const PROGRAMS: [(&str, &str); 21] = [
     ("musl-gcc", "musl-tools"),
     ("ip", "iproute2"),
     ("nft", "nftables"),
@@ -23,6 +23,7 @@ const PROGRAMS: [(&str, &str); 20] = [
     ("nsenter", "util-linux"),
     ("unshare", "util-linux"),
     ("strace", "strace"),
+    ("conntrack", "conntrack"),
     ("busybox", "busybox-static"),
     ("containerd", "containerd"),
     ("runc", "runc"),

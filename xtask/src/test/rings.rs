@@ -168,8 +168,11 @@ fn place(ring: Ring, options: &Options) -> Result<Place> {
                 bail!("not root, and this kernel allows no user namespaces");
             }
             needs(&["ip", "nft", "iptables", "iptables-legacy", "nsenter", "ping"])?;
-            needs(if ring == Ring::Netns { &["dnsmasq", "dhcpd"] } else { &[] })?;
-            needs(if ring == Ring::Faults { &["strace"] } else { &[] })?;
+            let more: &[&str] = match ring {
+                Ring::Netns => &["dnsmasq", "dhcpd", "strace", "conntrack", "python3"],
+                _ => &["strace"],
+            };
+            needs(more)?;
             Ok(Place::Root)
         }
         Ring::Clients => {
