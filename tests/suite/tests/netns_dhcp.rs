@@ -2,6 +2,7 @@
 #![allow(clippy::expect_used, clippy::panic, reason = "a failed expectation is a failed test")]
 
 use std::net::Ipv4Addr;
+use std::os::unix::net::UnixStream;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -17,11 +18,18 @@ struct Lan<'w> {
 
 impl<'w> Lan<'w> {
     fn new(world: &'w World) -> Self {
-        let ns = Netns::new("lan");
+        let lan = Self::beside(world);
         world.host.ip("link add cni0 type bridge");
         world.host.ip("link set cni0 up");
+        world.host.ip("link set up0 master cni0");
+        lan
+    }
+
+    /// The same, whose other end is the host's `up0` and no bridge's port.
+    fn beside(world: &'w World) -> Self {
+        let ns = Netns::new("lan");
         world.host.ip(&format!("link add up0 type veth peer name lan0 netns {}", ns.name()));
-        world.host.ip("link set up0 master cni0 up");
+        world.host.ip("link set up0 up");
         ns.ip("address add 10.77.0.1/16 dev lan0");
         ns.ip("link set lan0 up");
         Self { world, ns, server: None }
@@ -122,9 +130,7 @@ impl<'w> Renewer<'w> {
 
     fn start(&mut self) {
         self.process = Some(self.world.start_cli(&["serve", "--dhcp"]));
-        until("it listens", || {
-            std::os::unix::net::UnixStream::connect(self.world.path("run/dhcp.sock")).is_ok()
-        });
+        until("it listens", || UnixStream::connect(self.world.path("run/dhcp.sock")).is_ok());
     }
 
     /// As `kill -9` does it.
@@ -365,6 +371,65 @@ fn another_main_plugin_has_us_ask() {
     lan.dnsmasq(2);
     until("it has another", || octet(&attached) == Some(2));
     assert!(attached.container.ns.pings("10.77.0.1"));
+    assert_eq!(attached.call("DEL").env("CNI_PATH", &path).ok(), Value::Null);
+    assert!(world.ledger().is_empty());
+}
+
+#[test]
+#[ignore = "needs root: ring netns"]
+fn a_macvlan_has_its_lease_from_the_segment_of_its_master() {
+    let world = World::new();
+    let mut lan = Lan::beside(&world);
+    lan.dnsmasq(1);
+    let conf = world.conf("macvlan", &json!({ "master": "up0", "ipam": { "type": "dhcp" } }));
+    let (one, two) = (world.attach(&conf), world.attach(&conf));
+    for attached in [&one, &two] {
+        attached.check();
+        assert_eq!(octet(attached), Some(1));
+        assert_eq!(attached.result["dns"]["domain"], "example.org");
+        assert!(attached.container.ns.pings("10.77.0.1"));
+    }
+    assert_ne!(one.v4(), two.v4());
+    one.del();
+    two.del();
+    until("the server hears of the end", || lan.leases().is_empty());
+    world.host.ip("link del up0");
+    world.assert_nothing_left();
+}
+
+/// As a unit and a configuration have it that were written for the reference plugin.
+#[test]
+#[ignore = "needs root: ring netns"]
+fn under_the_reference_name_the_daemon_renews_and_the_plugin_asks() {
+    let world = World::new();
+    let mut lan = Lan::new(&world);
+    lan.dhcpd();
+    let (program, socket) = (world.text_path("bin/dhcp"), world.text_path("run/cni.sock"));
+    std::os::unix::fs::symlink(world.path("bin/wharfinger"), &program).expect("a link");
+    let net = format!("--net={}", world.host.path());
+    let mut command = Command::new("nsenter");
+    command.args([
+        &net,
+        &program,
+        "daemon",
+        "-broadcast",
+        "-timeout",
+        "2s",
+        "-socketpath",
+        &socket,
+    ]);
+    let process = command.envs(world.variables()).stdin(Stdio::null()).spawn();
+    let _daemon = Renewer { world: &world, process: Some(process.expect("the daemon starts")) };
+    until("it listens", || UnixStream::connect(&socket).is_ok());
+    let conf = json!({ "cniVersion": "1.0.0", "name": "pods", "type": "bridge", "bridge": "cni0",
+        "ipam": { "type": "dhcp", "daemonSocketPath": socket } });
+    let container = world.container();
+    let path = world.long_cni_path();
+    let result = world.call("ADD", &conf).of(&container).env("CNI_PATH", &path).ok();
+    let attached = world.attached(container, &conf, result);
+    let given = lan.given();
+    until("it is renewed", || lan.given() > given);
+    let _ = attached.call("CHECK").env("CNI_PATH", &path).ok();
     assert_eq!(attached.call("DEL").env("CNI_PATH", &path).ok(), Value::Null);
     assert!(world.ledger().is_empty());
 }
