@@ -14,7 +14,9 @@ use std::time::{Duration, Instant};
 use serde_json::{Map, Value, json};
 use tempfile::TempDir;
 use wharfinger_cni::{CniError, code};
-use wharfinger_delegate::{Delegate, DelegateCall, DelegateError, Exec, FileId, Verb, find};
+use wharfinger_delegate::{
+    DEEPEST, Delegate, DelegateCall, DelegateError, Exec, FileId, Verb, find,
+};
 
 type Answer = Result<Option<Map<String, Value>>, DelegateError>;
 
@@ -351,6 +353,55 @@ fn being_run_by_ourselves_in_a_circle_is_refused() {
     }
     let bench = bench.script("other", "echo '{}'");
     assert!(bench.run("other", Verb::Add, &[], &json!({})).is_ok());
+}
+
+/// With a configuration of its own it may be ourselves: how deep, is counted from process to process.
+#[test]
+fn a_circle_of_others_ends_at_its_depth() {
+    let mut bench = Bench::new().script("bridge", r#"printf '{"depth":%s}' "$WHARFINGER_DEPTH""#);
+    bench.exec.own = Some(FileId::of(&bench.path[1].join("bridge")).unwrap());
+    let run = |bench: &Bench| {
+        bench.exec.run(&DelegateCall {
+            name: "bridge",
+            verb: Verb::Add,
+            path: &bench.path,
+            env: &[],
+            config: &Map::new(),
+            may_be_us: true,
+        })
+    };
+    for depth in 0..DEEPEST {
+        bench.exec.depth = depth;
+        assert_eq!(run(&bench).unwrap().unwrap()["depth"], depth + 1);
+    }
+    bench.exec.depth = DEEPEST;
+    let error = run(&bench).unwrap_err();
+    assert!(matches!(error, DelegateError::Depth { depth: DEEPEST, .. }), "{error}");
+    assert!(error.to_string().contains("circle"), "{error}");
+}
+
+/// One line that can be read: what it printed, as far as that goes, and how it ended.
+#[test]
+fn what_is_no_answer_is_shown_bounded_and_without_control_characters() {
+    let long = "x".repeat(5_000);
+    for (script, words) in [
+        (r"printf 'oops \033[31m\nred'", vec!["not JSON", r"oops \u{1b}[31m\nred"]),
+        ("echo broken >&2", vec!["is empty", "broken"]),
+        ("true", vec!["is empty", "printed nothing"]),
+        ("echo half; exit 3", vec!["exit status: 3", "half"]),
+        ("echo half; kill -9 $$", vec!["signal: 9", "half"]),
+        (&format!("printf {long}"), vec!["not JSON", "..."]),
+    ] {
+        let error = Bench::new().script("ipam", script).plain(Verb::Add).unwrap_err();
+        let text = error.to_string();
+        for word in words {
+            assert!(text.contains(word), "{script}: {text}");
+        }
+        assert!(text.len() < 600 && !text.contains(char::is_control), "{script}: {text}");
+        let told = CniError::from(error);
+        assert_eq!(told.code, code::DELEGATE);
+        assert!(told.details.len() < 8_000, "{}", told.details.len());
+    }
 }
 
 #[test]

@@ -204,6 +204,58 @@ fn a_list_that_fails_half_way_leaves_nothing() {
     world.assert_nothing_left();
 }
 
+fn script(world: &World, name: &str, body: &str) {
+    let file = world.write(&format!("bin/{name}"), &format!("#!/bin/sh\n{body}\n"));
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(&file, mode).expect("executable");
+}
+
+/// A plugin, or the executable that gives addresses, hangs: it and what it started are killed at the
+/// deadline, and asked to delete what it did.
+#[test]
+#[ignore = "needs root: ring netns"]
+fn one_that_hangs_is_killed_with_what_it_started_and_deleted() {
+    let world = World::new();
+    world.settings("deadline = 1\n");
+    let (log, child) = (world.text_path("data/log"), world.text_path("data/child"));
+    let body = format!(
+        "echo $CNI_COMMAND >> {log}\n\
+         if [ $CNI_COMMAND = ADD ]; then sleep 1000 & echo $! > {child}; echo thinking; wait; fi"
+    );
+    script(&world, "slow", &body);
+    let around = entry(&json!({ "delegate": { "type": "slow" } }));
+    let addresses = world.conf("bridge", &json!({ "ipam": { "type": "slow" } }));
+    for conf in [around, addresses] {
+        let container = world.container();
+        let failure = world.call("ADD", &conf).of(&container).fails();
+        assert_eq!(failure.code, 109, "{failure:?}");
+        assert!(failure.msg.contains("slow") && failure.msg.contains("killed"), "{failure:?}");
+        assert!(failure.msg.contains("thinking"), "{failure:?}");
+        let said = std::fs::read_to_string(&log).expect("a log");
+        assert_eq!(said.split_whitespace().collect::<Vec<_>>(), ["ADD", "DEL"]);
+        let pid = std::fs::read_to_string(&child).expect("a child");
+        let status = std::fs::read_to_string(format!("/proc/{}/status", pid.trim()));
+        let dead = status.map_or(true, |status| status.contains("State:\tZ"));
+        assert!(dead, "what it started is dead");
+        std::fs::remove_file(&log).expect("removed");
+        world.assert_nothing_left();
+    }
+}
+
+/// A plugin that runs us again with our own configuration: it ends, and says so.
+#[test]
+#[ignore = "needs root: ring netns"]
+fn a_circle_ends_at_its_depth() {
+    let world = World::new();
+    let again = world.text_path("bin/wharfinger");
+    script(&world, "again", &format!("CNI_CONTAINERID=x$CNI_CONTAINERID exec {again}"));
+    let addresses = world.conf("bridge", &json!({ "ipam": { "type": "again" } }));
+    let container = world.container();
+    let failure = world.call("ADD", &addresses).of(&container).fails();
+    assert!(failure.msg.contains("circle"), "{failure:?}");
+    world.assert_nothing_left();
+}
+
 /// Somebody empties the packet filter: `wharfinger reload` makes ours as it was, beside what others
 /// have, however often, and while others attach.
 #[test]
