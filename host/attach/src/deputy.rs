@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, Value, json};
 use wharfinger_cni::conf::Fields;
 use wharfinger_cni::{Attach, AttachmentId, NetConf, Node, Success, ValidAttachment, Version};
-use wharfinger_delegate::{DelegateCall, Verb};
+use wharfinger_delegate::{DelegateCall, DelegateError, Verb};
 use wharfinger_ledger::Record;
 
 use crate::conf::{self, Place, Source};
@@ -101,7 +101,16 @@ impl<'a> Call<'a> {
             config: self.config,
             may_be_us: self.wrapped,
         };
-        Ok(host.delegate.run(&call)?)
+        match host.delegate.run(&call) {
+            // Nobody was ever run there, so there is nothing to delete; to fail would be to keep the
+            // attachment for ever.
+            Err(DelegateError::Circle { .. } | DelegateError::Depth { .. })
+                if verb == Verb::Del =>
+            {
+                Ok(None)
+            }
+            ran => Ok(ran?),
+        }
     }
 }
 
