@@ -247,11 +247,12 @@ fn one_that_hangs_is_killed_with_what_it_started_and_deleted() {
 #[ignore = "needs root: ring netns"]
 fn a_circle_ends_at_its_depth() {
     let world = World::new();
-    let again = world.text_path("bin/wharfinger");
-    script(&world, "again", &format!("CNI_CONTAINERID=x$CNI_CONTAINERID exec {again}"));
-    let addresses = world.conf("bridge", &json!({ "ipam": { "type": "again" } }));
+    let around = entry(&json!({ "delegate": { "type": "again" } }));
+    let conf = world.write("data/conf", &around.to_string());
+    let (us, conf) = (world.text_path("bin/wharfinger"), conf.display());
+    script(&world, "again", &format!("CNI_CONTAINERID=x$CNI_CONTAINERID exec {us} < {conf}"));
     let container = world.container();
-    let failure = world.call("ADD", &addresses).of(&container).fails();
+    let failure = world.call("ADD", &around).of(&container).fails();
     assert!(failure.msg.contains("circle"), "{failure:?}");
     world.assert_nothing_left();
 }
