@@ -205,10 +205,10 @@ impl Adding<'_> {
     fn allocate(&self) -> Result<(u64, Decided), Error> {
         match self.settle() {
             Err(Error::PortTaken { port, holder }) => {
-                match recover::reclaim_one(self.host, &holder.id)? {
-                    false => Err(Error::PortTaken { port, holder }),
-                    true => self.settle(),
+                if recover::reclaim_one(self.host, &holder.id)? {
+                    return self.settle();
                 }
+                Err(Error::PortTaken { port, holder })
             }
             Err(error) if error::for_want_of_addresses(&error) => {
                 match recover::reclaim(self.host, &self.network.domain, &self.call.id)? {

@@ -199,7 +199,7 @@ fn the_key_of_an_entry_follows_from_the_call_alone() {
     let key = |it: Value| chain::key(&behind(&rates()).id, &conf(it)).ifname;
     let ours = |more: Value| {
         let mut conf = json!({ "cniVersion": "1.1.0", "name": "pods", "type": "wharfinger" });
-        world_merge(&mut conf, more);
+        merge(&mut conf, &more);
         conf
     };
     assert_eq!(key(bridge("10.1.0.2", "10.1.0.9")), "eth0");
@@ -219,7 +219,7 @@ fn the_key_of_an_entry_follows_from_the_call_alone() {
     assert_eq!(chain::interface("eth0"), "eth0");
 }
 
-fn world_merge(base: &mut Value, more: Value) {
+fn merge(base: &mut Value, more: &Value) {
     for (key, value) in more.as_object().unwrap() {
         base[key] = value.clone();
     }

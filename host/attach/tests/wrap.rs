@@ -7,9 +7,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 
 use serde_json::{Map, Value, json};
-use wharfinger_attach::{Error, PolicyConf, check, del, dry, gc};
+use wharfinger_attach::{Error, PolicyConf, check, dry, gc};
 use wharfinger_cni::{Attach, Node, Success, ValidAttachment, Version, code};
-use wharfinger_ledger::Ledger;
 use world::{NETNS, Ran, Script, TestPolicy, World, absent, call_of, refusing};
 
 const INSIDE: &str = "eth0";

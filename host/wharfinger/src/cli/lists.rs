@@ -142,7 +142,7 @@ impl Run<'_> {
             let valid =
                 |it: &ValidAttachment| it.container == id.container && it.ifname == id.ifname;
             if !keep.iter().any(valid) {
-                errors.extend(self.collect(kept).err().map(|error| format!("{error:#}")));
+                errors.extend(self.collect(&kept).err().map(|error| format!("{error:#}")));
             }
         }
         if self.list.version() >= Verb::Gc.since() && !self.list.flag("disableGC") {
@@ -159,7 +159,7 @@ impl Run<'_> {
         if errors.is_empty() { Ok(0) } else { Err(anyhow!("{}", errors.join("; "))) }
     }
 
-    fn collect(&self, kept: Kept) -> Result<u8> {
+    fn collect(&self, kept: &Kept) -> Result<u8> {
         let netns = Some(PathBuf::from(&kept.netns)).filter(|path| path.exists());
         let (args, capabilities) = (kept.cni_args.clone(), kept.capability_args.clone());
         self.del(&Who { id: kept.id(), netns, args, capabilities })
