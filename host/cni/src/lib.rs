@@ -116,7 +116,7 @@ pub trait Plugin {
     /// For the about line: `v0.1.0`, with the letter, as callers read it.
     fn release(&self) -> &str;
     /// What else the about text is to say, below the rest.
-    fn remark(&self) -> &str {
+    fn remark(&self) -> &'static str {
         ""
     }
     /// The versions of the protocol that the plugin speaks, oldest first. A network of another

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use wharfinger_attach::{Error, Host, Node};
 use wharfinger_delegate::{DEEPEST, DEPTH, Delegate, DelegateCall, DelegateError, Exec, FileId};
 use wharfinger_kernel::netlink::Netlink;
-use wharfinger_ledger::{Ledger, SqliteLedger};
+use wharfinger_ledger::{Ledger, MemLedger, SqliteLedger};
 
 use crate::calls::Calls;
 use crate::components::Components;
@@ -88,6 +88,15 @@ impl Program {
             }
             other => other,
         }
+    }
+
+    /// Runs a verb that has no use for the ledger.
+    pub(crate) fn without_ledger<T>(
+        &self,
+        verb: impl Fn(&Host) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let machine = Machine::new(self.boot.join("locks"), self.configured.deadline);
+        self.host(&machine, &MemLedger::new(), &verb)
     }
 
     fn attempt<T>(

@@ -36,13 +36,26 @@ impl<'a> Served<'a> {
         network: &str,
         verb: impl Fn(&wharfinger_attach::Host) -> Result<T, Error>,
     ) -> Result<T, CniError> {
-        let answer = self.program.verb(verb).map_err(|error| error.to_cni(network));
+        let answer = self.run(verb).map_err(|error| error.to_cni(network));
         let answer = answer.map_err(|error| match self.program.calls.take_failure() {
             Some(record) => with_record(error, &record),
             None => error,
         });
         self.append(event, answer.as_ref().err());
         answer
+    }
+
+    /// As `host-local` of another plugin a directory has all there is: the ledger is not opened,
+    /// unless policies of the node are to be asked, which may look into it.
+    fn run<T>(
+        &self,
+        verb: impl Fn(&wharfinger_attach::Host) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let policies = &self.program.configured().settings.policies;
+        if self.name == "host-local" && policies.is_empty() {
+            return self.program.without_ledger(verb);
+        }
+        self.program.verb(verb)
     }
 
     /// Writes the verb's event, with what components had to say in it.
@@ -66,7 +79,7 @@ impl Plugin for Served<'_> {
         names::versions(self.name)
     }
 
-    fn remark(&self) -> &str {
+    fn remark(&self) -> &'static str {
         names::remark(self.name)
     }
 
@@ -81,7 +94,7 @@ impl Plugin for Served<'_> {
     fn replied(&self, call: &Attach, delivered: bool) {
         let Some(added) = self.added.take() else { return };
         let finish = |host: &wharfinger_attach::Host| add::finish(host, call, &added, delivered);
-        if let Err(error) = self.program.verb(finish) {
+        if let Err(error) = self.run(finish) {
             let event = Event::attachment("ADD, after its reply", &call.id);
             let error = error.to_cni(&call.id.network);
             self.append(&event, Some(&error));
@@ -101,7 +114,7 @@ impl Plugin for Served<'_> {
     fn status(&self, call: &Node) -> Result<(), CniError> {
         let network = &call.conf.name;
         let event = Event::network("STATUS", network);
-        let answer = self.program.verb(|host| Ok(dry::status(host, &call.conf, &call.path)));
+        let answer = self.run(|host| Ok(dry::status(host, &call.conf, &call.path)));
         let unwell = |error: &Error, code| Err(not_available(error.to_cni(network), code));
         let answer = match answer {
             Ok(Ok(())) => Ok(()),
@@ -161,7 +174,7 @@ impl Plugin for Refusing<'_> {
         names::versions(self.name)
     }
 
-    fn remark(&self) -> &str {
+    fn remark(&self) -> &'static str {
         names::remark(self.name)
     }
 
