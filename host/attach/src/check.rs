@@ -6,7 +6,7 @@ use wharfinger_plan::{Action, Owner, Plan};
 
 use crate::conf::Place;
 use crate::network::Network;
-use crate::{Error, Host, add, before, chain, del, deputy, dhcp, names, recover, reserve};
+use crate::{Error, Host, add, before, chain, del, deputy, dhcp, moved, names, recover, reserve};
 
 /// Names every drift of the attachment. Where `prevResult` differs from the plan, it counts:
 /// later plugins of the chain may have changed MAC, MTU, addresses or routes.
@@ -24,6 +24,9 @@ pub fn check(host: &Host, call: &Attach) -> Result<(), Error> {
         return if adds_nothing(host, call) { Ok(()) } else { Err(Error::NotAttached(id)) };
     };
     let record = entry.record;
+    if moved::is_moved(&record) {
+        return before::check(host, call);
+    }
     let netns = add::open(host, call)?;
     if record.cookie.is_some_and(|cookie| cookie != netns.cookie) {
         let path = call.netns.as_ref().map(|path| path.display().to_string()).unwrap_or_default();

@@ -134,9 +134,10 @@ pub fn ipam(conf: &NetConf, host: &Host, path: &[PathBuf]) -> Result<Option<Ipam
             };
             // As there, what stands in CNI_PATH comes first; that it is ourselves costs no process.
             let foreign = called.is_some() && name != OUR_TYPE && host.node.foreign(name, path);
-            let source = match foreign {
-                true => Source::Executable(name.to_owned()),
-                false => source(&ipam, name, host.engine)?,
+            let source = if foreign {
+                Source::Executable(name.to_owned())
+            } else {
+                source(&ipam, name, host.engine)?
             };
             (ipam, source)
         }

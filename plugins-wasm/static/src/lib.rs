@@ -48,7 +48,7 @@ pub fn configured(config: &Value) -> Result<Vec<Given>, Vec<Problem>> {
     if problems.is_empty() { Ok(given) } else { Err(problems) }
 }
 
-/// All that is to be given: what is configured and, behind it, `IP` of CNI_ARGS with `GATEWAY`;
+/// All that is to be given: what is configured and, behind it, `IP` of `CNI_ARGS` with `GATEWAY`;
 /// in place of both what `args.cni.ips` names, and in place of that the capability `ips`.
 /// `network` is the whole configuration.
 pub fn addresses(
@@ -107,7 +107,7 @@ fn net(at: &At<'_>) -> Result<Given, Problem> {
     Ok(Given { address, gateway: None })
 }
 
-/// The last of CNI_ARGS that has this name: what stands in `args.cni` comes behind, and is no list
+/// The last of `CNI_ARGS` that has this name: what stands in `args.cni` comes behind, and is no list
 /// of text.
 fn arg<'a>(args: &'a [(String, String)], key: &str) -> impl Iterator<Item = &'a str> {
     let value = args.iter().rfind(|(name, value)| name == key && !value.is_empty());

@@ -265,6 +265,31 @@ mod tests {
     }
 
     #[test]
+    fn a_chain_becomes_features() -> Result<()> {
+        let (list, said) = converted(&json!({
+            "cniVersion": "1.0.0", "name": "pods",
+            "plugins": [
+                { "type": "ptp", "ipMasq": true, "ipam": { "type": "static" } },
+                { "type": "portmap", "capabilities": { "portMappings": true }, "snat": true },
+                { "type": "firewall", "backend": "iptables" },
+                { "type": "bandwidth", "capabilities": { "bandwidth": true } },
+                { "type": "tuning", "sysctl": { "net.core.somaxconn": "512" }, "dataDir": "/x" }
+            ]
+        }))?;
+        let entry = &list["plugins"][0];
+        assert_eq!(
+            entry["features"],
+            json!({
+                "portmap": { "snat": true }, "firewall": { "backend": "iptables" },
+                "bandwidth": {}, "tuning": { "sysctl": { "net.core.somaxconn": "512" } }
+            })
+        );
+        assert_eq!(entry["capabilities"], json!({ "portMappings": true, "bandwidth": true }));
+        assert!(said.contains("backend iptables: served by nftables"), "{said}");
+        Ok(())
+    }
+
+    #[test]
     fn what_cannot_be_said_is_refused() {
         let list =
             |plugins: Value| json!({ "cniVersion": "1.0.0", "name": "n", "plugins": plugins });
@@ -276,5 +301,10 @@ mod tests {
         assert!(istio.contains("istio-cni") && istio.contains("portmap"), "{istio}");
         let typo = refused(&list(json!([{ "type": "bridge", "isGatway": true }])));
         assert!(typo.contains("isGateway"), "a key that the reference would ignore: {typo}");
+        let twice = json!([bridge, { "type": "portmap" }, { "type": "portmap" }]);
+        assert!(refused(&list(twice)).contains("comes twice"));
+        let foreign = json!([bridge, { "type": "portmap", "externalSetMarkChain": "KUBE-MARK" }]);
+        let foreign = refused(&list(foreign));
+        assert!(foreign.contains("externalSetMarkChain"), "{foreign}");
     }
 }
