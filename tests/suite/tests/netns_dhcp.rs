@@ -81,8 +81,8 @@ impl<'w> Lan<'w> {
     fn dhcpd(&mut self) {
         self.stop();
         let world = self.world;
-        let conf = "default-lease-time 6; max-lease-time 6; min-lease-time 6; authoritative;\n\
-            subnet 10.77.0.0 netmask 255.255.0.0 { range 10.77.9.10 10.77.9.20; \
+        let conf = "default-lease-time 6; max-lease-time 6; min-lease-time 6; authoritative; ping-check false;\n\
+            subnet 10.77.0.0 netmask 255.255.0.0 { range 10.77.9.10 10.77.9.250; \
             option routers 10.77.0.1; }\n";
         let conf = world.write("etc/dhcpd.conf", conf).display().to_string();
         let leases = world.write("etc/dhcpd.leases", "").display().to_string();
@@ -432,4 +432,33 @@ fn under_the_reference_name_the_daemon_renews_and_the_plugin_asks() {
     let _ = attached.call("CHECK").env("CNI_PATH", &path).ok();
     assert_eq!(attached.call("DEL").env("CNI_PATH", &path).ok(), Value::Null);
     assert!(world.ledger().is_empty());
+}
+
+/// All of them by one process with one thread, from leases that all end within seconds.
+#[test]
+#[ignore = "needs root: ring netns"]
+fn many_leases_are_renewed_side_by_side() {
+    const MANY: usize = 60;
+    let world = World::new();
+    let mut lan = Lan::new(&world);
+    lan.dhcpd();
+    let renewer = Renewer::new(&world);
+    let conf = conf(&world);
+    let all: Vec<Attached<'_>> = (0..MANY).map(|_| world.attach(&conf)).collect();
+    let given = lan.given();
+    // Longer than a lease.
+    std::thread::sleep(Duration::from_secs(8));
+    assert!(lan.given() >= given + MANY, "{} after {given}", lan.given());
+    for attached in &all {
+        assert_eq!(address(attached).map(|a| a.to_string()), Some(attached.v4()));
+        attached.check();
+    }
+    let process = renewer.process.as_ref().expect("it runs").id();
+    let threads = std::fs::read_dir(format!("/proc/{process}/task")).expect("its threads");
+    assert_eq!(threads.count(), 1);
+    for attached in &all {
+        attached.del();
+    }
+    world.host.ip("link del up0");
+    world.assert_nothing_left();
 }
