@@ -112,6 +112,14 @@ impl Watched {
             || self.kept.asked != kept.asked
             || self.news.is_none() && self.kept.lease != kept.lease
     }
+
+    /// Stops asking for a while, but not past the lease's end.
+    fn rest(&mut self) {
+        self.asking = None;
+        let end = self.kept.lease.as_ref().and_then(|lease| lease.times).map(|times| times.end);
+        let later = now().saturating_add(LATER);
+        self.due = end.filter(|end| *end > now()).map_or(later, |end| end.min(later));
+    }
 }
 
 impl Renewer<'_> {
@@ -212,7 +220,7 @@ impl Renewer<'_> {
                 if let Some(Err(error)) = sent {
                     say(&format!("{}: send: {error}", watched.kept.id));
                     // The link may be down, or gone: its socket is no good any more.
-                    self.rest(watched);
+                    watched.rest();
                     return true;
                 }
             }
@@ -237,14 +245,6 @@ impl Renewer<'_> {
             }
         }
         true
-    }
-
-    /// Stops asking for a while, but not past the lease's end.
-    fn rest(&self, watched: &mut Watched) {
-        watched.asking = None;
-        let end = watched.kept.lease.as_ref().and_then(|lease| lease.times).map(|t| t.end);
-        let later = now().saturating_add(LATER);
-        watched.due = end.filter(|end| *end > now()).map_or(later, |end| end.min(later));
     }
 
     /// Begins to ask; none where there is no container any more.
@@ -325,8 +325,7 @@ impl Renewer<'_> {
         self.program.verb(verb)
     }
 
-    fn note(&self, id: &AttachmentId, event: &str, what: serde_json::Value) {
-        let mut what = what;
+    fn note(&self, id: &AttachmentId, event: &str, mut what: serde_json::Value) {
         what["network"] = json!(id.network);
         what["container"] = json!(id.container);
         what["ifname"] = json!(id.ifname);
@@ -380,7 +379,7 @@ impl Renewer<'_> {
             Ok(step) => self.step(&mut watched, step),
             Err(error) => {
                 say(&format!("{id}: hear: {error}"));
-                self.rest(&mut watched);
+                watched.rest();
                 true
             }
         };
