@@ -17,7 +17,7 @@ const LAYERS: [(&str, &[&str]); 11] = [
     ("wasm", &["cni", "plan"]),
     ("delegate", &["cni", "plan"]),
     ("dhcp", &[]),
-    ("attach", &["cni", "plan", "drivers", "kernel", "ledger", "wasm", "delegate"]),
+    ("attach", &["cni", "plan", "drivers", "kernel", "ledger", "wasm", "delegate", "dhcp"]),
     ("kit", &["cni", "plan", "ledger", "wasm", "attach"]),
     (
         "wharfinger",
