@@ -77,7 +77,10 @@ impl<'w> Call<'w> {
         words.push(self.program.clone());
         let Some((program, arguments)) = words.split_first() else { panic!("no program") };
         let mut command = Command::new(program);
-        command.args(arguments).env_clear().env("CNI_COMMAND", &self.verb);
+        command.args(arguments).env_clear();
+        if !self.verb.is_empty() {
+            command.env("CNI_COMMAND", &self.verb);
+        }
         command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
         command.envs(self.world.variables()).envs(self.variables.iter().map(|(k, v)| (k, v)));
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -106,6 +109,14 @@ impl<'w> Call<'w> {
             Ok(done) => Output::new(name, &done),
             Err(error) => panic!("{name}: {error}"),
         }
+    }
+
+    /// Runs it without a verb: what it says about itself.
+    #[track_caller]
+    pub fn about(&self) -> Output {
+        let mut call = self.clone();
+        call.verb.clear();
+        call.run()
     }
 
     /// Runs it; it must succeed. Its result, null where it printed nothing.

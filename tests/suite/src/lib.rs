@@ -12,6 +12,7 @@ mod call;
 mod look;
 mod mounts;
 mod netns;
+pub mod side;
 mod subject;
 mod world;
 
@@ -19,5 +20,5 @@ pub use call::{Call, Failure, Output};
 pub use look::{Link, strings};
 pub use mounts::Mounts;
 pub use netns::{Netns, run, try_run};
-pub use subject::{Subject, need_root};
+pub use subject::{NAMES, Subject, need_root};
 pub use world::{Attached, Container, World, merge};

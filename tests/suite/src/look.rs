@@ -138,7 +138,7 @@ impl World {
             return Some(format!("rows of the ledger: {rows:?}"));
         }
         let reservations = self.reservations("pods");
-        if self.subject == Subject::Reference && !reservations.is_empty() {
+        if self.subject != Subject::Ours && !reservations.is_empty() {
             return Some(format!("reservations: {reservations:?}"));
         }
         let links = self.links();

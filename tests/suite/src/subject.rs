@@ -7,10 +7,34 @@ use std::path::{Path, PathBuf};
 pub enum Subject {
     /// Ours: one executable, `"type": "wharfinger"`.
     Ours,
+    /// Ours under the names of the reference plugins, with their configurations.
+    Named,
     /// The reference plugins, each an executable of its own. Chosen by
     /// `WHARFINGER_TEST_SUBJECT=reference`; it shows that a test asks for what plugins do at all.
     Reference,
 }
+
+/// The names of the reference plugins.
+pub const NAMES: [&str; 18] = [
+    "bandwidth",
+    "bridge",
+    "dhcp",
+    "dummy",
+    "firewall",
+    "host-device",
+    "host-local",
+    "ipvlan",
+    "loopback",
+    "macvlan",
+    "portmap",
+    "ptp",
+    "sbr",
+    "static",
+    "tap",
+    "tuning",
+    "vlan",
+    "vrf",
+];
 
 impl Subject {
     /// The one that the environment names.

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::subject::{Subject, executable, need_root, reference, workspace};
+use crate::subject::{NAMES, Subject, executable, need_root, reference, workspace};
 use crate::{Call, Netns, strings};
 
 /// The machine.
@@ -49,25 +49,31 @@ impl World {
     /// A fresh one.
     #[track_caller]
     pub fn new() -> Self {
+        Self::of(Subject::current())
+    }
+
+    /// A fresh one for this subject.
+    #[track_caller]
+    pub fn of(subject: Subject) -> Self {
         need_root();
-        Self::on(Netns::new("host"))
+        Self::on(Netns::new("host"), subject)
     }
 
     /// A fresh one without namespaces, so without containers: for what needs no root.
     #[track_caller]
     pub fn without_namespaces() -> Self {
-        Self::on(Netns::own())
+        Self::on(Netns::own(), Subject::current())
     }
 
     #[track_caller]
-    fn on(host: Netns) -> Self {
+    fn on(host: Netns, subject: Subject) -> Self {
         let dir = match tempfile::Builder::new().prefix("wharfinger-test-").tempdir() {
             Ok(dir) => dir,
             Err(error) => panic!("a temporary directory: {error}"),
         };
         let world = Self {
             host,
-            subject: Subject::current(),
+            subject,
             dir,
             boot_id: None,
             next: AtomicUsize::new(0),
@@ -76,13 +82,23 @@ impl World {
         for name in ["run", "lib", "etc", "conf", "bin", "data"] {
             world.write_dir(name);
         }
-        if world.subject == Subject::Ours {
-            let link = world.path("bin/wharfinger");
-            if let Err(error) = std::os::unix::fs::symlink(executable(), &link) {
-                panic!("{}: {error}", link.display());
+        match world.subject {
+            Subject::Ours => world.link_executable("wharfinger"),
+            Subject::Named => {
+                NAMES.iter().chain(&["wharfinger"]).for_each(|name| world.link_executable(name));
             }
+            Subject::Reference => {}
         }
         world
+    }
+
+    /// A link to our executable in `bin`.
+    #[track_caller]
+    pub fn link_executable(&self, name: &str) {
+        let link = self.path("bin").join(name);
+        if let Err(error) = std::os::unix::fs::symlink(executable(), &link) {
+            panic!("{}: {error}", link.display());
+        }
     }
 
     #[track_caller]
@@ -139,7 +155,7 @@ impl World {
     #[track_caller]
     pub fn cni_path(&self) -> String {
         match self.subject {
-            Subject::Ours => self.text_path("bin"),
+            Subject::Ours | Subject::Named => self.text_path("bin"),
             Subject::Reference => reference().display().to_string(),
         }
     }
@@ -253,7 +269,7 @@ impl World {
             routes.push(json!({ "dst": "::/0" }));
         }
         let mut ipam = json!({ "type": "host-local", "ranges": ranges, "routes": routes });
-        if self.subject == Subject::Reference {
+        if self.subject != Subject::Ours {
             merge(&mut ipam, &json!({ "dataDir": self.path("data") }));
         }
         ipam
@@ -265,6 +281,7 @@ impl World {
         let kind = conf.get("type").and_then(Value::as_str).unwrap_or("wharfinger");
         let program = match self.subject {
             Subject::Ours if kind == "wharfinger" => self.text_path("bin/wharfinger"),
+            Subject::Named => self.path("bin").join(kind).display().to_string(),
             _ => reference().join(kind).display().to_string(),
         };
         Call::new(self, verb, program, conf)

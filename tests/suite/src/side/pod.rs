@@ -1,0 +1,251 @@
+//! The verbs, as libcni makes its calls: a list of plugins, each with the results of those before.
+
+use std::os::unix::fs::MetadataExt as _;
+
+use serde_json::{Map, Value, json};
+
+use super::Side;
+use super::look::{files, look};
+use crate::{Container, Output, merge};
+
+/// A container, and how it was attached.
+#[derive(Debug)]
+pub struct Pod {
+    /// It.
+    pub container: Container,
+    /// The plugins of the network.
+    pub list: Vec<Value>,
+    /// What the runtime says for capabilities.
+    pub capabilities: Value,
+    /// `CNI_ARGS`.
+    pub args: String,
+    /// `CNI_IFNAME`.
+    pub ifname: String,
+    /// The result of the ADD, as it came.
+    pub result: Value,
+}
+
+impl Pod {
+    /// With these capabilities.
+    #[must_use]
+    pub fn capabilities(mut self, capabilities: Value) -> Self {
+        self.capabilities = capabilities;
+        self
+    }
+
+    /// With these `CNI_ARGS`.
+    #[must_use]
+    pub fn args(mut self, args: &str) -> Self {
+        args.clone_into(&mut self.args);
+        self
+    }
+
+    /// Its first address of this family, without the length; the unspecified one where it has none.
+    pub fn address(&self, v6: bool) -> String {
+        let all = crate::strings(&self.result, &["ips"], "address");
+        let mine = all.iter().find(|address| address.contains(':') == v6);
+        let text = mine.and_then(|address| address.split('/').next()).map(str::to_owned);
+        text.unwrap_or_else(|| if v6 { "::".to_owned() } else { "0.0.0.0".to_owned() })
+    }
+
+    /// The name of the host's end of its link.
+    #[track_caller]
+    pub fn host_link(&self) -> String {
+        let all = crate::strings(&self.result, &["interfaces"], "name");
+        let mut all = all.into_iter().filter(|name| name.starts_with("veth"));
+        match all.next() {
+            Some(name) => name,
+            None => panic!("no veth in {}", self.result),
+        }
+    }
+}
+
+impl Side {
+    /// A new container on this network.
+    #[track_caller]
+    pub fn pod(&mut self, list: Value) -> Pod {
+        let container = self.world.container();
+        self.names.path(container.ns.path(), format!("netns of {}", container.id));
+        Pod {
+            container,
+            list: match list {
+                Value::Array(list) => list,
+                one => vec![one],
+            },
+            capabilities: Value::Null,
+            args: String::new(),
+            ifname: "eth0".to_owned(),
+            result: Value::Null,
+        }
+    }
+
+    /// ADD. Told as `what`: result, pod and host; or the error. Whether it succeeded.
+    #[track_caller]
+    pub fn add(&mut self, what: &str, pod: &mut Pod) -> bool {
+        let mut previous = Value::Null;
+        for plugin in pod.list.clone() {
+            let output = self.call("ADD", pod, &plugin, &previous);
+            if !output.succeeded() {
+                self.tell_failure(what, pod, &plugin, &output);
+                return false;
+            }
+            previous = output.ok();
+        }
+        pod.result = previous;
+        self.tell_all(what, pod, true);
+        true
+    }
+
+    /// CHECK. Told: what came of it.
+    #[track_caller]
+    pub fn check(&mut self, what: &str, pod: &Pod) {
+        let ended = self.each("CHECK", pod, &pod.list);
+        self.tell(what, ended);
+    }
+
+    /// STATUS and GC, whose valid attachments are these. Told: what came of them.
+    #[track_caller]
+    pub fn status(&mut self, what: &str, pod: &Pod) {
+        let ended = self.each("STATUS", pod, &pod.list);
+        self.tell(what, ended);
+    }
+
+    /// DEL. Told: what came of it, and what is left.
+    #[track_caller]
+    pub fn del(&mut self, what: &str, pod: &Pod) {
+        let backwards: Vec<Value> = pod.list.iter().rev().cloned().collect();
+        let ended = self.each("DEL", pod, &backwards);
+        self.tell(what, ended);
+        self.tell_all(&format!("left after {what}"), pod, false);
+    }
+
+    /// ADD, CHECK, DEL, and DEL again.
+    #[track_caller]
+    pub fn life(&mut self, pod: &mut Pod) {
+        if self.add("add", pod) {
+            self.check("check", pod);
+        }
+        self.del("del", pod);
+        let again = self.each("DEL", pod, &pod.list.iter().rev().cloned().collect::<Vec<_>>());
+        self.tell("del again", again);
+    }
+
+    /// One verb of one plugin. Told: the error, or that it went well.
+    #[track_caller]
+    pub fn verb(&mut self, what: &str, verb: &str, pod: &Pod, plugin: &Value, previous: &Value) {
+        let output = self.call(verb, pod, plugin, previous);
+        self.tell(what, ended(&output));
+    }
+
+    fn each(&self, verb: &str, pod: &Pod, list: &[Value]) -> Value {
+        for plugin in list {
+            let output = self.call(verb, pod, plugin, &pod.result);
+            if !output.succeeded() {
+                return ended(&output);
+            }
+            assert!(output.stdout.trim().is_empty(), "{verb} says nothing: {output:?}");
+        }
+        json!("well")
+    }
+
+    /// One call. What it is given: name and version, the previous result, the capabilities that
+    /// it asks for.
+    #[track_caller]
+    pub fn call(&self, verb: &str, pod: &Pod, plugin: &Value, previous: &Value) -> Output {
+        let mut conf = json!({ "cniVersion": "1.1.0", "name": "pods" });
+        merge(&mut conf, plugin);
+        if !previous.is_null() {
+            merge(&mut conf, &json!({ "prevResult": previous }));
+        }
+        let asked = plugin.get("capabilities").and_then(Value::as_object);
+        let granted: Map<String, Value> = asked
+            .into_iter()
+            .flatten()
+            .filter(|(_, wanted)| wanted.as_bool() == Some(true))
+            .filter_map(|(name, _)| Some((name.clone(), pod.capabilities.get(name)?.clone())))
+            .collect();
+        if !granted.is_empty() {
+            merge(&mut conf, &json!({ "runtimeConfig": granted }));
+        }
+        let call = self.world.call(verb, &conf).of(&pod.container).env("CNI_IFNAME", &pod.ifname);
+        let call = if pod.args.is_empty() { call } else { call.env("CNI_ARGS", &pod.args) };
+        call.run()
+    }
+
+    #[track_caller]
+    fn tell_failure(&mut self, what: &str, pod: &Pod, plugin: &Value, output: &Output) {
+        let mut told = ended(output);
+        merge(&mut told, &json!({ "by": plugin.get("type") }));
+        self.tell(what, told);
+        self.tell_all(&format!("left after {what}"), pod, false);
+    }
+
+    /// Pod and host; and with a result what it says, or else the files and rules that are left.
+    #[track_caller]
+    fn tell_all(&mut self, what: &str, pod: &Pod, attached: bool) {
+        let host = look(&self.world.host);
+        let there = is_namespace(&pod.container.ns.path());
+        let inner = if there { Some(look(&pod.container.ns)) } else { None };
+        let named = crate::strings(&pod.result, &["interfaces"], "name");
+        self.names.learn(named.iter().map(String::as_str));
+        self.names.learn(host.links.iter().map(|(name, _)| name.as_str()));
+        let mut told = json!({ "host": host.value });
+        if let Some(inner) = &inner {
+            merge(&mut told, &json!({ "pod": inner.value }));
+        }
+        if attached {
+            let links = [Some(&host.links), inner.as_ref().map(|look| &look.links)];
+            let macs: Vec<&(String, String)> = links.into_iter().flatten().flatten().collect();
+            merge(&mut told, &json!({ "result": alike(&pod.result, &macs) }));
+        } else {
+            merge(&mut told, &json!({ "rules": self.rules_of(pod) }));
+        }
+        merge(&mut told, &json!({ "files": files(&self.world.path("data")) }));
+        self.tell(what, told);
+    }
+
+    /// Whether the packet filter has something of a pod: its id, or an address of its.
+    fn rules_of(&self, pod: &Pod) -> bool {
+        let rules = self.world.rules();
+        let addresses = [pod.address(false), pod.address(true)];
+        let mut all = addresses.iter().filter(|text| !["::", "0.0.0.0"].contains(&text.as_str()));
+        rules.contains(&pod.container.id)
+            || all.any(|text| rules.split(|c: char| !(c.is_ascii_alphanumeric() || ".:".contains(c)))
+                .any(|word| word == text))
+    }
+}
+
+/// Whether a namespace is bound there; a plugin may have left a file in its place.
+fn is_namespace(path: &str) -> bool {
+    let device = |path: &str| std::fs::metadata(path).map(|meta| meta.dev()).ok();
+    device(path).is_some() && device(path) == device("/proc/self/ns/net")
+}
+
+/// Success, or the code of the error.
+fn ended(output: &Output) -> Value {
+    if output.succeeded() {
+        return json!("well");
+    }
+    if output.stdout.trim().is_empty() {
+        return json!({ "error": { "code": "none", "status": output.status } });
+    }
+    match serde_json::from_str::<Value>(&output.stdout) {
+        Ok(error) => json!({ "error": { "code": error.get("code"), "status": output.status } }),
+        Err(error) => panic!("no error object: {error}: {output:?}"),
+    }
+}
+
+/// A result whose MAC addresses say whether they are those of the links.
+fn alike(result: &Value, links: &[&(String, String)]) -> Value {
+    let mut result = result.clone();
+    let interfaces = result.get_mut("interfaces").and_then(Value::as_array_mut);
+    for interface in interfaces.into_iter().flatten() {
+        let text = |key: &str| interface.get(key).and_then(Value::as_str).unwrap_or_default();
+        let own = links.iter().any(|(name, mac)| name == text("name") && mac == text("mac"));
+        let chosen = text("mac").starts_with("02:00:00:00:") || text("mac").starts_with("00:00:00");
+        if own && !chosen && let Some(map) = interface.as_object_mut() {
+            map.insert("mac".to_owned(), json!("its own"));
+        }
+    }
+    result
+}

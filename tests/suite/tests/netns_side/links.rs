@@ -1,0 +1,256 @@
+//! `macvlan`, `host-device`, `tap`, `loopback`; in the lab `ipvlan`, `vlan`, `dummy`.
+
+use serde_json::{Value, json};
+use wharfinger_suite::merge;
+use wharfinger_suite::side::{Case, Proto, Side, Who, case, lab, run};
+
+#[test]
+#[ignore = "needs root: ring netns"]
+fn side_links() {
+    run(CASES, &[]);
+}
+
+/// A network of the plugin that the case is about, with addresses.
+fn conf(s: &Side, more: &Value) -> Value {
+    let mut conf = json!({ "type": s.plugin(), "ipam": s.world.ipam(&["10.1.0.0/16"]) });
+    if more.get("ipam").is_some() {
+        merge(&mut conf, &json!({ "ipam": null }));
+    }
+    merge(&mut conf, more);
+    conf
+}
+
+fn life(s: &mut Side, more: &Value) {
+    let conf = conf(s, more);
+    let mut pod = s.pod(conf);
+    s.life(&mut pod);
+}
+
+/// A link of the host to make others upon, which leads nowhere.
+fn uplink(s: &Side) {
+    let host = &s.world.host;
+    host.ip("link add up0 type veth peer name up1");
+    host.ip("link set up0 mtu 1450 up");
+    host.ip("link set up1 up");
+}
+
+/// A life upon `up0`.
+fn upon(s: &mut Side, more: &Value) {
+    uplink(s);
+    let mut all = json!({ "master": "up0" });
+    merge(&mut all, more);
+    life(s, &all);
+}
+
+/// The link that is master is the container's own.
+fn inner_master(s: &mut Side, more: &Value) {
+    let mut all = json!({ "master": "in0", "linkInContainer": true });
+    merge(&mut all, more);
+    let mut pod = s.pod(conf(s, &all));
+    pod.container.ns.ip("link add in0 type veth peer name in1");
+    pod.container.ns.ip("link set in0 up");
+    pod.container.ns.ip("link set in1 up");
+    s.life(&mut pod);
+}
+
+/// Two upon `up0`, that reach each other.
+fn two(s: &mut Side, more: &Value) {
+    uplink(s);
+    let mut all = json!({ "master": "up0" });
+    merge(&mut all, more);
+    let list = conf(s, &all);
+    let (mut one, mut two) = (s.pod(list.clone()), s.pod(list));
+    s.add("add", &mut one);
+    s.add("add another", &mut two);
+    let to = format!("{}:80", two.address(false));
+    s.speaks("tcp", Who::Pod(&one), &to, Who::Pod(&two), 80, Proto::Tcp);
+    s.speaks("udp", Who::Pod(&one), &to, Who::Pod(&two), 80, Proto::Udp);
+    s.check("check", &one);
+    s.del("del", &one);
+    s.del("del of the other", &two);
+}
+
+/// ADD, the namespace goes, DEL.
+fn orphan(s: &mut Side, more: &Value) {
+    uplink(s);
+    let mut all = json!({ "master": "up0" });
+    merge(&mut all, more);
+    let mut pod = s.pod(conf(s, &all));
+    s.add("add", &mut pod);
+    pod.container.ns.delete();
+    s.del("del", &pod);
+}
+
+/// ADD, the master goes, DEL.
+fn without_master(s: &mut Side, more: &Value) {
+    uplink(s);
+    let mut all = json!({ "master": "up0" });
+    merge(&mut all, more);
+    let mut pod = s.pod(conf(s, &all));
+    s.add("add", &mut pod);
+    s.world.host.ip("link del up0");
+    s.del("del", &pod);
+}
+
+/// A device to be moved.
+fn device(s: &Side) {
+    let host = &s.world.host;
+    host.ip("link add dev0 address 02:00:00:00:00:55 type veth peer name dev1");
+    host.ip("link set dev1 up");
+}
+
+const BAD_IPAM: &str = r#"{ "type": "host-local", "ranges": [] }"#;
+
+fn bad_ipam() -> Value {
+    serde_json::from_str(BAD_IPAM).expect("JSON")
+}
+
+const CASES: &[Case] = &[
+    case("macvlan", &[], |s| two(s, &json!({}))),
+    case("macvlan: mode private", &[], |s| two(s, &json!({ "mode": "private" }))),
+    case("macvlan: mode vepa", &[], |s| upon(s, &json!({ "mode": "vepa" }))),
+    case("macvlan: mode passthru", &[], |s| upon(s, &json!({ "mode": "passthru" }))),
+    case("macvlan: mode of nobody", &[], |s| upon(s, &json!({ "mode": "l2" }))),
+    case("macvlan: mtu", &[], |s| upon(s, &json!({ "mtu": 1400 }))),
+    case("macvlan: mtu above the master's", &[], |s| upon(s, &json!({ "mtu": 1500 }))),
+    case("macvlan: mac", &[], |s| upon(s, &json!({ "mac": "02:00:00:00:00:01" }))),
+    case("macvlan: MAC in CNI_ARGS, over mac", &[], |s| {
+        uplink(s);
+        let more = json!({ "master": "up0", "mac": "02:00:00:00:00:01" });
+        let mut pod = s.pod(conf(s, &more)).args("MAC=02:00:00:00:00:02");
+        s.life(&mut pod);
+    }),
+    case("macvlan: the capability mac, over CNI_ARGS", &[], |s| {
+        uplink(s);
+        let more = json!({ "master": "up0", "capabilities": { "mac": true } });
+        let mut pod = s.pod(conf(s, &more)).args("MAC=02:00:00:00:00:02");
+        pod = pod.capabilities(json!({ "mac": "02:00:00:00:00:03" }));
+        s.life(&mut pod);
+    }),
+    case("macvlan: bcqueuelen", &[], |s| upon(s, &json!({ "bcqueuelen": 2000 }))),
+    case("macvlan: linkInContainer", &[], |s| inner_master(s, &json!({}))),
+    case("macvlan: layer 2", &[], |s| upon(s, &json!({ "ipam": null }))),
+    case("macvlan: dns", &[], |s| upon(s, &json!({ "dns": { "nameservers": ["10.9.9.9"] } }))),
+    case("macvlan: master by the default route", &[], |s| {
+        uplink(s);
+        s.world.host.ip("address add 192.0.2.2/24 dev up0");
+        s.world.host.ip("route add default via 192.0.2.1");
+        life(s, &json!({}));
+    }),
+    case("macvlan: no master", &[], |s| life(s, &json!({}))),
+    case("macvlan: a master that is not there", &[], |s| life(s, &json!({ "master": "not0" }))),
+    case("macvlan: both families", &[], |s| {
+        let ipam = s.world.ipam(&["10.1.0.0/16", "fd00:1::/64"]);
+        upon(s, &json!({ "ipam": ipam }));
+    }),
+    case("macvlan: IPAM fails", &[], |s| upon(s, &json!({ "ipam": bad_ipam() }))),
+    case("macvlan: the namespace gone before DEL", &[], |s| orphan(s, &json!({}))),
+    case("macvlan: the master gone before DEL", &[], |s| without_master(s, &json!({}))),
+    case("macvlan: STATUS", &[], |s| {
+        let pod = s.pod(conf(s, &json!({ "master": "up0" })));
+        s.status("status", &pod);
+    }),
+    case("host-device: device", &[], |s| {
+        device(s);
+        life(s, &json!({ "device": "dev0" }));
+    }),
+    case("host-device: hwaddr", &[], |s| {
+        device(s);
+        life(s, &json!({ "hwaddr": "02:00:00:00:00:55" }));
+    }),
+    case("host-device: no ipam", &[], |s| {
+        device(s);
+        life(s, &json!({ "device": "dev0", "ipam": null }));
+    }),
+    case("host-device: a device that is not there", &[], |s| {
+        life(s, &json!({ "device": "not0" }));
+    }),
+    case("host-device: no selector", &[], |s| life(s, &json!({}))),
+    case("host-device: kernelpath outside /sys/devices", &[], |s| {
+        life(s, &json!({ "kernelpath": "/proc" }));
+    }),
+    case("host-device: a pciBusID that is not there", &[], |s| {
+        life(s, &json!({ "pciBusID": "0000:99:00.0" }));
+    }),
+    case("host-device: a deviceID that is not there", &[], |s| {
+        let more = json!({ "device": "dev0", "capabilities": { "deviceID": true } });
+        device(s);
+        let mut pod = s.pod(conf(s, &more)).capabilities(json!({ "deviceID": "0000:99:00.0" }));
+        s.life(&mut pod);
+    }),
+    case("host-device: IPAM fails", &[], |s| {
+        device(s);
+        life(s, &json!({ "device": "dev0", "ipam": bad_ipam() }));
+    }),
+    case("host-device: DEL with the namespace gone", &[], |s| {
+        device(s);
+        let mut pod = s.pod(conf(s, &json!({ "device": "dev0" })));
+        s.add("add", &mut pod);
+        pod.container.ns.delete();
+        s.del("del", &pod);
+    }),
+    case("tap", &[], |s| life(s, &json!({}))),
+    case("tap: multiQueue", &[], |s| life(s, &json!({ "multiQueue": true }))),
+    case("tap: mtu", &[], |s| life(s, &json!({ "mtu": 1400 }))),
+    case("tap: mac", &[], |s| life(s, &json!({ "mac": "02:00:00:00:00:01" }))),
+    case("tap: owner and group", &[], |s| life(s, &json!({ "owner": 1000, "group": 1000 }))),
+    case("tap: owner, group and mac", &[], |s| {
+        life(s, &json!({ "owner": 1000, "group": 1000, "mac": "02:00:00:00:00:01" }));
+    }),
+    case("tap: owner alone", &[], |s| life(s, &json!({ "owner": 1000 }))),
+    case("tap: bridge", &[], |s| {
+        let mut pod = s.pod(conf(s, &json!({ "bridge": "br-in" })));
+        pod.container.ns.ip("link add br-in type bridge");
+        s.life(&mut pod);
+    }),
+    case("tap: no ipam", &[], |s| life(s, &json!({ "ipam": null }))),
+    case("tap: MAC in CNI_ARGS", &[], |s| {
+        let mut pod = s.pod(conf(s, &json!({}))).args("MAC=02:00:00:00:00:02");
+        s.life(&mut pod);
+    }),
+    case("tap: IPAM fails", &[], |s| life(s, &json!({ "ipam": bad_ipam() }))),
+    case("loopback", &[], |s| loopback(s, false)),
+    case("loopback: after another plugin", &[], |s| loopback(s, true)),
+    case("loopback: another address is on it", &[], |s| {
+        let mut pod = s.pod(json!({ "type": "loopback" }));
+        pod.ifname = "lo".to_owned();
+        pod.container.ns.ip("address add 192.0.2.1/32 dev lo");
+        s.life(&mut pod);
+    }),
+    lab("ipvlan", &[], |s| two(s, &json!({}))),
+    lab("ipvlan: mode l3", &[], |s| two(s, &json!({ "mode": "l3" }))),
+    lab("ipvlan: mode l3s", &[], |s| upon(s, &json!({ "mode": "l3s" }))),
+    lab("ipvlan: mode of nobody", &[], |s| upon(s, &json!({ "mode": "vepa" }))),
+    lab("ipvlan: mtu", &[], |s| upon(s, &json!({ "mtu": 1400 }))),
+    lab("ipvlan: linkInContainer", &[], |s| inner_master(s, &json!({}))),
+    lab("ipvlan: dns", &[], |s| upon(s, &json!({ "dns": { "nameservers": ["10.9.9.9"] } }))),
+    lab("ipvlan: no ipam", &[], |s| upon(s, &json!({ "ipam": null }))),
+    lab("ipvlan: IPAM fails", &[], |s| upon(s, &json!({ "ipam": bad_ipam() }))),
+    lab("ipvlan: the namespace gone before DEL", &[], |s| orphan(s, &json!({}))),
+    lab("vlan", &[], |s| upon(s, &json!({ "vlanId": 100 }))),
+    lab("vlan: vlanId 0", &[], |s| upon(s, &json!({}))),
+    lab("vlan: vlanId above 4094", &[], |s| upon(s, &json!({ "vlanId": 4095 }))),
+    lab("vlan: mtu", &[], |s| upon(s, &json!({ "vlanId": 100, "mtu": 1400 }))),
+    lab("vlan: mtu above the master's", &[], |s| upon(s, &json!({ "vlanId": 100, "mtu": 9000 }))),
+    lab("vlan: linkInContainer", &[], |s| inner_master(s, &json!({ "vlanId": 100 }))),
+    lab("vlan: no master", &[], |s| life(s, &json!({ "vlanId": 100 }))),
+    lab("vlan: IPAM fails", &[], |s| upon(s, &json!({ "vlanId": 100, "ipam": bad_ipam() }))),
+    lab("vlan: the master gone before DEL", &[], |s| without_master(s, &json!({ "vlanId": 100 }))),
+    lab("dummy", &[], |s| life(s, &json!({}))),
+    lab("dummy: dns", &[], |s| life(s, &json!({ "dns": { "nameservers": ["10.9.9.9"] } }))),
+    lab("dummy: no ipam", &[], |s| life(s, &json!({ "ipam": null }))),
+    lab("dummy: IPAM fails", &[], |s| life(s, &json!({ "ipam": bad_ipam() }))),
+];
+
+fn loopback(s: &mut Side, after: bool) {
+    let first = json!({
+        "type": "bridge", "bridge": "cni0", "ipam": s.world.ipam(&["10.1.0.0/16"]),
+    });
+    let last = json!({ "type": "loopback" });
+    let mut pod = s.pod(if after { json!([first, last]) } else { last });
+    if !after {
+        pod.ifname = "lo".to_owned();
+    }
+    pod.container.ns.ip("link set lo down");
+    s.life(&mut pod);
+}
