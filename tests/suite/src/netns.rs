@@ -1,7 +1,10 @@
 //! Network namespaces with names, by `ip netns`, and running programs in them.
 
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
 use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -97,6 +100,25 @@ impl Netns {
         let mut all = vec!["ip", "netns", "exec", &self.name];
         all.extend(command);
         all
+    }
+
+    /// A page by HTTP, asked for from here; empty where nothing comes within some seconds.
+    #[track_caller]
+    pub fn fetch(&self, at: &str, page: &str) -> String {
+        let Ok(to) = at.parse::<SocketAddr>() else { panic!("no address and port: {at}") };
+        let once = || -> std::io::Result<String> {
+            let mut stream = TcpStream::connect_timeout(&to, Duration::from_secs(1))?;
+            stream.set_read_timeout(Some(Duration::from_secs(5)))?;
+            stream.write_all(format!("GET {page} HTTP/1.0\r\n\r\n").as_bytes())?;
+            let mut text = String::new();
+            stream.read_to_string(&mut text)?;
+            Ok(text)
+        };
+        let again = |_| {
+            std::thread::sleep(Duration::from_millis(100));
+            once().ok().filter(|text| !text.is_empty())
+        };
+        crate::side::inside(self, || (0..5).find_map(again)).unwrap_or_default()
     }
 
     /// Whether an answer to an echo request comes from `address`; four tries of a second.

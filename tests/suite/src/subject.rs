@@ -37,6 +37,11 @@ pub const NAMES: [&str; 18] = [
 ];
 
 impl Subject {
+    /// Ours under the names of the reference plugins, unless the environment names those.
+    pub fn named() -> Self {
+        if Self::current() == Self::Reference { Self::Reference } else { Self::Named }
+    }
+
     /// The one that the environment names.
     pub fn current() -> Self {
         match std::env::var("WHARFINGER_TEST_SUBJECT").as_deref() {
@@ -62,6 +67,14 @@ pub(crate) fn reference() -> PathBuf {
         .map_or_else(|| workspace().join("target/ref"), PathBuf::from);
     assert!(path.join("bridge").is_file(), "no reference plugins in {}", path.display());
     path
+}
+
+/// The client of the CRI socket, beside the reference plugins.
+#[track_caller]
+pub fn cri_client() -> String {
+    let path = reference().join("cri");
+    assert!(path.is_file(), "no {}: `cargo xtask test` builds it", path.display());
+    path.display().to_string()
 }
 
 pub(crate) fn workspace() -> PathBuf {

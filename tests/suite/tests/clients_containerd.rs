@@ -107,26 +107,11 @@ impl Drop for Containerd<'_> {
     }
 }
 
-/// A root directory with busybox alone.
-fn rootfs(world: &World) {
-    let bin = world.path("rootfs/bin");
-    std::fs::create_dir_all(&bin).expect("directories");
-    for dir in ["proc", "dev", "sys", "tmp", "etc"] {
-        std::fs::create_dir_all(world.path("rootfs").join(dir)).expect("directories");
-    }
-    let busybox =
-        ["/bin/busybox", "/usr/bin/busybox"].into_iter().find(|p| std::path::Path::new(p).exists());
-    std::fs::copy(busybox.expect("busybox-static"), bin.join("busybox")).expect("copied");
-    for name in ["sh", "sleep", "ping", "ip"] {
-        std::os::unix::fs::symlink("busybox", bin.join(name)).expect("a link");
-    }
-}
-
 #[test]
 #[ignore = "needs root and containerd: ring clients"]
 fn two_containers_of_containerd() {
     let world = World::new();
-    rootfs(&world);
+    world.rootfs();
     let containerd = Containerd::start(&world);
     let plugin = world.conf("bridge", &json!({ "ipMasq": true }));
     // containerd 1.6 knows nothing newer.
@@ -167,7 +152,7 @@ fn refused(containerd: &Containerd<'_>, id: &str) -> String {
 #[ignore = "needs root and containerd: ring clients"]
 fn a_pod_that_a_policy_refuses_shows_name_and_reason() {
     let world = World::new();
-    rootfs(&world);
+    world.rootfs();
     let containerd = Containerd::start(&world);
     let config = json!({ "rules": [{ "match": {}, "deny": "the quay is closed" }] });
     let policy = json!({ "plugin": "rules", "config": config });

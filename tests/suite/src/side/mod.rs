@@ -18,7 +18,7 @@ use serde_json::{Map, Value};
 
 pub use compare::{Differs, differs};
 pub use pod::Pod;
-pub use traffic::{Proto, Who, inside};
+pub use traffic::{Proto, Who, inside, inside_at};
 
 use crate::{Netns, Subject, World};
 use look::Names;

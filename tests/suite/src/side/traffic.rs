@@ -37,9 +37,14 @@ const PATIENCE: Duration = Duration::from_millis(1000);
 /// Runs it on a thread that is in this namespace. A socket that it makes stays there.
 #[track_caller]
 pub fn inside<T: Send>(ns: &Netns, work: impl FnOnce() -> T + Send) -> T {
-    let path = ns.path();
+    inside_at(&ns.path(), work)
+}
+
+/// Runs it on a thread that is in the namespace of this path.
+#[track_caller]
+pub fn inside_at<T: Send>(path: &str, work: impl FnOnce() -> T + Send) -> T {
     let enter = || {
-        let entered = File::open(&path).map_err(|error| error.to_string()).and_then(|file| {
+        let entered = File::open(path).map_err(|error| error.to_string()).and_then(|file| {
             setns(file, CloneFlags::CLONE_NEWNET).map_err(|errno| errno.to_string())
         });
         assert!(entered.is_ok(), "{path}: {entered:?}");
