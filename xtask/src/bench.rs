@@ -4,6 +4,7 @@
 //!
 //! All of it happens in namespaces that are thrown away.
 
+mod chain;
 mod component;
 mod machine;
 mod parts;
@@ -28,6 +29,8 @@ pub(crate) struct Options {
     crowds: usize,
     /// How many attachments are on the books.
     books: Vec<usize>,
+    /// How many pods have rules in the tables.
+    pods: Vec<usize>,
     /// These parts alone.
     only: Vec<String>,
 }
@@ -60,8 +63,13 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
 }
 
 fn parse(args: &[String]) -> Result<Options> {
-    let mut options =
-        Options { rounds: 31, crowds: 5, books: vec![10, 1_000, 10_000], only: Vec::new() };
+    let mut options = Options {
+        rounds: 31,
+        crowds: 5,
+        books: vec![10, 1_000, 10_000],
+        pods: vec![1, 1_000, 10_000],
+        only: Vec::new(),
+    };
     let mut args = args.iter();
     while let Some(arg) = args.next() {
         match arg.as_str() {
@@ -69,6 +77,7 @@ fn parse(args: &[String]) -> Result<Options> {
                 options.rounds = 7;
                 options.crowds = 2;
                 options.books = vec![10, 1_000];
+                options.pods = vec![1, 1_000];
             }
             "--only" => {
                 let Some(names) = args.next() else { bail!("--only PART,...") };

@@ -27,6 +27,7 @@ const PROGRAMS: [(&str, &str); 21] = [
     ("busybox", "busybox-static"),
     ("containerd", "containerd"),
     ("runc", "runc"),
+    ("podman", "podman"),
     ("python3", "python3-minimal"),
     ("timeout", "coreutils"),
     ("dnsmasq", "dnsmasq-base"),
@@ -37,18 +38,32 @@ const PROGRAMS: [(&str, &str); 21] = [
 const PLUGINS: &str = "v1.9.1";
 const CNITOOL: &str = "v1.3.0";
 
-/// The packages of the plugins that tests and benchmarks run.
-const REFERENCE: [&str; 9] = [
+/// Their packages.
+const REFERENCE: [&str; 18] = [
     "main/bridge",
     "main/ptp",
+    "main/macvlan",
+    "main/ipvlan",
+    "main/vlan",
+    "main/host-device",
+    "main/dummy",
+    "main/tap",
     "main/loopback",
     "ipam/host-local",
     "ipam/static",
+    "ipam/dhcp",
     "meta/portmap",
-    "meta/tuning",
-    "meta/firewall",
     "meta/bandwidth",
+    "meta/firewall",
+    "meta/tuning",
+    "meta/sbr",
+    "meta/vrf",
 ];
+
+/// Their names.
+pub(crate) fn plugin_names() -> impl Iterator<Item = &'static str> {
+    REFERENCE.iter().filter_map(|package| Some(package.split_once('/')?.1))
+}
 
 /// Installs what is missing, as root; otherwise says what is missing. Whether all is there.
 pub(crate) fn install(wanted: &[&str]) -> Result<bool> {
@@ -80,14 +95,19 @@ pub(crate) fn install(wanted: &[&str]) -> Result<bool> {
     Ok(missing.iter().all(|(name, _)| find(name).is_some()))
 }
 
-/// The directory of the reference plugins and cnitool: built once.
+/// The directory of the reference plugins, of cnitool and of our client of the CRI socket: built
+/// once.
 pub(crate) fn reference() -> Result<PathBuf> {
     if let Some(dir) = std::env::var_os("WHARFINGER_TEST_REF") {
         return Ok(PathBuf::from(dir));
     }
     let dir = workspace().join("target/ref");
     let stamp = dir.join(".release");
-    let release = format!("plugins {PLUGINS}, cnitool {CNITOOL}\n");
+    let client = workspace().join("tests/cri");
+    let source = |name: &str| std::fs::read_to_string(client.join(name)).unwrap_or_default();
+    let (modules, main) = (source("go.mod"), source("main.go"));
+    let all = REFERENCE.len();
+    let release = format!("{all} plugins {PLUGINS}, cnitool {CNITOOL}, cri:\n{modules}{main}");
     if std::fs::read_to_string(&stamp).is_ok_and(|text| text == release) {
         return Ok(dir);
     }
@@ -103,6 +123,9 @@ pub(crate) fn reference() -> Result<PathBuf> {
     must(plugins.env("GOBIN", &dir).env("CGO_ENABLED", "0"))?;
     let tool = format!("github.com/containernetworking/cni/cnitool@{CNITOOL}");
     must(program("go install").arg(tool).env("GOBIN", &dir))?;
+    let mut build = program("go build -o");
+    build.arg(dir.join("cri")).arg(".").current_dir(&client);
+    must(build.env("CGO_ENABLED", "0"))?;
     std::fs::write(&stamp, release).with_context(|| stamp.display().to_string())?;
     Ok(dir)
 }

@@ -68,7 +68,8 @@ impl<'w> Cri<'w> {
     #[track_caller]
     fn cri(&self, words: &[&str]) -> String {
         let (client, socket) = (cri_client(), self.world.text_path("containerd/sock"));
-        let all: Vec<&str> = [&*client, &*socket].into_iter().chain(words.iter().copied()).collect();
+        let all: Vec<&str> =
+            [&*client, &*socket].into_iter().chain(words.iter().copied()).collect();
         self.mounts.run(&all).trim().to_owned()
     }
 

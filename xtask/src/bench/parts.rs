@@ -11,10 +11,11 @@ use super::process::{Call, Took, at_once};
 use super::report::Figures;
 use super::subject::{FLOOR, IPTABLES, NFTABLES, OURS, REFERENCE, Subject};
 use crate::command::{program, say, text};
+use crate::tools;
 
 /// Their names, in the order in which they run.
-pub(crate) const NAMES: [&str; 7] =
-    ["start", "plain", "masquerade", "ipam", "component", "crowd", "books"];
+pub(crate) const NAMES: [&str; 8] =
+    ["start", "plain", "masquerade", "ipam", "component", "crowd", "chain", "books"];
 
 /// Runs those that are wanted.
 pub(crate) fn run(machine: &Machine, options: &Options) -> Result<()> {
@@ -30,6 +31,7 @@ pub(crate) fn run(machine: &Machine, options: &Options) -> Result<()> {
             "ipam" => ipam(machine, options)?,
             "component" => super::component::run(machine, options)?,
             "crowd" => crowd(machine, options)?,
+            "chain" => super::chain::run(machine, options)?,
             _ => books(machine, options)?,
         }
     }
@@ -42,13 +44,26 @@ fn introduce(machine: &Machine) -> Result<()> {
     let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
     let load = load.split_whitespace().next().unwrap_or("?").to_owned();
     say(&format!("kernel {}, {cpus} processors, load {load}", kernel.trim()));
-    let size = |path: PathBuf| std::fs::metadata(path).map_or(0, |meta| meta.len()) / 1024;
-    let theirs =
-        ["bridge", "host-local"].map(|name| size(machine.executables.reference.join(name)));
-    let ours = size(machine.executables.ours.clone());
-    let [bridge, ipam] = theirs;
-    say(&format!("sizes: ours {ours} KiB; reference bridge {bridge}, host-local {ipam} KiB"));
+    sizes(machine);
     Ok(())
+}
+
+/// One executable, beside the directory that it stands for.
+fn sizes(machine: &Machine) {
+    let size = |path: PathBuf| std::fs::metadata(path).map_or(0, |meta| meta.len()) / 1024;
+    let reference = &machine.executables.reference;
+    let all: Vec<u64> = tools::plugin_names().map(|name| size(reference.join(name))).collect();
+    let (bridge, ipam) = (size(reference.join("bridge")), size(reference.join("host-local")));
+    let (ours, theirs) = (size(machine.executables.ours.clone()), all.iter().sum::<u64>());
+    say("\n### Sizes\n\n| what | KiB | ours is |\n|---|---|---|");
+    say(&format!("| ours, under {} names | {ours} | |", all.len()));
+    for (what, theirs) in
+        [("all of the reference's", theirs), ("its bridge", bridge), ("its host-local", ipam)]
+    {
+        let hundredths = (ours * 100).checked_div(theirs).unwrap_or_default();
+        let (whole, rest) = (hundredths / 100, hundredths % 100);
+        say(&format!("| {what} | {theirs} | {whole}.{rest:02} of it |"));
+    }
 }
 
 /// Start-up alone.

@@ -24,12 +24,28 @@ pub(crate) struct Call {
 }
 
 /// How long it took.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Took {
     /// By the clock.
     pub wall: Duration,
     /// User and system time of the process and all that it waited for.
     pub cpu: Duration,
+}
+
+impl Took {
+    /// One after the other.
+    pub(crate) fn and(self, other: Self) -> Self {
+        Self { wall: self.wall + other.wall, cpu: self.cpu + other.cpu }
+    }
+}
+
+/// How long some work takes, and all of the processes that it waits for.
+pub(crate) fn timed<T>(work: impl FnOnce() -> Result<T>) -> Result<(T, Took)> {
+    let before = children()?;
+    let start = Instant::now();
+    let value = work()?;
+    let wall = start.elapsed();
+    Ok((value, Took { wall, cpu: children()?.saturating_sub(before) }))
 }
 
 impl Call {

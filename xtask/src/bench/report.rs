@@ -31,12 +31,24 @@ impl Figures {
     /// The medians with their spread, and the ratio of `mine` to each of the others. `aims` are the
     /// ratios that are aimed at, by (what, whose).
     pub(crate) fn print(&self, title: &str, mine: &str, aims: &[(&str, &str, f64)]) {
+        self.print_these(title, mine, aims, &[]);
+    }
+
+    /// The same of these alone; of all where there are none.
+    pub(crate) fn print_these(
+        &self,
+        title: &str,
+        mine: &str,
+        aims: &[(&str, &str, f64)],
+        these: &[&str],
+    ) {
         say(&format!("\n### {title}\n"));
         say(
             "| what | whose | n | median ms | quarter to three quarters | cpu ms | ours is | aim |",
         );
         say("|---|---|---|---|---|---|---|---|");
-        for (what, whose) in &self.order {
+        let wanted = |what: &String| these.is_empty() || these.contains(&what.as_str());
+        for (what, whose) in self.order.iter().filter(|(what, _)| wanted(what)) {
             self.line(what, whose, mine, aims);
         }
     }

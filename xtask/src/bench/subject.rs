@@ -108,7 +108,8 @@ impl Machine {
         ]
     }
 
-    fn ipam(&self, octet: u8, reference: bool) -> Value {
+    /// The addresses of a network; the reference's keep files.
+    pub(crate) fn ipam(&self, octet: u8, reference: bool) -> Value {
         let mut ipam = json!({
             "type": "host-local", "ranges": [[{ "subnet": format!("10.{octet}.0.0/16") }]],
             "routes": [{ "dst": "0.0.0.0/0" }],

@@ -112,7 +112,7 @@ impl Ring {
             // Starting processes is what costs there: the kernel's own tests and two of ours.
             Self::Lab => {
                 binary.package == "wharfinger-kernel"
-                    || of_suite(&["lab_", "netns_life", "netns_check"])
+                    || of_suite(&["lab_", "netns_life", "netns_check", "netns_side"])
             }
             Self::Clients => daemons || of_suite(&["clients_"]),
             Self::Languages => of_suite(&["languages_"]),
@@ -184,6 +184,7 @@ fn place(ring: Ring, options: &Options) -> Result<Place> {
                 "ctr",
                 "runc",
                 "busybox",
+                "podman",
                 "firewalld",
                 "dbus-daemon",
                 "dockerd",

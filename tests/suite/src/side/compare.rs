@@ -117,7 +117,9 @@ mod tests {
         let both = [differs("1", "a/b", "1", "2"), differs("2", "a/c", "", "*")];
         assert_eq!(compare(&theirs, &ours, &both, &[]), Ok(vec!["1", "2"]));
         assert!(compare(&theirs, &ours, &both[..1], &[]).is_err_and(|text| text.contains("a/c")));
-        assert!(compare(&ours, &ours, &both[..1], &[]).is_err_and(|text| text.contains("not seen")));
+        assert!(
+            compare(&ours, &ours, &both[..1], &[]).is_err_and(|text| text.contains("not seen"))
+        );
         assert_eq!(compare(&theirs, &ours, &[], &both), Ok(vec!["1", "2"]));
     }
 }

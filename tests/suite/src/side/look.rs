@@ -76,10 +76,10 @@ pub(super) fn look(ns: &Netns) -> Look {
     };
     let named: Vec<Value> =
         list(links).into_iter().filter(|link| link.get("ifname").is_some()).collect();
-    let mut routes: Vec<Value> = list(v4).into_iter().chain(list(v6)).filter_map(route).collect();
+    let mut routes: Vec<Value> = list(v4).iter().chain(&list(v6)).filter_map(route).collect();
     routes.sort_by_key(Value::to_string);
     let rules: Vec<Value> = list(rules4).into_iter().chain(list(rules6)).collect();
-    let qdiscs: Vec<Value> = list(qdiscs).into_iter().filter_map(qdisc).collect();
+    let qdiscs: Vec<Value> = list(qdiscs).iter().filter_map(qdisc).collect();
     let value = json!({
         "links": named.iter().map(|l| (text(l, "ifname"), link(l))).collect::<Map<_, _>>(),
         "routes": routes.into_iter().map(keyed).collect::<Map<_, _>>(),
@@ -106,13 +106,46 @@ fn keyed(value: Value) -> (String, Value) {
 
 /// Numbers that are each kernel's own, and what runs on.
 const OWN: [&str; 40] = [
-    "ifindex", "link_index", "link_netnsid", "broadcast", "addr_info", "ifname", "address",
-    "permaddr", "altnames", "stats", "stats64", "bridge_id", "root_id", "root_port",
-    "root_path_cost", "topology_change", "topology_change_detected", "hello_timer", "tcn_timer",
-    "topology_change_timer", "gc_timer", "id", "no", "designated_port", "designated_cost",
-    "hold_timer", "message_age_timer", "forward_delay_timer", "config_pending", "fdb_n_learned",
-    "port_guid", "operstate", "carrier_up_count", "carrier_down_count", "cost", "priority",
-    "fdb_max_learned", "designated_bridge", "designated_root", "state",
+    "ifindex",
+    "link_index",
+    "link_netnsid",
+    "broadcast",
+    "addr_info",
+    "ifname",
+    "address",
+    "permaddr",
+    "altnames",
+    "stats",
+    "stats64",
+    "bridge_id",
+    "root_id",
+    "root_port",
+    "root_path_cost",
+    "topology_change",
+    "topology_change_detected",
+    "hello_timer",
+    "tcn_timer",
+    "topology_change_timer",
+    "gc_timer",
+    "id",
+    "no",
+    "designated_port",
+    "designated_cost",
+    "hold_timer",
+    "message_age_timer",
+    "forward_delay_timer",
+    "config_pending",
+    "fdb_n_learned",
+    "port_guid",
+    "operstate",
+    "carrier_up_count",
+    "carrier_down_count",
+    "cost",
+    "priority",
+    "fdb_max_learned",
+    "designated_bridge",
+    "designated_root",
+    "state",
 ];
 
 fn without_own(value: &Value) -> Value {
@@ -159,7 +192,7 @@ fn addresses(raw: &Value) -> Map<String, Value> {
 }
 
 /// A route that somebody made.
-fn route(raw: Value) -> Option<Value> {
+fn route(raw: &Value) -> Option<Value> {
     let text = |key: &str| raw.get(key).and_then(Value::as_str).unwrap_or_default();
     let kernels = ["local", "broadcast", "multicast", "anycast"];
     let link_local = text("dst").starts_with("fe80:") || text("dst") == "ff00::/8";
@@ -173,7 +206,7 @@ fn route(raw: Value) -> Option<Value> {
     Some(Value::Object(kept))
 }
 
-fn qdisc(raw: Value) -> Option<Value> {
+fn qdisc(raw: &Value) -> Option<Value> {
     let kind = raw.get("kind")?.as_str()?;
     let usual = ["noqueue", "pfifo_fast", "fq_codel", "pfifo", "fq"];
     let mut kept = raw.as_object()?.clone();

@@ -37,11 +37,7 @@ pub struct Case {
 }
 
 /// A case for any kernel.
-pub const fn case(
-    name: &'static str,
-    differs: &'static [Differs],
-    run: fn(&mut Side),
-) -> Case {
+pub const fn case(name: &'static str, differs: &'static [Differs], run: fn(&mut Side)) -> Case {
     Case { name, lab: false, differs, run }
 }
 
@@ -121,7 +117,8 @@ fn sides() -> [Subject; 2] {
 pub fn run(cases: &[Case], common: &[Differs]) {
     let lab = std::env::var_os("IN_LAB").is_some();
     let only = std::env::var("WHARFINGER_CASE").ok();
-    let mine = |case: &&Case| case.lab == lab && only.as_ref().is_none_or(|o| case.name.contains(o));
+    let mine =
+        |case: &&Case| case.lab == lab && only.as_ref().is_none_or(|o| case.name.contains(o));
     let mut wrong = String::new();
     let mut shown = Vec::new();
     let mut ran = 0;

@@ -40,6 +40,11 @@ impl Pod {
         self
     }
 
+    /// From now on it is about this interface.
+    pub fn by(&mut self, ifname: &str) {
+        ifname.clone_into(&mut self.ifname);
+    }
+
     /// Its first address of this family, without the length; the unspecified one where it has none.
     pub fn address(&self, v6: bool) -> String {
         let all = crate::strings(&self.result, &["ips"], "address");
@@ -210,8 +215,11 @@ impl Side {
         let addresses = [pod.address(false), pod.address(true)];
         let mut all = addresses.iter().filter(|text| !["::", "0.0.0.0"].contains(&text.as_str()));
         rules.contains(&pod.container.id)
-            || all.any(|text| rules.split(|c: char| !(c.is_ascii_alphanumeric() || ".:".contains(c)))
-                .any(|word| word == text))
+            || all.any(|text| {
+                rules
+                    .split(|c: char| !(c.is_ascii_alphanumeric() || ".:".contains(c)))
+                    .any(|word| word == text)
+            })
     }
 }
 
@@ -243,7 +251,10 @@ fn alike(result: &Value, links: &[&(String, String)]) -> Value {
         let text = |key: &str| interface.get(key).and_then(Value::as_str).unwrap_or_default();
         let own = links.iter().any(|(name, mac)| name == text("name") && mac == text("mac"));
         let chosen = text("mac").starts_with("02:00:00:00:") || text("mac").starts_with("00:00:00");
-        if own && !chosen && let Some(map) = interface.as_object_mut() {
+        if own
+            && !chosen
+            && let Some(map) = interface.as_object_mut()
+        {
             map.insert("mac".to_owned(), json!("its own"));
         }
     }

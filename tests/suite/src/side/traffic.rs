@@ -32,7 +32,7 @@ pub enum Who<'a> {
 }
 
 /// How long is waited for an answer.
-const PATIENCE: Duration = Duration::from_millis(1000);
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Runs it on a thread that is in this namespace. A socket that it makes stays there.
 #[track_caller]
@@ -117,7 +117,14 @@ impl Side {
     /// Sends this many bytes by TCP from one to the other. Told: whether it took as long as this
     /// rate (bits a second) makes it take, once a burst (bits) is spent; at least two thirds of it.
     #[track_caller]
-    pub fn rate(&mut self, what: &str, from: Who<'_>, to: &str, server: Who<'_>, shape: (f64, f64)) {
+    pub fn rate(
+        &mut self,
+        what: &str,
+        from: Who<'_>,
+        to: &str,
+        server: Who<'_>,
+        shape: (f64, f64),
+    ) {
         let (rate, burst) = shape;
         let bytes = 60_000_u32;
         let Ok(to) = to.parse::<SocketAddr>() else { panic!("no address and port: {to}") };
@@ -125,7 +132,13 @@ impl Side {
         let least = (f64::from(bytes) * 8.0 - burst).max(0.0) / rate;
         let told = took.map_or_else(
             || json!("nothing arrived"),
-            |took| if took.as_secs_f64() > least * 0.66 { json!("shaped") } else { json!("not shaped") },
+            |took| {
+                if took.as_secs_f64() > least * 0.66 {
+                    json!("shaped")
+                } else {
+                    json!("not shaped")
+                }
+            },
         );
         self.tell(what, told);
     }

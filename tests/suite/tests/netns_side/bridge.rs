@@ -14,7 +14,8 @@ fn side_bridge() {
 
 /// A network of `bridge`; what is null is left out.
 fn conf(s: &Side, more: &Value) -> Value {
-    let mut conf = json!({ "type": "bridge", "bridge": "cni0", "ipam": s.world.ipam(&["10.1.0.0/16"]) });
+    let mut conf =
+        json!({ "type": "bridge", "bridge": "cni0", "ipam": s.world.ipam(&["10.1.0.0/16"]) });
     if more.get("ipam").is_some() {
         merge(&mut conf, &json!({ "ipam": null }));
     }
@@ -35,7 +36,8 @@ const CASES: &[Case] = &[
     case("bridge: isGateway", &[], gateway),
     case("bridge: isDefaultGateway", &[], |s| {
         let ranges = json!([[{ "subnet": "10.1.0.0/16" }]]);
-        let ipam = json!({ "type": "host-local", "ranges": ranges, "dataDir": s.world.path("data") });
+        let ipam =
+            json!({ "type": "host-local", "ranges": ranges, "dataDir": s.world.path("data") });
         life(s, &json!({ "isDefaultGateway": true, "ipam": ipam }));
     }),
     case("bridge: isDefaultGateway beside a default route of IPAM's", &[], |s| {
@@ -122,8 +124,7 @@ const CASES: &[Case] = &[
     case("bridge: the capability mac, over args.cni", &[], |s| {
         let args = json!({ "cni": { "mac": "02:00:00:00:00:02" } });
         let more = json!({ "args": args, "capabilities": { "mac": true } });
-        let mut pod =
-            s.pod(conf(s, &more)).capabilities(json!({ "mac": "02:00:00:00:00:03" }));
+        let mut pod = s.pod(conf(s, &more)).capabilities(json!({ "mac": "02:00:00:00:00:03" }));
         s.life(&mut pod);
     }),
     case("bridge: no MAC", &[], |s| {
@@ -173,7 +174,10 @@ const CASES: &[Case] = &[
     lab("bridge: vlan", &[], |s| life(s, &json!({ "vlan": 100, "isGateway": true }))),
     lab("bridge: vlan, layer 2", &[], |s| life(s, &json!({ "vlan": 100, "ipam": null }))),
     lab("bridge: vlanTrunk", &[], |s| {
-        life(s, &json!({ "vlanTrunk": [{ "minID": 10, "maxID": 12 }, { "id": 20 }], "ipam": null }));
+        life(
+            s,
+            &json!({ "vlanTrunk": [{ "minID": 10, "maxID": 12 }, { "id": 20 }], "ipam": null }),
+        );
     }),
     lab("bridge: vlan and preserveDefaultVlan", &[], |s| {
         life(s, &json!({ "vlan": 100, "preserveDefaultVlan": true }));

@@ -70,7 +70,8 @@ const CASES: &[Case] = &[
         }
     }),
     case("host-local: resolvConf", &[], |s| {
-        let text = "domain a.test\nnameserver 10.9.9.9\nsearch a.test b.test\noptions ndots:2 rotate\n";
+        let text =
+            "domain a.test\nnameserver 10.9.9.9\nsearch a.test b.test\noptions ndots:2 rotate\n";
         let file = s.world.write("resolv.conf", text);
         life(s, &json!({ "subnet": "10.1.0.0/24", "resolvConf": file }));
     }),
@@ -87,13 +88,19 @@ const CASES: &[Case] = &[
         life(s, &json!({ "subnet": "10.1.0.0/24", "rangeStart": "10.2.0.1" }));
     }),
     case("host-local: a start behind the end", &[], |s| {
-        life(s, &json!({ "subnet": "10.1.0.0/24", "rangeStart": "10.1.0.9", "rangeEnd": "10.1.0.5" }));
+        life(
+            s,
+            &json!({ "subnet": "10.1.0.0/24", "rangeStart": "10.1.0.9", "rangeEnd": "10.1.0.5" }),
+        );
     }),
     case("host-local: families mixed in a set", &[], |s| {
         life(s, &json!({ "ranges": [[{ "subnet": "10.1.0.0/24" }, { "subnet": "fd00:1::/64" }]] }));
     }),
     case("host-local: overlap", &[], |s| {
-        life(s, &json!({ "ranges": [[{ "subnet": "10.1.0.0/24" }], [{ "subnet": "10.1.0.0/25" }]] }));
+        life(
+            s,
+            &json!({ "ranges": [[{ "subnet": "10.1.0.0/24" }], [{ "subnet": "10.1.0.0/25" }]] }),
+        );
     }),
     case("host-local: IP in CNI_ARGS", &[], |s| {
         let mut pod = ask(s, &json!({ "ranges": sets() })).args("IP=10.2.0.50");
@@ -184,16 +191,21 @@ const CASES: &[Case] = &[
         s.life(&mut pod);
     }),
     case("static", &[], |s| {
-        life(s, &json!({
-            "addresses": [{ "address": "10.1.0.5/24", "gateway": "10.1.0.1" },
-                { "address": "fd00:1::5/64" }],
-            "routes": [{ "dst": "0.0.0.0/0" }, { "dst": "192.0.2.0/24", "gw": "10.1.0.9" }],
-            "dns": { "nameservers": ["10.9.9.9"], "domain": "a.test", "search": ["b.test"],
-                "options": ["ndots:1"] },
-        }));
+        life(
+            s,
+            &json!({
+                "addresses": [{ "address": "10.1.0.5/24", "gateway": "10.1.0.1" },
+                    { "address": "fd00:1::5/64" }],
+                "routes": [{ "dst": "0.0.0.0/0" }, { "dst": "192.0.2.0/24", "gw": "10.1.0.9" }],
+                "dns": { "nameservers": ["10.9.9.9"], "domain": "a.test", "search": ["b.test"],
+                    "options": ["ndots:1"] },
+            }),
+        );
     }),
     case("static: no addresses", &[], |s| life(s, &json!({}))),
-    case("static: no length", &[], |s| life(s, &json!({ "addresses": [{ "address": "10.1.0.5" }] }))),
+    case("static: no length", &[], |s| {
+        life(s, &json!({ "addresses": [{ "address": "10.1.0.5" }] }));
+    }),
     case("static: IP and GATEWAY in CNI_ARGS", &[], |s| {
         let mut pod = ask(s, &json!({ "addresses": [{ "address": "10.1.0.5/24" }] }))
             .args("IP=10.2.0.5/24,fd00:1::5/64;GATEWAY=10.2.0.1,fd00:1::1");

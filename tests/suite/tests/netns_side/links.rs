@@ -213,7 +213,7 @@ const CASES: &[Case] = &[
     case("loopback: after another plugin", &[], |s| loopback(s, true)),
     case("loopback: another address is on it", &[], |s| {
         let mut pod = s.pod(json!({ "type": "loopback" }));
-        pod.ifname = "lo".to_owned();
+        pod.by("lo");
         pod.container.ns.ip("address add 192.0.2.1/32 dev lo");
         s.life(&mut pod);
     }),
@@ -249,7 +249,7 @@ fn loopback(s: &mut Side, after: bool) {
     let last = json!({ "type": "loopback" });
     let mut pod = s.pod(if after { json!([first, last]) } else { last });
     if !after {
-        pod.ifname = "lo".to_owned();
+        pod.by("lo");
     }
     pod.container.ns.ip("link set lo down");
     s.life(&mut pod);

@@ -24,7 +24,8 @@ fn list(s: &Side, more: &Value) -> Value {
     json!([bridge, portmap])
 }
 
-fn pod(s: &mut Side, more: &Value, mappings: Value) -> Pod {
+fn pod(s: &mut Side, more: &Value, mappings: impl Into<Value>) -> Pod {
+    let mappings = mappings.into();
     let list = list(s, more);
     s.pod(list).capabilities(json!({ "portMappings": mappings }))
 }
@@ -119,11 +120,13 @@ const CASES: &[Case] = &[
         outside(s, &more, &tcp(&json!({})));
     }),
     case("portmap: conditionsV4 in nft's words, met", &[], |s| {
-        let more = json!({ "conditionsV4": ["ip", "saddr", "203.0.113.0/24"], "backend": "nftables" });
+        let more =
+            json!({ "conditionsV4": ["ip", "saddr", "203.0.113.0/24"], "backend": "nftables" });
         outside(s, &more, &tcp(&json!({})));
     }),
     case("portmap: conditionsV4 in nft's words, not met", &[], |s| {
-        let more = json!({ "conditionsV4": ["ip", "saddr", "192.0.2.0/24"], "backend": "nftables" });
+        let more =
+            json!({ "conditionsV4": ["ip", "saddr", "192.0.2.0/24"], "backend": "nftables" });
         outside(s, &more, &tcp(&json!({})));
     }),
     case("portmap: hostIP", &[], |s| {
@@ -138,7 +141,9 @@ const CASES: &[Case] = &[
     case("portmap: hostIP 0.0.0.0", &[], |s| {
         outside(s, &json!({}), &tcp(&json!({ "hostIP": "0.0.0.0" })));
     }),
-    case("portmap: hostPort 0", &[], |s| life(s, &json!({}), json!([tcp(&json!({ "hostPort": 0 }))]))),
+    case("portmap: hostPort 0", &[], |s| {
+        life(s, &json!({}), json!([tcp(&json!({ "hostPort": 0 }))]));
+    }),
     case("portmap: hostPort above 65535", &[], |s| {
         life(s, &json!({}), json!([tcp(&json!({ "hostPort": 70000 }))]));
     }),

@@ -65,14 +65,14 @@ fn second(s: &mut Side, more: &Value) {
     let mut list = list(s, more);
     merge(&mut list[0], &json!({ "bridge": "cni1" }));
     pod.list = list.as_array().cloned().unwrap_or_default();
-    pod.ifname = "net1".to_owned();
+    pod.by("net1");
     s.add("add", &mut pod);
     s.world.host.run(&["sysctl", "-qw", "net.ipv4.ip_forward=1"]);
     s.speaks("to the pod by it", Who::Host, "10.1.0.2:80", Who::Pod(&pod), 80, Proto::Tcp);
     s.check("check", &pod);
     s.del("del", &pod);
     (pod.list, pod.result) = first;
-    pod.ifname = "eth0".to_owned();
+    pod.by("eth0");
     s.del("del of the first", &pod);
 }
 
@@ -101,7 +101,9 @@ const CASES: &[Case] = &[
         life(s, &json!({ "egressRate": 1_000_000, "egressBurst": 160_000 }));
     }),
     case("bandwidth: nothing", &[], |s| life(s, &json!({}))),
-    case("bandwidth: a rate without a burst", &[], |s| life(s, &json!({ "ingressRate": 1_000_000 }))),
+    case("bandwidth: a rate without a burst", &[], |s| {
+        life(s, &json!({ "ingressRate": 1_000_000 }));
+    }),
     case("bandwidth: a burst without a rate", &[], |s| life(s, &json!({ "egressBurst": 160_000 }))),
     case("bandwidth: a burst above 4 GiB", &[], |s| {
         life(s, &json!({ "ingressRate": 1_000_000, "ingressBurst": 40_000_000_000_u64 }));
@@ -129,8 +131,11 @@ const CASES: &[Case] = &[
         s.del("del", &pod);
     }),
     case("tuning: sysctl", &[], |s| {
-        life(s, &json!({ "sysctl": { "net.ipv4.conf.IFNAME.arp_filter": "1",
-            "net.core.somaxconn": "500" } }));
+        life(
+            s,
+            &json!({ "sysctl": { "net.ipv4.conf.IFNAME.arp_filter": "1",
+            "net.core.somaxconn": "500" } }),
+        );
     }),
     case("tuning: a sysctl outside net", &[], |s| {
         life(s, &json!({ "sysctl": { "kernel.domainname": "x" } }));
@@ -142,8 +147,11 @@ const CASES: &[Case] = &[
         life(s, &json!({ "sysctl": { "net.ipv4.conf.IFNAME.not_there": "1" } }));
     }),
     case("tuning: the same sysctl twice", &[], |s| {
-        life(s, &json!({ "sysctl": { "net.ipv4.conf.eth0.arp_filter": "1",
-            "net.ipv4.conf.IFNAME.arp_filter": "1" } }));
+        life(
+            s,
+            &json!({ "sysctl": { "net.ipv4.conf.eth0.arp_filter": "1",
+            "net.ipv4.conf.IFNAME.arp_filter": "1" } }),
+        );
     }),
     case("tuning: mac", &[], |s| tuned(s, &json!({ "mac": "02:00:00:00:00:01" }), "", json!({}))),
     case("tuning: MAC in CNI_ARGS, over mac", &[], |s| {
@@ -174,8 +182,11 @@ const CASES: &[Case] = &[
     }),
     case("tuning: nothing", &[], |s| life(s, &json!({}))),
     case("tuning: DEL alone puts all back", &[], |s| {
-        let list = list(s, &json!({ "mtu": 1400, "promisc": true, "allmulti": true, "txQLen": 500,
-            "mac": "02:00:00:00:00:01" }));
+        let list = list(
+            s,
+            &json!({ "mtu": 1400, "promisc": true, "allmulti": true, "txQLen": 500,
+            "mac": "02:00:00:00:00:01" }),
+        );
         let mut pod = s.pod(list);
         s.add("add", &mut pod);
         let plugin = pod.list[1].clone();
