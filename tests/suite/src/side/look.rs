@@ -184,9 +184,10 @@ fn addresses(raw: &Value) -> Map<String, Value> {
             for key in ["local", "label", "tentative"] {
                 kept.remove(key);
             }
-            let local = if local.starts_with("fe80:") { "link-local" } else { local };
             let length = kept.remove("prefixlen")?;
-            Some((format!("{local}/{length}"), Value::Object(kept)))
+            // A link-local address comes with the carrier, in its own time.
+            let named = || (format!("{local}/{length}"), Value::Object(kept));
+            (!local.starts_with("fe80:")).then(named)
         })
         .collect()
 }
@@ -218,33 +219,25 @@ fn qdisc(raw: &Value) -> Option<Value> {
 }
 
 /// All of IPv4's and IPv6's kernel parameters of links, and forwarding.
-fn sysctls(ns: &Netns) -> Map<String, Value> {
+fn sysctls(ns: &Netns) -> Value {
     inside(ns, || {
-        let mut found = Map::new();
-        for family in ["ipv4", "ipv6"] {
-            read_below(Path::new("/proc/sys/net").join(family).join("conf").as_path(), &mut found);
-        }
-        for more in ["ipv4/ip_forward", "ipv4/ping_group_range"] {
-            read(&Path::new("/proc/sys/net").join(more), &mut found);
-        }
-        found
+        let of = |family: &str| read_below(&Path::new("/proc/sys/net").join(family).join("conf"));
+        let forward = fs::read_to_string("/proc/sys/net/ipv4/ip_forward").unwrap_or_default();
+        json!({ "ipv4": of("ipv4"), "ipv6": of("ipv6"), "ip_forward": forward.trim() })
     })
 }
 
-fn read_below(dir: &Path, found: &mut Map<String, Value>) {
+fn read_below(dir: &Path) -> Value {
+    let mut found = Map::new();
     for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
         if entry.path().is_dir() {
-            read_below(&entry.path(), found);
-        } else {
-            read(&entry.path(), found);
+            found.insert(name, read_below(&entry.path()));
+        } else if let Ok(text) = fs::read_to_string(entry.path()) {
+            found.insert(name, json!(text.trim()));
         }
     }
-}
-
-fn read(path: &Path, found: &mut Map<String, Value>) {
-    let Ok(text) = fs::read_to_string(path) else { return };
-    let name = path.strip_prefix("/proc/sys/net/").unwrap_or(path);
-    found.insert(name.display().to_string(), json!(text.trim()));
+    Value::Object(found)
 }
 
 /// The files below a directory: their modes and what is in them.

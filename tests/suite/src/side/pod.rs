@@ -84,20 +84,24 @@ impl Side {
         }
     }
 
-    /// ADD. Told as `what`: result, pod and host; or the error. Whether it succeeded.
+    /// ADD. Told as `what`: its result or its error; and what is there after it. Whether it
+    /// succeeded.
     #[track_caller]
     pub fn add(&mut self, what: &str, pod: &mut Pod) -> bool {
         let mut previous = Value::Null;
         for plugin in pod.list.clone() {
             let output = self.call("ADD", pod, &plugin, &previous);
             if !output.succeeded() {
-                self.tell_failure(what, pod, &plugin, &output);
+                self.tell(what, ended(&output));
+                self.tell_all(&format!("after {what}"), pod);
                 return false;
             }
             previous = output.ok();
         }
         pod.result = previous;
-        self.tell_all(what, pod, true);
+        let macs = self.tell_all(&format!("after {what}"), pod);
+        let result = alike(&pod.result, &macs);
+        self.tell(what, json!({ "result": result }));
         true
     }
 
@@ -121,7 +125,7 @@ impl Side {
         let backwards: Vec<Value> = pod.list.iter().rev().cloned().collect();
         let ended = self.each("DEL", pod, &backwards);
         self.tell(what, ended);
-        self.tell_all(&format!("left after {what}"), pod, false);
+        self.tell_all(&format!("after {what}"), pod);
     }
 
     /// ADD, CHECK, DEL, and DEL again.
@@ -177,36 +181,23 @@ impl Side {
         call.run()
     }
 
+    /// Pod and host, files and rules. The links, with their addresses.
     #[track_caller]
-    fn tell_failure(&mut self, what: &str, pod: &Pod, plugin: &Value, output: &Output) {
-        let mut told = ended(output);
-        merge(&mut told, &json!({ "by": plugin.get("type") }));
-        self.tell(what, told);
-        self.tell_all(&format!("left after {what}"), pod, false);
-    }
-
-    /// Pod and host; and with a result what it says, or else the files and rules that are left.
-    #[track_caller]
-    fn tell_all(&mut self, what: &str, pod: &Pod, attached: bool) {
+    fn tell_all(&mut self, what: &str, pod: &Pod) -> Vec<(String, String)> {
         let host = look(&self.world.host);
         let there = is_namespace(&pod.container.ns.path());
         let inner = if there { Some(look(&pod.container.ns)) } else { None };
         let named = crate::strings(&pod.result, &["interfaces"], "name");
         self.names.learn(named.iter().map(String::as_str));
         self.names.learn(host.links.iter().map(|(name, _)| name.as_str()));
-        let mut told = json!({ "host": host.value });
-        if let Some(inner) = &inner {
-            merge(&mut told, &json!({ "pod": inner.value }));
-        }
-        if attached {
-            let links = [Some(&host.links), inner.as_ref().map(|look| &look.links)];
-            let macs: Vec<&(String, String)> = links.into_iter().flatten().flatten().collect();
-            merge(&mut told, &json!({ "result": alike(&pod.result, &macs) }));
-        } else {
-            merge(&mut told, &json!({ "rules": self.rules_of(pod) }));
-        }
-        merge(&mut told, &json!({ "files": files(&self.world.path("data")) }));
+        let told = json!({
+            "host": host.value,
+            "pod": inner.as_ref().map(|inner| &inner.value),
+            "rules": self.rules_of(pod),
+            "files": files(&self.world.path("data")),
+        });
         self.tell(what, told);
+        host.links.into_iter().chain(inner.into_iter().flat_map(|inner| inner.links)).collect()
     }
 
     /// Whether the packet filter has something of a pod: its id, or an address of its.
@@ -243,20 +234,27 @@ fn ended(output: &Output) -> Value {
     }
 }
 
-/// A result whose MAC addresses say whether they are those of the links.
-fn alike(result: &Value, links: &[&(String, String)]) -> Value {
+/// A result whose MAC addresses say whether they are those of the links; its interfaces by their
+/// number and name.
+fn alike(result: &Value, links: &[(String, String)]) -> Value {
     let mut result = result.clone();
-    let interfaces = result.get_mut("interfaces").and_then(Value::as_array_mut);
-    for interface in interfaces.into_iter().flatten() {
+    let interfaces = result.get("interfaces").and_then(Value::as_array).cloned();
+    let mut named = Map::new();
+    for (number, mut interface) in interfaces.into_iter().flatten().enumerate() {
         let text = |key: &str| interface.get(key).and_then(Value::as_str).unwrap_or_default();
-        let own = links.iter().any(|(name, mac)| name == text("name") && mac == text("mac"));
-        let chosen = text("mac").starts_with("02:00:00:00:") || text("mac").starts_with("00:00:00");
+        let (name, mac) = (text("name").to_owned(), text("mac"));
+        let own = links.iter().any(|(link, address)| *link == name && address == mac);
         if own
-            && !chosen
+            && !mac.starts_with("02:00:00:00:")
+            && !mac.starts_with("00:00:00")
             && let Some(map) = interface.as_object_mut()
         {
             map.insert("mac".to_owned(), json!("its own"));
         }
+        named.insert(format!("{number} {name}"), interface);
+    }
+    if let Some(map) = result.as_object_mut().filter(|_| !named.is_empty()) {
+        map.insert("interfaces".to_owned(), Value::Object(named));
     }
     result
 }

@@ -2,9 +2,9 @@
 
 use serde_json::{Value, json};
 use wharfinger_suite::merge;
-use wharfinger_suite::side::{Case, Proto, Side, Who, case, lab, run};
+use wharfinger_suite::side::{Case, Proto, Side, Who, case, differs, lab, run};
 
-use super::LINKS;
+use super::{DELETES, FORWARDS, LEFT, LINKS, NO_LEAK};
 
 #[test]
 #[ignore = "needs root: ring netns"]
@@ -40,9 +40,16 @@ const CASES: &[Case] = &[
             json!({ "type": "host-local", "ranges": ranges, "dataDir": s.world.path("data") });
         life(s, &json!({ "isDefaultGateway": true, "ipam": ipam }));
     }),
-    case("bridge: isDefaultGateway beside a default route of IPAM's", &[], |s| {
-        life(s, &json!({ "isDefaultGateway": true }));
-    }),
+    case(
+        "bridge: isDefaultGateway beside a default route of IPAM's",
+        &[
+            differs("default-route-twice", "add/error", "*999*", ""),
+            differs("default-route-twice", "*", "*", "*"),
+        ],
+        |s| {
+            life(s, &json!({ "isDefaultGateway": true }));
+        },
+    ),
     case("bridge: IPv6", &[], |s| {
         let ipam = s.world.ipam(&["fd00:1::/64"]);
         life(s, &json!({ "isGateway": true, "ipam": ipam }));
@@ -57,11 +64,15 @@ const CASES: &[Case] = &[
         s.world.host.ip("address add 10.1.255.254/16 dev cni0");
         life(s, &json!({ "isGateway": true, "forceAddress": true }));
     }),
-    case("bridge: another address is on the bridge", &[], |s| {
-        s.world.host.ip("link add cni0 type bridge");
-        s.world.host.ip("address add 10.1.255.254/16 dev cni0");
-        life(s, &json!({ "isGateway": true }));
-    }),
+    case(
+        "bridge: another address is on the bridge",
+        &[LEFT, FORWARDS, differs("failed-add", "after */host/links/cni0/tso_max_size", "*", "*")],
+        |s| {
+            s.world.host.ip("link add cni0 type bridge");
+            s.world.host.ip("address add 10.1.255.254/16 dev cni0");
+            life(s, &json!({ "isGateway": true }));
+        },
+    ),
     case("bridge: the name is another link's", &[], |s| {
         s.world.host.ip("link add cni0 type veth peer name other");
         life(s, &json!({}));
@@ -73,17 +84,21 @@ const CASES: &[Case] = &[
     case("bridge: ipMasqBackend nftables", &[], |s| {
         masquerade(s, &json!({ "ipMasqBackend": "nftables" }));
     }),
-    case("bridge: ipMasqBackend of nobody", &[], |s| {
+    case("bridge: ipMasqBackend of nobody", &[LEFT, FORWARDS], |s| {
         life(s, &json!({ "isGateway": true, "ipMasq": true, "ipMasqBackend": "pf" }));
     }),
-    case("bridge: ipMasq, the namespace gone before DEL", &[], |s| {
+    case("bridge: ipMasq, the namespace gone before DEL", &[NO_LEAK], |s| {
         let mut pod = s.pod(conf(s, &json!({ "isGateway": true, "ipMasq": true })));
         s.add("add", &mut pod);
         pod.container.ns.delete();
         s.world.settle();
         s.del("del", &pod);
     }),
-    case("bridge: mtu", &[], |s| life(s, &json!({ "mtu": 1400 }))),
+    case(
+        "bridge: mtu",
+        &[differs("bridge-mtu", "after del/host/*/mtu", "*1500*", "*1400*")],
+        |s| life(s, &json!({ "mtu": 1400 })),
+    ),
     case("bridge: hairpinMode", &[], |s| life(s, &json!({ "hairpinMode": true }))),
     case("bridge: promiscMode", &[], |s| life(s, &json!({ "promiscMode": true }))),
     case("bridge: hairpinMode and promiscMode", &[], |s| {
@@ -93,10 +108,16 @@ const CASES: &[Case] = &[
         let list = conf(s, &json!({ "isGateway": true, "portIsolation": true }));
         two(s, &list);
     }),
-    case("bridge: layer 2", &[], |s| life(s, &json!({ "ipam": null }))),
-    case("bridge: disableContainerInterface", &[], |s| {
-        life(s, &json!({ "ipam": null, "disableContainerInterface": true }));
+    case("bridge: layer 2", &[differs("check-layer-2", "check", "*999*", "\"well\"")], |s| {
+        life(s, &json!({ "ipam": null }))
     }),
+    case(
+        "bridge: disableContainerInterface",
+        &[differs("check-layer-2", "check", "*999*", "\"well\"")],
+        |s| {
+            life(s, &json!({ "ipam": null, "disableContainerInterface": true }));
+        },
+    ),
     case("bridge: disableContainerInterface with ipam", &[], |s| {
         life(s, &json!({ "disableContainerInterface": true }));
     }),
@@ -105,20 +126,28 @@ const CASES: &[Case] = &[
     }),
     case("bridge: macspoofchk", &[], spoofing),
     case("bridge: MAC in CNI_ARGS", &[], |s| {
-        let mut pod = s.pod(conf(s, &json!({}))).args("MAC=02:00:00:00:00:01");
+        let mut pod = s.pod(conf(s, &json!({}))).args("IgnoreUnknown=1;MAC=02:00:00:00:00:01");
         s.life(&mut pod);
     }),
-    case("bridge: an unknown key in CNI_ARGS", &[], |s| {
-        let mut pod = s.pod(conf(s, &json!({}))).args("K8S_POD_NAME=x");
-        s.life(&mut pod);
-    }),
+    case(
+        "bridge: an unknown key in CNI_ARGS",
+        &[
+            differs("args-unknown", "add/error", "*999*", ""),
+            differs("args-unknown", "*", "*", "*"),
+        ],
+        |s| {
+            let mut pod = s.pod(conf(s, &json!({}))).args("K8S_POD_NAME=x");
+            s.life(&mut pod);
+        },
+    ),
     case("bridge: an unknown key in CNI_ARGS, IgnoreUnknown", &[], |s| {
         let mut pod = s.pod(conf(s, &json!({}))).args("IgnoreUnknown=true;K8S_POD_NAME=x");
         s.life(&mut pod);
     }),
     case("bridge: mac in args.cni, over CNI_ARGS", &[], |s| {
         let args = json!({ "cni": { "mac": "02:00:00:00:00:02" } });
-        let mut pod = s.pod(conf(s, &json!({ "args": args }))).args("MAC=02:00:00:00:00:01");
+        let mut pod =
+            s.pod(conf(s, &json!({ "args": args }))).args("IgnoreUnknown=1;MAC=02:00:00:00:00:01");
         s.life(&mut pod);
     }),
     case("bridge: the capability mac, over args.cni", &[], |s| {
@@ -127,30 +156,34 @@ const CASES: &[Case] = &[
         let mut pod = s.pod(conf(s, &more)).capabilities(json!({ "mac": "02:00:00:00:00:03" }));
         s.life(&mut pod);
     }),
-    case("bridge: no MAC", &[], |s| {
+    case("bridge: no MAC", &[LEFT, DELETES], |s| {
         let mut pod = s.pod(conf(s, &json!({}))).args("MAC=nonsense");
         s.life(&mut pod);
     }),
-    case("bridge: keys in other letters", &[], |s| {
-        life(s, &json!({ "ISGATEWAY": true, "hairpinmode": true, "MTU": 1300 }));
-    }),
+    case(
+        "bridge: keys in other letters",
+        &[differs("bridge-mtu", "after del/host/*/mtu", "*1500*", "*1300*")],
+        |s| {
+            life(s, &json!({ "ISGATEWAY": true, "hairpinmode": true, "MTU": 1300 }));
+        },
+    ),
     case("bridge: an unknown key near to one of its own", &[], |s| {
         life(s, &json!({ "isGatewy": true }));
     }),
-    case("bridge: a number where text belongs", &[], |s| life(s, &json!({ "bridge": 7 }))),
+    case("bridge: a number where text belongs", &[DELETES], |s| life(s, &json!({ "bridge": 7 }))),
     case("bridge: a second ADD", &[], |s| {
         let mut pod = s.pod(conf(s, &json!({})));
         s.add("add", &mut pod);
         s.add("add again", &mut pod);
         s.del("del", &pod);
     }),
-    case("bridge: a namespace that is not there", &[], |s| {
+    case("bridge: a namespace that is not there", &[LEFT], |s| {
         let mut pod = s.pod(conf(s, &json!({})));
         pod.container.ns.delete();
         s.add("add", &mut pod);
         s.del("del", &pod);
     }),
-    case("bridge: an empty pool", &[], |s| {
+    case("bridge: an empty pool", &[LEFT], |s| {
         let mut one = s.pod(conf(s, &json!({ "ipam": s.world.ipam(&["10.1.0.0/30"]) })));
         let mut two = s.pod(json!(one.list));
         s.add("add", &mut one);
@@ -163,12 +196,12 @@ const CASES: &[Case] = &[
         let without = s.pod(conf(s, &json!({ "ipam": { "type": "not-there" } })));
         s.status("status without its ipam", &without);
     }),
-    case("bridge: vlan below 0", &[], |s| life(s, &json!({ "vlan": -1 }))),
-    case("bridge: vlan above 4094", &[], |s| life(s, &json!({ "vlan": 4095 }))),
-    case("bridge: vlanTrunk, max below min", &[], |s| {
+    case("bridge: vlan below 0", &[DELETES], |s| life(s, &json!({ "vlan": -1 }))),
+    case("bridge: vlan above 4094", &[DELETES], |s| life(s, &json!({ "vlan": 4095 }))),
+    case("bridge: vlanTrunk, max below min", &[DELETES], |s| {
         life(s, &json!({ "vlanTrunk": [{ "minID": 20, "maxID": 10 }] }));
     }),
-    case("bridge: vlanTrunk, min alone", &[], |s| {
+    case("bridge: vlanTrunk, min alone", &[DELETES], |s| {
         life(s, &json!({ "vlanTrunk": [{ "minID": 20 }] }));
     }),
     lab("bridge: vlan", &[], |s| life(s, &json!({ "vlan": 100, "isGateway": true }))),

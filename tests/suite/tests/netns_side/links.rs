@@ -117,13 +117,13 @@ const CASES: &[Case] = &[
     case("macvlan: MAC in CNI_ARGS, over mac", &[], |s| {
         uplink(s);
         let more = json!({ "master": "up0", "mac": "02:00:00:00:00:01" });
-        let mut pod = s.pod(conf(s, &more)).args("MAC=02:00:00:00:00:02");
+        let mut pod = s.pod(conf(s, &more)).args("IgnoreUnknown=1;MAC=02:00:00:00:00:02");
         s.life(&mut pod);
     }),
     case("macvlan: the capability mac, over CNI_ARGS", &[], |s| {
         uplink(s);
         let more = json!({ "master": "up0", "capabilities": { "mac": true } });
-        let mut pod = s.pod(conf(s, &more)).args("MAC=02:00:00:00:00:02");
+        let mut pod = s.pod(conf(s, &more)).args("IgnoreUnknown=1;MAC=02:00:00:00:00:02");
         pod = pod.capabilities(json!({ "mac": "02:00:00:00:00:03" }));
         s.life(&mut pod);
     }),
@@ -205,7 +205,7 @@ const CASES: &[Case] = &[
     }),
     case("tap: no ipam", &[], |s| life(s, &json!({ "ipam": null }))),
     case("tap: MAC in CNI_ARGS", &[], |s| {
-        let mut pod = s.pod(conf(s, &json!({}))).args("MAC=02:00:00:00:00:02");
+        let mut pod = s.pod(conf(s, &json!({}))).args("IgnoreUnknown=1;MAC=02:00:00:00:00:02");
         s.life(&mut pod);
     }),
     case("tap: IPAM fails", &[], |s| life(s, &json!({ "ipam": bad_ipam() }))),

@@ -14,5 +14,28 @@ mod traffic;
 
 use wharfinger_suite::side::{Differs, differs};
 
-/// What differs wherever a link of the host is made.
-const LINKS: &[Differs] = &[differs("alias", "*/host/links/*/ifalias", "", "*")];
+/// Codes that say what is wrong.
+const CODES: Differs = differs("codes", "*/error/code", "999", "*");
+
+/// What differs wherever a container gets a link.
+const LINKS: &[Differs] = &[
+    CODES,
+    differs("alias", "after */host/links/*/ifalias", "", "*"),
+    differs("queue-length", "after */host/links/veth*/txqlen", "", "1000"),
+    differs("announced", "after */pod/sysctl/ipv6/*/ndisc_notify", "\"0\"", "\"1\""),
+    differs("no-dad", "after */addresses/*:*/nodad", "", "true"),
+    differs("result-mtu", "add*/result/interfaces/*/mtu", "", "*"),
+    differs("bridge-mac", "after del*/host/links/*/mac", "\"00:00:00:00:00:00\"", "\"chance\""),
+];
+
+/// Of a failed ADD nothing is left here.
+const LEFT: Differs = differs("failed-add", "after *", "*", "");
+
+/// Nor, where ours finds out before it does anything, is the host made a router.
+const FORWARDS: Differs = differs("failed-add", "after */host/sysctl/*", "*", "*");
+
+/// DEL does not look at what it does not need.
+const DELETES: Differs = differs("del-always", "del*", "*999*", "\"well\"");
+
+/// What is in the packet filter goes, also where the namespace went first.
+const NO_LEAK: Differs = differs("del-without-namespace", "after del/rules", "true", "false");

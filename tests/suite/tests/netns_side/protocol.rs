@@ -1,33 +1,42 @@
 //! What every plugin does before it does anything.
 
 use serde_json::{Value, json};
-use wharfinger_suite::side::{Case, Side, case, run};
+use wharfinger_suite::side::{Case, Differs, Side, case, differs, run};
+
+use super::LINKS;
 
 #[test]
 #[ignore = "needs root: ring netns"]
 fn side_protocol() {
-    run(CASES, &[]);
+    run(CASES, LINKS);
 }
 
+/// What differs under every name.
+const PROTOCOL: &[Differs] = &[
+    differs("about", "no command/stderr", "*", "*served by wharfinger*"),
+    differs("no-path", "no path/code", "4", "null"),
+    differs("no-path", "no path/status", "1", "0"),
+];
+
 const CASES: &[Case] = &[
-    case("bandwidth: protocol", &[], protocol),
-    case("bridge: protocol", &[], protocol),
-    case("dhcp: protocol", &[], protocol),
-    case("dummy: protocol", &[], protocol),
-    case("firewall: protocol", &[], protocol),
-    case("host-device: protocol", &[], protocol),
-    case("host-local: protocol", &[], protocol),
-    case("ipvlan: protocol", &[], protocol),
-    case("loopback: protocol", &[], protocol),
-    case("macvlan: protocol", &[], protocol),
-    case("portmap: protocol", &[], protocol),
-    case("ptp: protocol", &[], protocol),
-    case("sbr: protocol", &[], protocol),
-    case("static: protocol", &[], protocol),
-    case("tap: protocol", &[], protocol),
-    case("tuning: protocol", &[], protocol),
-    case("vlan: protocol", &[], protocol),
-    case("vrf: protocol", &[], protocol),
+    case("bandwidth: protocol", PROTOCOL, protocol),
+    case("bridge: protocol", PROTOCOL, protocol),
+    case("dhcp: protocol", PROTOCOL, protocol),
+    case("dummy: protocol", PROTOCOL, protocol),
+    case("firewall: protocol", PROTOCOL, protocol),
+    case("host-device: protocol", PROTOCOL, protocol),
+    case("host-local: protocol", PROTOCOL, protocol),
+    case("ipvlan: protocol", PROTOCOL, protocol),
+    case("loopback: protocol", PROTOCOL, protocol),
+    case("macvlan: protocol", PROTOCOL, protocol),
+    case("portmap: protocol", PROTOCOL, protocol),
+    case("ptp: protocol", PROTOCOL, protocol),
+    case("sbr: protocol", PROTOCOL, protocol),
+    case("static: protocol", PROTOCOL, protocol),
+    case("tap: protocol", PROTOCOL, protocol),
+    case("tuning: protocol", PROTOCOL, protocol),
+    case("vlan: protocol", PROTOCOL, protocol),
+    case("vrf: protocol", PROTOCOL, protocol),
     case("bridge: version 0.1.0", &[], |s| version(s, "0.1.0")),
     case("bridge: version 0.2.0", &[], |s| version(s, "0.2.0")),
     case("bridge: version 0.3.0", &[], |s| version(s, "0.3.0")),

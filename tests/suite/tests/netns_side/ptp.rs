@@ -2,15 +2,28 @@
 
 use serde_json::{Value, json};
 use wharfinger_suite::merge;
-use wharfinger_suite::side::{Case, Proto, Side, Who, case, run};
+use wharfinger_suite::side::{Case, Differs, Proto, Side, Who, case, differs, run};
 
-use super::LINKS;
+use super::{CODES, DELETES, FORWARDS, LEFT, NO_LEAK};
 
 #[test]
 #[ignore = "needs root: ring netns"]
 fn side_ptp() {
-    run(CASES, LINKS);
+    run(CASES, COMMON);
 }
+
+/// What differs in any life.
+const COMMON: &[Differs] = &[
+    CODES,
+    differs("alias", "after */host/links/*/ifalias", "", "*"),
+    differs("queue-length", "after */host/links/veth*/txqlen", "", "1000"),
+    differs("announced", "after */pod/sysctl/ipv6/*/ndisc_notify", "\"0\"", "\"1\""),
+    differs("announced", "after */pod/sysctl/ipv4/*/arp_notify", "\"0\"", "\"1\""),
+    differs("no-dad", "after */addresses/*:*/nodad", "", "true"),
+    differs("no-dad", "after */pod/sysctl/ipv6/*/accept_dad", "\"1\"", "\"0\""),
+    differs("result-mtu", "add*/result/interfaces/*/mtu", "", "*"),
+    differs("own-routes", "after */pod/links/*/addresses/*/noprefixroute", "", "true"),
+];
 
 fn conf(s: &Side, more: &Value) -> Value {
     let mut conf = json!({ "type": "ptp", "ipam": s.world.ipam(&["10.1.0.0/16", "fd00:1::/64"]) });
@@ -32,10 +45,10 @@ const CASES: &[Case] = &[
     case("ptp: mtu", &[], |s| life(s, &json!({ "mtu": 1400 }))),
     case("ptp: dns", &[], |s| life(s, &json!({ "dns": { "nameservers": ["10.9.9.9"] } }))),
     case("ptp: ipMasq", &[], masquerade),
-    case("ptp: ipMasqBackend of nobody", &[], |s| {
+    case("ptp: ipMasqBackend of nobody", &[LEFT, FORWARDS], |s| {
         life(s, &json!({ "ipMasq": true, "ipMasqBackend": "pf" }));
     }),
-    case("ptp: no ipam", &[], |s| life(s, &json!({ "ipam": null }))),
+    case("ptp: no ipam", &[DELETES], |s| life(s, &json!({ "ipam": null }))),
     case("ptp: a second ADD", &[], |s| {
         let mut pod = s.pod(conf(s, &json!({})));
         s.add("add", &mut pod);
@@ -48,7 +61,7 @@ const CASES: &[Case] = &[
         let without = s.pod(conf(s, &json!({ "ipam": null })));
         s.status("status without ipam", &without);
     }),
-    case("ptp: ipMasq, the namespace gone before DEL", &[], |s| {
+    case("ptp: ipMasq, the namespace gone before DEL", &[NO_LEAK], |s| {
         let mut pod = s.pod(conf(s, &json!({ "ipMasq": true })));
         s.add("add", &mut pod);
         pod.container.ns.delete();
