@@ -29,9 +29,10 @@ struct Chain {
     links: Vec<Subject>,
 }
 
-/// Runs it: each call, then as other pods are there, then many at once.
+/// Runs it: many at once, while the tables are empty; each call; the same as other pods are there.
 pub(crate) fn run(machine: &Machine, options: &Options) -> Result<()> {
     let chains = chains(machine)?;
+    crowd(machine, options, &chains)?;
     let mut figures = Figures::default();
     let mut others = Vec::new();
     let mut before = 1;
@@ -58,7 +59,7 @@ pub(crate) fn run(machine: &Machine, options: &Options) -> Result<()> {
         }
     }
     print(&figures, options);
-    crowd(machine, options, &chains)
+    Ok(())
 }
 
 fn print(figures: &Figures, options: &Options) {
