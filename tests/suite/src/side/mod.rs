@@ -114,7 +114,8 @@ fn sides() -> [Subject; 2] {
 /// Runs those cases that are for this kernel; fails with all that was wrong. `common` is what
 /// may differ in any of them, and on an ordinary kernel must in at least one.
 #[track_caller]
-pub fn run(cases: &[Case], common: &[Differs]) {
+pub fn run(cases: &[Case], common: &[&[Differs]]) {
+    let common = &common.concat();
     let lab = std::env::var_os("IN_LAB").is_some();
     let only = std::env::var("WHARFINGER_CASE").ok();
     let mine =

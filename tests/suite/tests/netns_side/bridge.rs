@@ -4,12 +4,12 @@ use serde_json::{Value, json};
 use wharfinger_suite::merge;
 use wharfinger_suite::side::{Case, Proto, Side, Who, case, differs, lab, run};
 
-use super::{DELETES, FORWARDS, LEFT, LINKS, NO_LEAK};
+use super::{BRIDGE_MAC, CODES, DELETES, FORWARDS, LEFT, LINKS, NO_DAD, NO_FILES, NO_LEAK};
 
 #[test]
 #[ignore = "needs root: ring netns"]
 fn side_bridge() {
-    run(CASES, LINKS);
+    run(CASES, &[LINKS, &[CODES, NO_FILES, NO_DAD, BRIDGE_MAC]]);
 }
 
 /// A network of `bridge`; what is null is left out.
@@ -113,7 +113,7 @@ const CASES: &[Case] = &[
         two(s, &list);
     }),
     case("bridge: layer 2", &[differs("check-layer-2", "check", "*999*", "\"well\"")], |s| {
-        life(s, &json!({ "ipam": null }))
+        life(s, &json!({ "ipam": null }));
     }),
     case(
         "bridge: disableContainerInterface",

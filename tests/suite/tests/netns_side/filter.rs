@@ -9,7 +9,7 @@ use super::LINKS;
 #[test]
 #[ignore = "needs root: ring netns"]
 fn side_firewall() {
-    run(CASES, LINKS);
+    run(CASES, &[LINKS]);
 }
 
 fn list(s: &Side, bridge: u8, more: &Value) -> Value {

@@ -2,12 +2,14 @@
 
 use serde_json::{Value, json};
 use wharfinger_suite::merge;
-use wharfinger_suite::side::{Case, Pod, Side, case, run};
+use wharfinger_suite::side::{Case, Pod, Side, case, differs, run};
+
+use super::{CODES, DELETES, NO_FILES};
 
 #[test]
 #[ignore = "needs root: ring netns"]
 fn side_ipam() {
-    run(CASES, &[]);
+    run(CASES, &[&[CODES, NO_FILES]]);
 }
 
 /// What asks it: no plugin that is run.
@@ -62,13 +64,20 @@ const CASES: &[Case] = &[
     case("host-local: both old keys and ranges", &[], |s| {
         life(s, &json!({ "subnet": "10.3.0.0/24", "ranges": sets() }));
     }),
-    case("host-local: gateway and broadcast may be in the range", &[], |s| {
-        let range = json!({ "subnet": "10.1.0.0/30", "rangeStart": "10.1.0.0" });
-        let mut pods: Vec<Pod> = (0..4).map(|_| ask(s, &range)).collect();
-        for (number, pod) in pods.iter_mut().enumerate() {
-            s.add(&format!("add {number}"), pod);
-        }
-    }),
+    case(
+        "host-local: gateway and broadcast may be in the range",
+        &[
+            differs("network-address", "add 0/result/ips", "*10.1.0.0/30*", "*10.1.0.2/30*"),
+            differs("network-address", "*", "*", "*"),
+        ],
+        |s| {
+            let range = json!({ "subnet": "10.1.0.0/30", "rangeStart": "10.1.0.0" });
+            let mut pods: Vec<Pod> = (0..4).map(|_| ask(s, &range)).collect();
+            for (number, pod) in pods.iter_mut().enumerate() {
+                s.add(&format!("add {number}"), pod);
+            }
+        },
+    ),
     case("host-local: resolvConf", &[], |s| {
         let text =
             "domain a.test\nnameserver 10.9.9.9\nsearch a.test b.test\noptions ndots:2 rotate\n";
@@ -78,25 +87,39 @@ const CASES: &[Case] = &[
     case("host-local: a resolvConf that is not there", &[], |s| {
         life(s, &json!({ "subnet": "10.1.0.0/24", "resolvConf": "/not/there" }));
     }),
-    case("host-local: no ranges", &[], |s| life(s, &json!({ "ranges": [] }))),
-    case("host-local: no subnet", &[], |s| life(s, &json!({ "ranges": [[{}]] }))),
-    case("host-local: an empty set", &[], |s| life(s, &json!({ "ranges": [[]] }))),
-    case("host-local: host bits", &[], |s| life(s, &json!({ "subnet": "10.1.0.1/24" }))),
-    case("host-local: a /31", &[], |s| life(s, &json!({ "subnet": "10.1.0.0/31" }))),
-    case("host-local: a /32", &[], |s| life(s, &json!({ "subnet": "10.1.0.7/32" }))),
-    case("host-local: a start outside", &[], |s| {
+    case("host-local: no ranges", &[DELETES], |s| life(s, &json!({ "ranges": [] }))),
+    case("host-local: no subnet", &[DELETES], |s| life(s, &json!({ "ranges": [[{}]] }))),
+    case("host-local: an empty set", &[DELETES], |s| life(s, &json!({ "ranges": [[]] }))),
+    case("host-local: host bits", &[DELETES], |s| life(s, &json!({ "subnet": "10.1.0.1/24" }))),
+    case(
+        "host-local: a /31",
+        &[
+            differs("tiny-subnets", "add/error", "*999*", ""),
+            differs("tiny-subnets", "*", "*", "*"),
+        ],
+        |s| life(s, &json!({ "subnet": "10.1.0.0/31" })),
+    ),
+    case(
+        "host-local: a /32",
+        &[
+            differs("tiny-subnets", "add/error", "*999*", ""),
+            differs("tiny-subnets", "*", "*", "*"),
+        ],
+        |s| life(s, &json!({ "subnet": "10.1.0.7/32" })),
+    ),
+    case("host-local: a start outside", &[DELETES], |s| {
         life(s, &json!({ "subnet": "10.1.0.0/24", "rangeStart": "10.2.0.1" }));
     }),
-    case("host-local: a start behind the end", &[], |s| {
+    case("host-local: a start behind the end", &[DELETES], |s| {
         life(
             s,
             &json!({ "subnet": "10.1.0.0/24", "rangeStart": "10.1.0.9", "rangeEnd": "10.1.0.5" }),
         );
     }),
-    case("host-local: families mixed in a set", &[], |s| {
+    case("host-local: families mixed in a set", &[DELETES], |s| {
         life(s, &json!({ "ranges": [[{ "subnet": "10.1.0.0/24" }, { "subnet": "fd00:1::/64" }]] }));
     }),
-    case("host-local: overlap", &[], |s| {
+    case("host-local: overlap", &[DELETES], |s| {
         life(
             s,
             &json!({ "ranges": [[{ "subnet": "10.1.0.0/24" }], [{ "subnet": "10.1.0.0/25" }]] }),
@@ -106,10 +129,14 @@ const CASES: &[Case] = &[
         let mut pod = ask(s, &json!({ "ranges": sets() })).args("IP=10.2.0.50");
         s.life(&mut pod);
     }),
-    case("host-local: IP in CNI_ARGS, in no range", &[], |s| {
-        let mut pod = ask(s, &json!({ "ranges": sets() })).args("IP=10.9.0.50");
-        s.life(&mut pod);
-    }),
+    case(
+        "host-local: IP in CNI_ARGS, in no range",
+        &[differs("failed-add", "after */files/pods", "*", "")],
+        |s| {
+            let mut pod = ask(s, &json!({ "ranges": sets() })).args("IP=10.9.0.50");
+            s.life(&mut pod);
+        },
+    ),
     case("host-local: IP in CNI_ARGS, the gateway", &[], |s| {
         let mut pod = ask(s, &json!({ "ranges": sets() })).args("IP=10.1.0.1");
         s.life(&mut pod);
@@ -153,40 +180,55 @@ const CASES: &[Case] = &[
         s.del("del", &pod);
         s.check("check after del", &pod);
     }),
-    case("host-local: the configuration is bad at DEL", &[], |s| {
-        let mut pod = ask(s, &json!({ "subnet": "10.1.0.0/24" }));
-        s.add("add", &mut pod);
-        let broken = conf(s, &json!({ "subnet": "nonsense" }));
-        pod.list = vec![broken];
-        s.del("del", &pod);
-    }),
-    case("host-local: an old reservation, of one line", &[], |s| {
-        std::fs::create_dir_all(s.world.path("data/pods")).expect("a directory");
-        let mut pod = ask(s, &json!({ "subnet": "10.1.0.0/24" }));
-        let id = pod.container.id.clone();
-        s.world.write("data/pods/10.1.0.2", &id);
-        s.add("add", &mut pod);
-        s.check("check", &pod);
-        s.del("del", &pod);
-    }),
-    case("host-local: an empty reservation, as a crash leaves it", &[], |s| {
-        std::fs::create_dir_all(s.world.path("data/pods")).expect("a directory");
-        s.world.write("data/pods/10.1.0.2", "");
-        life(s, &json!({ "subnet": "10.1.0.0/24" }));
-    }),
+    case(
+        "host-local: the configuration is bad at DEL",
+        &[DELETES, differs("del-always", "after del/files/pods/is/10.1.0.2", "*", "")],
+        |s| {
+            let mut pod = ask(s, &json!({ "subnet": "10.1.0.0/24" }));
+            s.add("add", &mut pod);
+            let broken = conf(s, &json!({ "subnet": "nonsense" }));
+            pod.list = vec![broken];
+            s.del("del", &pod);
+        },
+    ),
+    case(
+        "host-local: an old reservation, of one line",
+        &[differs("ipam-check", "check", "\"well\"", "*error*")],
+        |s| {
+            std::fs::create_dir_all(s.world.path("data/pods")).expect("a directory");
+            let mut pod = ask(s, &json!({ "subnet": "10.1.0.0/24" }));
+            let id = pod.container.id.clone();
+            s.world.write("data/pods/10.1.0.2", &id);
+            s.add("add", &mut pod);
+            s.check("check", &pod);
+            s.del("del", &pod);
+        },
+    ),
+    case(
+        "host-local: an empty reservation, as a crash leaves it",
+        &[
+            differs("empty-reservation", "add/result/ips", "*10.1.0.3/24*", "*10.1.0.2/24*"),
+            differs("empty-reservation", "after */files/pods/*", "*", "*"),
+        ],
+        |s| {
+            std::fs::create_dir_all(s.world.path("data/pods")).expect("a directory");
+            s.world.write("data/pods/10.1.0.2", "");
+            life(s, &json!({ "subnet": "10.1.0.0/24" }));
+        },
+    ),
     case("host-local: a foreign file", &[], |s| {
         std::fs::create_dir_all(s.world.path("data/pods")).expect("a directory");
         s.world.write("data/pods/README", "not an address");
         life(s, &json!({ "subnet": "10.1.0.0/24" }));
     }),
-    case("host-local: version 0.2.0, two sets of a family", &[], |s| {
+    case("host-local: version 0.2.0, two sets of a family", &[DELETES], |s| {
         let ranges = json!([[{ "subnet": "10.1.0.0/24" }], [{ "subnet": "10.2.0.0/24" }]]);
         let mut conf = conf(s, &json!({ "ranges": ranges }));
         merge(&mut conf, &json!({ "cniVersion": "0.2.0" }));
         let mut pod = s.pod(conf);
         s.life(&mut pod);
     }),
-    case("host-local: no ipam", &[], |s| {
+    case("host-local: no ipam", &[DELETES], |s| {
         let mut pod = s.pod(json!({ "type": "host-local" }));
         s.life(&mut pod);
     }),
@@ -224,13 +266,20 @@ const CASES: &[Case] = &[
         let mut pod = s.pod(conf).capabilities(json!({ "ips": ["10.1.0.7/24"] }));
         s.life(&mut pod);
     }),
-    case("static: an address that another has", &[], |s| {
-        let ipam = json!({ "addresses": [{ "address": "10.1.0.5/24" }] });
-        let (mut one, mut two) = (ask(s, &ipam), ask(s, &ipam));
-        s.add("add", &mut one);
-        s.add("add another", &mut two);
-        s.del("del", &one);
-    }),
+    case(
+        "static: an address that another has",
+        &[
+            differs("static-held", "add another/result", "*", ""),
+            differs("static-held", "add another/error", "", "*106*"),
+        ],
+        |s| {
+            let ipam = json!({ "addresses": [{ "address": "10.1.0.5/24" }] });
+            let (mut one, mut two) = (ask(s, &ipam), ask(s, &ipam));
+            s.add("add", &mut one);
+            s.add("add another", &mut two);
+            s.del("del", &one);
+        },
+    ),
     case("static: version 0.2.0, two of a family", &[], |s| {
         let addresses = json!([{ "address": "10.1.0.5/24" }, { "address": "10.1.0.6/24" }]);
         let mut conf = conf(s, &json!({ "addresses": addresses }));

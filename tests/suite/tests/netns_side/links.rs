@@ -2,13 +2,27 @@
 
 use serde_json::{Value, json};
 use wharfinger_suite::merge;
-use wharfinger_suite::side::{Case, Proto, Side, Who, case, lab, run};
+use wharfinger_suite::side::{Case, Differs, Proto, Side, Who, case, differs, lab, run};
+
+use super::{CODES, DELETES, LEFT, NO_FILES};
 
 #[test]
 #[ignore = "needs root: ring netns"]
 fn side_links() {
-    run(CASES, &[]);
+    run(CASES, &[COMMON]);
 }
+
+/// What differs in any life.
+const COMMON: &[Differs] = &[
+    CODES,
+    NO_FILES,
+    differs("result-mtu", "add*/result/interfaces/*/mtu", "", "*"),
+    differs("alias", "after */pod/links/*/ifalias", "", "*"),
+    differs("announced", "after */pod/sysctl/ipv6/*/ndisc_notify", "\"0\"", "\"1\""),
+    differs("announced", "after */pod/sysctl/ipv4/*/arp_notify", "\"0\"", "\"1\""),
+    differs("no-dad", "after */addresses/*:*/nodad", "", "true"),
+    differs("no-dad", "after */pod/sysctl/ipv6/*/accept_dad", "\"1\"", "\"0\""),
+];
 
 /// A network of the plugin that the case is about, with addresses.
 fn conf(s: &Side, more: &Value) -> Value {
@@ -143,60 +157,126 @@ const CASES: &[Case] = &[
         let ipam = s.world.ipam(&["10.1.0.0/16", "fd00:1::/64"]);
         upon(s, &json!({ "ipam": ipam }));
     }),
-    case("macvlan: IPAM fails", &[], |s| upon(s, &json!({ "ipam": bad_ipam() }))),
+    case("macvlan: IPAM fails", &[LEFT, DELETES], |s| upon(s, &json!({ "ipam": bad_ipam() }))),
     case("macvlan: the namespace gone before DEL", &[], |s| orphan(s, &json!({}))),
     case("macvlan: the master gone before DEL", &[], |s| without_master(s, &json!({}))),
-    case("macvlan: STATUS", &[], |s| {
+    case("macvlan: STATUS", &[differs("status", "status", "\"well\"", "*50*")], |s| {
         let pod = s.pod(conf(s, &json!({ "master": "up0" })));
         s.status("status", &pod);
     }),
-    case("host-device: device", &[], |s| {
+    case("host-device: device", &[differs("del-again", "del again", "*999*", "\"well\"")], |s| {
         device(s);
         life(s, &json!({ "device": "dev0" }));
     }),
-    case("host-device: hwaddr", &[], |s| {
+    case("host-device: hwaddr", &[differs("del-again", "del again", "*999*", "\"well\"")], |s| {
         device(s);
         life(s, &json!({ "hwaddr": "02:00:00:00:00:55" }));
     }),
-    case("host-device: no ipam", &[], |s| {
+    case("host-device: no ipam", &[differs("del-again", "del again", "*999*", "\"well\"")], |s| {
         device(s);
         life(s, &json!({ "device": "dev0", "ipam": null }));
     }),
-    case("host-device: a device that is not there", &[], |s| {
+    case("host-device: a device that is not there", &[DELETES], |s| {
         life(s, &json!({ "device": "not0" }));
     }),
-    case("host-device: no selector", &[], |s| life(s, &json!({}))),
-    case("host-device: kernelpath outside /sys/devices", &[], |s| {
+    case("host-device: no selector", &[DELETES], |s| life(s, &json!({}))),
+    case("host-device: kernelpath outside /sys/devices", &[DELETES], |s| {
         life(s, &json!({ "kernelpath": "/proc" }));
     }),
-    case("host-device: a pciBusID that is not there", &[], |s| {
+    case("host-device: a pciBusID that is not there", &[DELETES], |s| {
         life(s, &json!({ "pciBusID": "0000:99:00.0" }));
     }),
-    case("host-device: a deviceID that is not there", &[], |s| {
-        let more = json!({ "device": "dev0", "capabilities": { "deviceID": true } });
-        device(s);
-        let mut pod = s.pod(conf(s, &more)).capabilities(json!({ "deviceID": "0000:99:00.0" }));
-        s.life(&mut pod);
-    }),
-    case("host-device: IPAM fails", &[], |s| {
-        device(s);
-        life(s, &json!({ "device": "dev0", "ipam": bad_ipam() }));
-    }),
-    case("host-device: DEL with the namespace gone", &[], |s| {
-        device(s);
-        let mut pod = s.pod(conf(s, &json!({ "device": "dev0" })));
-        s.add("add", &mut pod);
-        pod.container.ns.delete();
-        s.del("del", &pod);
-    }),
+    case(
+        "host-device: a deviceID that is not there",
+        &[differs("selectors", "add/error", "*999*", ""), differs("selectors", "*", "*", "*")],
+        |s| {
+            let more = json!({ "device": "dev0", "capabilities": { "deviceID": true } });
+            device(s);
+            let mut pod = s.pod(conf(s, &more)).capabilities(json!({ "deviceID": "0000:99:00.0" }));
+            s.life(&mut pod);
+        },
+    ),
+    case(
+        "host-device: IPAM fails",
+        &[LEFT, differs("failed-add", "after */host/*", "", "*"), DELETES],
+        |s| {
+            device(s);
+            life(s, &json!({ "device": "dev0", "ipam": bad_ipam() }));
+        },
+    ),
+    case(
+        "host-device: DEL with the namespace gone",
+        &[DELETES, differs("del-without-namespace", "after del/files/pods/is/10.1.0.2", "*", "")],
+        |s| {
+            device(s);
+            let mut pod = s.pod(conf(s, &json!({ "device": "dev0" })));
+            s.add("add", &mut pod);
+            pod.container.ns.delete();
+            // The device ends with its namespace, in the kernel's own time; and its peer with it.
+            let gone = || s.world.links().iter().all(|link| link.name != "dev1");
+            for _ in 0..500 {
+                if gone() {
+                    break;
+                }
+                std::thread::sleep(std::time::Duration::from_millis(20));
+            }
+            s.del("del", &pod);
+        },
+    ),
     case("tap", &[], |s| life(s, &json!({}))),
     case("tap: multiQueue", &[], |s| life(s, &json!({ "multiQueue": true }))),
     case("tap: mtu", &[], |s| life(s, &json!({ "mtu": 1400 }))),
     case("tap: mac", &[], |s| life(s, &json!({ "mac": "02:00:00:00:00:01" }))),
-    case("tap: owner and group", &[], |s| life(s, &json!({ "owner": 1000, "group": 1000 }))),
-    case("tap: owner, group and mac", &[], |s| {
-        life(s, &json!({ "owner": 1000, "group": 1000, "mac": "02:00:00:00:00:01" }));
-    }),
+    case(
+        "tap: owner and group",
+        &[
+            differs(
+                "tap-frames",
+                "after add/pod/links/eth0/linkinfo/info_data/pi",
+                "true",
+                "false",
+            ),
+            differs(
+                "tap-frames",
+                "after add/pod/links/eth0/linkinfo/info_data/vnet_hdr",
+                "true",
+                "false",
+            ),
+        ],
+        |s| life(s, &json!({ "owner": 1000, "group": 1000 })),
+    ),
+    case(
+        "tap: owner, group and mac",
+        &[
+            differs(
+                "tap-frames",
+                "after add/pod/links/eth0/linkinfo/info_data/pi",
+                "true",
+                "false",
+            ),
+            differs(
+                "tap-frames",
+                "after add/pod/links/eth0/linkinfo/info_data/vnet_hdr",
+                "true",
+                "false",
+            ),
+            differs(
+                "tap-mac",
+                "add/result/interfaces/0 eth0/mac",
+                "\"its own\"",
+                "\"02:00:00:00:00:01\"",
+            ),
+            differs(
+                "tap-mac",
+                "after add/pod/links/eth0/mac",
+                "\"chance\"",
+                "\"02:00:00:00:00:01\"",
+            ),
+        ],
+        |s| {
+            life(s, &json!({ "owner": 1000, "group": 1000, "mac": "02:00:00:00:00:01" }));
+        },
+    ),
     case("tap: owner alone", &[], |s| life(s, &json!({ "owner": 1000 }))),
     case("tap: bridge", &[], |s| {
         let mut pod = s.pod(conf(s, &json!({ "bridge": "br-in" })));
@@ -208,15 +288,29 @@ const CASES: &[Case] = &[
         let mut pod = s.pod(conf(s, &json!({}))).args("IgnoreUnknown=1;MAC=02:00:00:00:00:02");
         s.life(&mut pod);
     }),
-    case("tap: IPAM fails", &[], |s| life(s, &json!({ "ipam": bad_ipam() }))),
-    case("loopback", &[], |s| loopback(s, false)),
+    case("tap: IPAM fails", &[LEFT, DELETES], |s| life(s, &json!({ "ipam": bad_ipam() }))),
+    case(
+        "loopback",
+        &[
+            differs("loopback-up", "after del/pod/links/lo/addresses/::1/128", "", "*"),
+            differs("loopback-up", "after del/pod/links/lo/flags/UP", "", "true"),
+        ],
+        |s| loopback(s, false),
+    ),
     case("loopback: after another plugin", &[], |s| loopback(s, true)),
-    case("loopback: another address is on it", &[], |s| {
-        let mut pod = s.pod(json!({ "type": "loopback" }));
-        pod.by("lo");
-        pod.container.ns.ip("address add 192.0.2.1/32 dev lo");
-        s.life(&mut pod);
-    }),
+    case(
+        "loopback: another address is on it",
+        &[
+            differs("loopback-up", "after del/pod/links/lo/addresses/::1/128", "", "*"),
+            differs("loopback-up", "after del/pod/links/lo/flags/UP", "", "true"),
+        ],
+        |s| {
+            let mut pod = s.pod(json!({ "type": "loopback" }));
+            pod.by("lo");
+            pod.container.ns.ip("address add 192.0.2.1/32 dev lo");
+            s.life(&mut pod);
+        },
+    ),
     lab("ipvlan", &[], |s| two(s, &json!({}))),
     lab("ipvlan: mode l3", &[], |s| two(s, &json!({ "mode": "l3" }))),
     lab("ipvlan: mode l3s", &[], |s| upon(s, &json!({ "mode": "l3s" }))),

@@ -17,16 +17,28 @@ use wharfinger_suite::side::{Differs, differs};
 /// Codes that say what is wrong.
 const CODES: Differs = differs("codes", "*/error/code", "999", "*");
 
+/// The reference's DEL makes the directory in which it finds nothing.
+const NO_FILES: Differs = differs(
+    "no-empty-directory",
+    "after */files/pods",
+    "{\"mode\":\"755\",\"is\":{\"lock\":{\"mode\":\"750\",\"is\":\"\"}}}",
+    "",
+);
+
 /// What differs wherever a container gets a link.
 const LINKS: &[Differs] = &[
-    CODES,
     differs("alias", "after */host/links/*/ifalias", "", "*"),
     differs("queue-length", "after */host/links/veth*/txqlen", "", "1000"),
     differs("announced", "after */pod/sysctl/ipv6/*/ndisc_notify", "\"0\"", "\"1\""),
-    differs("no-dad", "after */addresses/*:*/nodad", "", "true"),
     differs("result-mtu", "add*/result/interfaces/*/mtu", "", "*"),
-    differs("bridge-mac", "after del*/host/links/*/mac", "\"00:00:00:00:00:00\"", "\"chance\""),
 ];
+
+/// What differs where it gets an address of IPv6.
+const NO_DAD: Differs = differs("no-dad", "after */addresses/*:*/nodad", "", "true");
+
+/// What differs where the last port of a bridge goes.
+const BRIDGE_MAC: Differs =
+    differs("bridge-mac", "after del*/host/links/*/mac", "\"00:00:00:00:00:00\"", "\"chance\"");
 
 /// Of a failed ADD nothing is left here.
 const LEFT: Differs = differs("failed-add", "after *", "*", "");

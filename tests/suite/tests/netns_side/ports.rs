@@ -10,7 +10,7 @@ use super::LINKS;
 #[test]
 #[ignore = "needs root: ring netns"]
 fn side_portmap() {
-    run(CASES, LINKS);
+    run(CASES, &[LINKS]);
 }
 
 /// A bridge whose ports are hairpins, and portmap.

@@ -3,12 +3,12 @@
 use serde_json::{Value, json};
 use wharfinger_suite::side::{Case, Differs, Side, case, differs, run};
 
-use super::LINKS;
+use super::{LINKS, NO_DAD};
 
 #[test]
 #[ignore = "needs root: ring netns"]
 fn side_protocol() {
-    run(CASES, LINKS);
+    run(CASES, &[LINKS, &[NO_DAD]]);
 }
 
 /// What differs under every name.

@@ -4,24 +4,20 @@ use serde_json::{Value, json};
 use wharfinger_suite::merge;
 use wharfinger_suite::side::{Case, Differs, Proto, Side, Who, case, differs, run};
 
-use super::{CODES, DELETES, FORWARDS, LEFT, NO_LEAK};
+use super::{CODES, DELETES, FORWARDS, LEFT, LINKS, NO_DAD, NO_LEAK};
 
 #[test]
 #[ignore = "needs root: ring netns"]
 fn side_ptp() {
-    run(CASES, COMMON);
+    run(CASES, &[LINKS, COMMON]);
 }
 
 /// What differs in any life.
 const COMMON: &[Differs] = &[
     CODES,
-    differs("alias", "after */host/links/*/ifalias", "", "*"),
-    differs("queue-length", "after */host/links/veth*/txqlen", "", "1000"),
-    differs("announced", "after */pod/sysctl/ipv6/*/ndisc_notify", "\"0\"", "\"1\""),
+    NO_DAD,
     differs("announced", "after */pod/sysctl/ipv4/*/arp_notify", "\"0\"", "\"1\""),
-    differs("no-dad", "after */addresses/*:*/nodad", "", "true"),
     differs("no-dad", "after */pod/sysctl/ipv6/*/accept_dad", "\"1\"", "\"0\""),
-    differs("result-mtu", "add*/result/interfaces/*/mtu", "", "*"),
     differs("own-routes", "after */pod/links/*/addresses/*/noprefixroute", "", "true"),
 ];
 

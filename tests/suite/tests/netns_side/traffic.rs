@@ -9,7 +9,7 @@ use super::LINKS;
 #[test]
 #[ignore = "needs root: ring netns"]
 fn side_traffic() {
-    run(CASES, LINKS);
+    run(CASES, &[LINKS]);
 }
 
 /// A bridge, and the plugin that the case is about.
