@@ -104,11 +104,16 @@ impl Side {
     }
 }
 
-/// Which sides there are: the reference, and ours. To try the cases themselves
-/// `WHARFINGER_SIDE=reference` compares the reference with itself.
+/// Which sides there are: the reference, and ours under its names. To try the cases themselves
+/// `WHARFINGER_SIDE=reference` compares the reference with itself; `WHARFINGER_SIDE=type` compares
+/// ours under its own type.
 fn sides() -> [Subject; 2] {
-    let same = std::env::var("WHARFINGER_SIDE").is_ok_and(|side| side == "reference");
-    [Subject::Reference, if same { Subject::Reference } else { Subject::Named }]
+    let ours = match std::env::var("WHARFINGER_SIDE").as_deref() {
+        Ok("reference") => Subject::Reference,
+        Ok("type") => Subject::Ours,
+        _ => Subject::Named,
+    };
+    [Subject::Reference, ours]
 }
 
 /// Runs those cases that are for this kernel; fails with all that was wrong. `common` is what

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::Side;
 use super::look::{files, look};
-use crate::{Container, Output, merge};
+use crate::{Container, Output, Subject, merge};
 
 /// A container, and how it was attached.
 #[derive(Debug)]
@@ -162,7 +162,11 @@ impl Side {
     #[track_caller]
     pub fn call(&self, verb: &str, pod: &Pod, plugin: &Value, previous: &Value) -> Output {
         let mut conf = json!({ "cniVersion": "1.1.0", "name": "pods" });
-        merge(&mut conf, plugin);
+        if self.world.subject == Subject::Ours {
+            merge(&mut conf, &under_our_type(plugin));
+        } else {
+            merge(&mut conf, plugin);
+        }
         if !previous.is_null() {
             merge(&mut conf, &json!({ "prevResult": previous }));
         }
@@ -218,6 +222,28 @@ impl Side {
 fn is_namespace(path: &str) -> bool {
     let device = |path: &str| std::fs::metadata(path).map(|meta| meta.dev()).ok();
     device(path).is_some() && device(path) == device("/proc/self/ns/net")
+}
+
+/// The same of ours under our own type: a driver, or a feature behind another plugin.
+fn under_our_type(plugin: &Value) -> Value {
+    let name = plugin.get("type").and_then(Value::as_str).unwrap_or_default().to_owned();
+    let chained = ["portmap", "firewall", "bandwidth", "tuning", "sbr", "vrf"];
+    let mut ours = plugin.clone();
+    if chained.contains(&name.as_str()) {
+        let keys = json!({ "type": null, "capabilities": null, "args": null, "name": null });
+        let mut feature = plugin.clone();
+        merge(&mut feature, &keys);
+        ours = json!({ "features": { name: feature } });
+        for key in ["capabilities", "args", "name"] {
+            if let (Some(value), Some(ours)) = (plugin.get(key), ours.as_object_mut()) {
+                ours.insert(key.to_owned(), value.clone());
+            }
+        }
+    } else {
+        merge(&mut ours, &json!({ "driver": name }));
+    }
+    merge(&mut ours, &json!({ "type": "wharfinger" }));
+    ours
 }
 
 /// Success, or the code of the error.
