@@ -169,7 +169,7 @@ fn port_mapping(item: &Field<'_>) -> Result<PortMapping, ConfError> {
 
 fn port(fields: &Fields<'_>, key: &str) -> Result<u16, ConfError> {
     let number = fields.u32(key)?.and_then(|number| u16::try_from(number).ok());
-    number.ok_or_else(|| fields.error(key, "a port from 0 to 65535"))
+    number.filter(|number| *number > 0).ok_or_else(|| fields.error(key, "a port from 1 to 65535"))
 }
 
 fn protocol(fields: &Fields<'_>) -> Result<Protocol, ConfError> {

@@ -526,7 +526,14 @@ fn ensure_route(session: &mut Session<'_>, wanted: &Route) -> Result<bool, Error
             if rivals.iter().any(|found| route::is(found, index, wanted)) {
                 return Ok(false);
             }
-            let Some(rival) = rivals.first() else { return Err(refused("add", object(), refusal)) };
+            // Another interface of the container may have a default route too, for one. On the
+            // host a route to a container is nobody else's.
+            let inside = wanted.link.place == Place::Container;
+            let rivals = || rivals.iter().filter(|it| !inside || it.index == Some(index));
+            let Some(rival) = rivals().next() else {
+                let added = route::add_beside(socket, index, wanted);
+                return added.map(|()| true).map_err(|refusal| refused("add", object(), refusal));
+            };
             Err(Error::Differs {
                 object: object(),
                 what: "route",

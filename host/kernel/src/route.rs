@@ -11,7 +11,7 @@ use netlink_bindings::utils::Pusher;
 use wharfinger_plan::{LinkRef, MAIN_TABLE as MAIN, Route};
 
 use crate::address::family;
-use crate::socket::{CHANGE, MAKE, Refusal, Socket};
+use crate::socket::{CHANGE, ENSURE, MAKE, Refusal, Socket};
 
 /// The table of own addresses.
 pub(crate) const LOCAL: u32 = 255;
@@ -73,9 +73,19 @@ impl fmt::Display for Found {
     }
 }
 
-/// Adds a route by the link with this index.
+/// Adds a route by the link with this index, unless there is one to the same destination.
 pub(crate) fn add(socket: &mut Socket, index: u32, wanted: &Route) -> Result<(), Refusal> {
-    socket.change(libc::RTM_NEWROUTE, MAKE, |bytes| {
+    request(socket, MAKE, index, wanted)
+}
+
+/// Adds a route by the link with this index beside those by other links: of IPv4 it comes before
+/// them, of IPv6 it shares with them.
+pub(crate) fn add_beside(socket: &mut Socket, index: u32, wanted: &Route) -> Result<(), Refusal> {
+    request(socket, ENSURE, index, wanted)
+}
+
+fn request(socket: &mut Socket, how: u16, index: u32, wanted: &Route) -> Result<(), Refusal> {
+    socket.change(libc::RTM_NEWROUTE, how, |bytes| {
         let request = OpNewrouteDo::encode_request(bytes, &header(wanted));
         let request = describe(request, index, wanted);
         if wanted.mtu.is_none() && wanted.advmss.is_none() {

@@ -157,11 +157,13 @@ impl World {
 }
 
 /// Whether `text` names `what`, not as a part of a longer number or word.
-fn mentions(text: &str, what: &str) -> bool {
+pub(crate) fn mentions(text: &str, what: &str) -> bool {
     text.match_indices(what).any(|(at, _)| {
         let before = text[..at].chars().next_back();
         let after = text[at + what.len()..].chars().next();
-        let part = |c: Option<char>| c.is_some_and(|c| c.is_ascii_alphanumeric() || c == ':');
+        // Of IPv4 a colon is the port's.
+        let colon = |c: char| c == ':' && what.contains(':');
+        let part = |c: Option<char>| c.is_some_and(|c| c.is_ascii_alphanumeric() || colon(c));
         !part(before) && !part(after)
     })
 }

@@ -358,7 +358,8 @@ impl State {
 
     fn route(&mut self, wanted: &Route, cookie: u64) -> Result<Done, Error> {
         self.existing("add route to", cookie, &wanted.link.name)?;
-        let key = |route: &Route| (route.destination, route.table, route.priority);
+        let key =
+            |route: &Route| (route.link.clone(), route.destination, route.table, route.priority);
         let routes = &mut self.space(cookie).routes;
         match routes.iter().find(|route| key(route) == key(wanted)) {
             None => {

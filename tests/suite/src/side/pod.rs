@@ -210,11 +210,7 @@ impl Side {
         let addresses = [pod.address(false), pod.address(true)];
         let mut all = addresses.iter().filter(|text| !["::", "0.0.0.0"].contains(&text.as_str()));
         rules.contains(&pod.container.id)
-            || all.any(|text| {
-                rules
-                    .split(|c: char| !(c.is_ascii_alphanumeric() || ".:".contains(c)))
-                    .any(|word| word == text)
-            })
+            || all.any(|address| crate::look::mentions(&rules, address))
     }
 }
 

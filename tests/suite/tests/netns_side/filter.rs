@@ -2,14 +2,14 @@
 
 use serde_json::{Value, json};
 use wharfinger_suite::merge;
-use wharfinger_suite::side::{Case, Pod, Proto, Side, Who, case, run};
+use wharfinger_suite::side::{Case, Pod, Proto, Side, Who, case, differs, run};
 
-use super::LINKS;
+use super::{BRIDGE_MAC, CODES, DELETES, GOES, LINKS, NO_DAD, NO_LEAK};
 
 #[test]
 #[ignore = "needs root: ring netns"]
 fn side_firewall() {
-    run(CASES, &[LINKS]);
+    run(CASES, &[LINKS, &[CODES, NO_DAD, BRIDGE_MAC]]);
 }
 
 fn list(s: &Side, bridge: u8, more: &Value) -> Value {
@@ -68,7 +68,7 @@ const CASES: &[Case] = &[
     case("firewall: ingressPolicy isolated", &[], |s| {
         policies(s, &json!({ "ingressPolicy": "isolated" }));
     }),
-    case("firewall: ingressPolicy of nobody", &[], |s| {
+    case("firewall: ingressPolicy of nobody", &[DELETES, GOES], |s| {
         policies(s, &json!({ "ingressPolicy": "closed" }));
     }),
     case("firewall: backend iptables", &[], |s| {
@@ -85,22 +85,26 @@ const CASES: &[Case] = &[
         let mut pod = s.pod(list);
         s.life(&mut pod);
     }),
-    case("firewall: after isolated, same-bridge", &[], |s| {
-        closed(s);
-        let before = list(s, 1, &json!({ "ingressPolicy": "isolated" }));
-        let mut first = s.pod(before);
-        s.add("add", &mut first);
-        s.del("del", &first);
-        let list = list(s, 1, &json!({ "ingressPolicy": "same-bridge" }));
-        let (mut one, mut two) = (s.pod(list.clone()), s.pod(list));
-        s.add("add one", &mut one);
-        s.add("add two", &mut two);
-        s.world.host.run(&["sysctl", "-qw", "net.ipv4.ip_forward=1"]);
-        reach(s, "attached", &one, &[("its neighbour", &two)]);
-        s.del("del of one", &one);
-        s.del("del of two", &two);
-    }),
-    case("firewall: the namespace gone before DEL", &[], |s| {
+    case(
+        "firewall: after isolated, same-bridge",
+        &[differs("isolation-undone", "attached: to its neighbour", "\"nothing\"", "\"10.1.0.3\"")],
+        |s| {
+            closed(s);
+            let before = list(s, 1, &json!({ "ingressPolicy": "isolated" }));
+            let mut first = s.pod(before);
+            s.add("add", &mut first);
+            s.del("del", &first);
+            let list = list(s, 1, &json!({ "ingressPolicy": "same-bridge" }));
+            let (mut one, mut two) = (s.pod(list.clone()), s.pod(list));
+            s.add("add one", &mut one);
+            s.add("add two", &mut two);
+            s.world.host.run(&["sysctl", "-qw", "net.ipv4.ip_forward=1"]);
+            reach(s, "attached", &one, &[("its neighbour", &two)]);
+            s.del("del of one", &one);
+            s.del("del of two", &two);
+        },
+    ),
+    case("firewall: the namespace gone before DEL", &[NO_LEAK], |s| {
         let list = list(s, 1, &json!({}));
         let mut pod = s.pod(list);
         s.add("add", &mut pod);

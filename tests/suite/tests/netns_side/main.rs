@@ -51,3 +51,6 @@ const DELETES: Differs = differs("del-always", "del*", "*999*", "\"well\"");
 
 /// What is in the packet filter goes, also where the namespace went first.
 const NO_LEAK: Differs = differs("del-without-namespace", "after del/rules", "true", "false");
+
+/// What the first plugin of a list made goes, though the second does not understand.
+const GOES: Differs = differs("del-always", "after del*", "*", "");

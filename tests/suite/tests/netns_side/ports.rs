@@ -3,14 +3,14 @@
 
 use serde_json::{Value, json};
 use wharfinger_suite::merge;
-use wharfinger_suite::side::{Case, Pod, Proto, Side, Who, case, lab, run};
+use wharfinger_suite::side::{Case, Pod, Proto, Side, Who, case, differs, lab, run};
 
-use super::LINKS;
+use super::{BRIDGE_MAC, CODES, DELETES, FORWARDS, GOES, LINKS, NO_DAD, NO_LEAK};
 
 #[test]
 #[ignore = "needs root: ring netns"]
 fn side_portmap() {
-    run(CASES, &[LINKS]);
+    run(CASES, &[LINKS, &[CODES, NO_DAD, BRIDGE_MAC]]);
 }
 
 /// A bridge whose ports are hairpins, and portmap.
@@ -94,8 +94,14 @@ fn tcp(more: &Value) -> Value {
 
 const CASES: &[Case] = &[
     case("portmap: backend iptables", &[], |s| ways(s, &json!({ "backend": "iptables" }))),
-    case("portmap: backend nftables", &[], |s| ways(s, &json!({ "backend": "nftables" }))),
-    case("portmap: backend of nobody", &[], |s| life(s, &json!({ "backend": "pf" }), web())),
+    case(
+        "portmap: backend nftables",
+        &[differs("one-back-end", "attached: * from neighbour", "\"10.1.0.3\"", "\"10.1.0.1\"")],
+        |s| ways(s, &json!({ "backend": "nftables" })),
+    ),
+    case("portmap: backend of nobody", &[DELETES, GOES], |s| {
+        life(s, &json!({ "backend": "pf" }), web())
+    }),
     case("portmap: no mappings", &[], |s| life(s, &json!({}), json!([]))),
     case("portmap: snat false", &[], |s| ways(s, &json!({ "snat": false, "backend": "iptables" }))),
     case("portmap: masqAll", &[], |s| {
@@ -104,21 +110,40 @@ const CASES: &[Case] = &[
     case("portmap: markMasqBit", &[], |s| {
         outside(s, &json!({ "markMasqBit": 17, "backend": "iptables" }), &tcp(&json!({})));
     }),
-    case("portmap: markMasqBit above 31", &[], |s| {
+    case("portmap: markMasqBit above 31", &[DELETES, GOES], |s| {
         life(s, &json!({ "markMasqBit": 32 }), web());
     }),
-    case("portmap: markMasqBit and externalSetMarkChain", &[], |s| {
+    case("portmap: markMasqBit and externalSetMarkChain", &[DELETES, GOES], |s| {
         life(s, &json!({ "markMasqBit": 3, "externalSetMarkChain": "X" }), web());
     }),
-    case("portmap: externalSetMarkChain", &[], |s| {
-        s.world.host.run(&["iptables", "-t", "nat", "-N", "KUBE-MARK-MASQ"]);
-        s.world.host.run(&["ip6tables", "-t", "nat", "-N", "KUBE-MARK-MASQ"]);
-        life(s, &json!({ "externalSetMarkChain": "KUBE-MARK-MASQ", "backend": "iptables" }), web());
-    }),
-    case("portmap: conditionsV4 in iptables' words", &[], |s| {
-        let more = json!({ "conditionsV4": ["!", "-d", "192.0.2.0/24"], "backend": "iptables" });
-        outside(s, &more, &tcp(&json!({})));
-    }),
+    case(
+        "portmap: externalSetMarkChain",
+        &[
+            differs("iptables-words", "add/error", "", "*2*"),
+            differs("iptables-words", "*", "*", "*"),
+        ],
+        |s| {
+            s.world.host.run(&["iptables", "-t", "nat", "-N", "KUBE-MARK-MASQ"]);
+            s.world.host.run(&["ip6tables", "-t", "nat", "-N", "KUBE-MARK-MASQ"]);
+            life(
+                s,
+                &json!({ "externalSetMarkChain": "KUBE-MARK-MASQ", "backend": "iptables" }),
+                web(),
+            );
+        },
+    ),
+    case(
+        "portmap: conditionsV4 in iptables' words",
+        &[
+            differs("iptables-words", "add/error", "", "*2*"),
+            differs("iptables-words", "*", "*", "*"),
+        ],
+        |s| {
+            let more =
+                json!({ "conditionsV4": ["!", "-d", "192.0.2.0/24"], "backend": "iptables" });
+            outside(s, &more, &tcp(&json!({})));
+        },
+    ),
     case("portmap: conditionsV4 in nft's words, met", &[], |s| {
         let more =
             json!({ "conditionsV4": ["ip", "saddr", "203.0.113.0/24"], "backend": "nftables" });
@@ -135,38 +160,61 @@ const CASES: &[Case] = &[
     case("portmap: hostIP, another of the host's", &[], |s| {
         outside(s, &json!({}), &tcp(&json!({ "hostIP": "10.1.0.1" })));
     }),
-    case("portmap: hostIP of IPv6", &[], |s| {
-        outside(s, &json!({}), &tcp(&json!({ "hostIP": "2001:db8::1" })));
-    }),
+    case(
+        "portmap: hostIP of IPv6",
+        &[differs(
+            "route-localnet",
+            "after */host/sysctl/ipv4/cni0/route_localnet",
+            "\"1\"",
+            "\"0\"",
+        )],
+        |s| {
+            outside(s, &json!({}), &tcp(&json!({ "hostIP": "2001:db8::1" })));
+        },
+    ),
     case("portmap: hostIP 0.0.0.0", &[], |s| {
         outside(s, &json!({}), &tcp(&json!({ "hostIP": "0.0.0.0" })));
     }),
-    case("portmap: hostPort 0", &[], |s| {
+    case("portmap: hostPort 0", &[DELETES, GOES], |s| {
         life(s, &json!({}), json!([tcp(&json!({ "hostPort": 0 }))]));
     }),
-    case("portmap: hostPort above 65535", &[], |s| {
+    case("portmap: hostPort above 65535", &[DELETES, GOES], |s| {
         life(s, &json!({}), json!([tcp(&json!({ "hostPort": 70000 }))]));
     }),
-    case("portmap: no protocol", &[], |s| {
-        life(s, &json!({}), json!([tcp(&json!({ "protocol": null }))]));
-    }),
+    case(
+        "portmap: no protocol",
+        &[
+            differs("default-protocol", "add/error", "*999*", ""),
+            differs("default-protocol", "*", "*", "*"),
+        ],
+        |s| {
+            life(s, &json!({}), json!([tcp(&json!({ "protocol": null }))]));
+        },
+    ),
     case("portmap: protocol in capitals", &[], |s| {
         outside(s, &json!({}), &tcp(&json!({ "protocol": "TCP" })));
     }),
-    case("portmap: a hostIP that is none", &[], |s| {
+    case("portmap: a hostIP that is none", &[FORWARDS], |s| {
         life(s, &json!({}), json!([tcp(&json!({ "hostIP": "nonsense" }))]));
     }),
-    case("portmap: the port is another's", &[], |s| {
-        s.outside();
-        let mut one = pod(s, &json!({}), json!([tcp(&json!({}))]));
-        let mut two = pod(s, &json!({}), json!([tcp(&json!({}))]));
-        s.add("add", &mut one);
-        s.add("add another", &mut two);
-        s.speaks("tcp", Who::Outside, "203.0.113.1:8080", Who::Pod(&one), 80, Proto::Tcp);
-        s.del("del of the other", &two);
-        s.speaks("tcp still", Who::Outside, "203.0.113.1:8080", Who::Pod(&one), 80, Proto::Tcp);
-        s.del("del", &one);
-    }),
+    case(
+        "portmap: the port is another's",
+        &[
+            differs("port-held", "add another/error", "", "*106*"),
+            differs("port-held", "*", "*", "*"),
+        ],
+        |s| {
+            s.outside();
+            let mut one = pod(s, &json!({}), json!([tcp(&json!({}))]));
+            let mut two = pod(s, &json!({}), json!([tcp(&json!({}))]));
+            s.add("add", &mut one);
+            s.add("add another", &mut two);
+            s.speaks("tcp", Who::Outside, "203.0.113.1:8080", Who::Pod(&one), 80, Proto::Tcp);
+            s.del("del of the other", &two);
+            s.speaks("tcp still", Who::Outside, "203.0.113.1:8080", Who::Pod(&one), 80, Proto::Tcp);
+            s.del("del", &one);
+        },
+    ),
     case("portmap: sixteen ports of a protocol", &[], |s| {
         let mappings: Vec<Value> = (0..16)
             .map(|n| tcp(&json!({ "hostPort": 8080 + n, "containerPort": 80 + n })))

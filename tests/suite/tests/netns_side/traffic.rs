@@ -2,15 +2,22 @@
 
 use serde_json::{Value, json};
 use wharfinger_suite::merge;
-use wharfinger_suite::side::{Case, Pod, Proto, Side, Who, case, lab, run};
+use wharfinger_suite::side::{Case, Differs, Pod, Proto, Side, Who, case, differs, lab, run};
 
-use super::LINKS;
+use super::{BRIDGE_MAC, CODES, DELETES, GOES, LINKS};
 
 #[test]
 #[ignore = "needs root: ring netns"]
 fn side_traffic() {
-    run(CASES, &[LINKS]);
+    run(CASES, &[LINKS, &[CODES, BRIDGE_MAC]]);
 }
+
+/// How frames are counted.
+const FRAMES: Differs = differs("shaped-frames", "after add/host/qdiscs/kind tbf*", "*", "*");
+
+/// What is to be put back is in the ledger.
+const BACKUP: Differs = differs("no-backup-file", "after *add*/files/tuning", "*", "");
+const NO_BACKUPS: Differs = differs("no-backup-file", "after *del*/files/tuning", "*", "");
 
 /// A bridge, and the plugin that the case is about.
 fn list(s: &Side, more: &Value) -> Value {
@@ -77,52 +84,65 @@ fn second(s: &mut Side, more: &Value) {
 }
 
 const CASES: &[Case] = &[
-    case("bandwidth: both directions", &[], |s| {
+    case("bandwidth: both directions", &[FRAMES], |s| {
         let list = list(s, &both());
         let mut pod = s.pod(list);
         shaped(s, &mut pod);
     }),
-    case("bandwidth: the capability", &[], |s| {
+    case("bandwidth: the capability", &[FRAMES], |s| {
         let list = list(s, &json!({ "capabilities": { "bandwidth": true } }));
         let mut pod = s.pod(list).capabilities(json!({ "bandwidth": both() }));
         shaped(s, &mut pod);
     }),
-    case("bandwidth: the capability beside keys", &[], |s| {
+    case("bandwidth: the capability beside keys", &[FRAMES], |s| {
         let more = json!({ "capabilities": { "bandwidth": true }, "ingressRate": 5_000_000,
             "ingressBurst": 400_000 });
         let list = list(s, &more);
         let mut pod = s.pod(list).capabilities(json!({ "bandwidth": both() }));
         s.life(&mut pod);
     }),
-    case("bandwidth: ingress alone", &[], |s| {
+    case("bandwidth: ingress alone", &[FRAMES], |s| {
         life(s, &json!({ "ingressRate": 1_000_000, "ingressBurst": 160_000 }));
     }),
-    case("bandwidth: egress alone", &[], |s| {
+    case("bandwidth: egress alone", &[FRAMES], |s| {
         life(s, &json!({ "egressRate": 1_000_000, "egressBurst": 160_000 }));
     }),
     case("bandwidth: nothing", &[], |s| life(s, &json!({}))),
-    case("bandwidth: a rate without a burst", &[], |s| {
+    case("bandwidth: a rate without a burst", &[DELETES, GOES], |s| {
         life(s, &json!({ "ingressRate": 1_000_000 }));
     }),
-    case("bandwidth: a burst without a rate", &[], |s| life(s, &json!({ "egressBurst": 160_000 }))),
-    case("bandwidth: a burst above 4 GiB", &[], |s| {
+    case("bandwidth: a burst without a rate", &[DELETES, GOES], |s| {
+        life(s, &json!({ "egressBurst": 160_000 }))
+    }),
+    case("bandwidth: a burst above 4 GiB", &[DELETES, GOES], |s| {
         life(s, &json!({ "ingressRate": 1_000_000, "ingressBurst": 40_000_000_000_u64 }));
     }),
-    case("bandwidth: nothing, and no previous result", &[], |s| {
-        let mut pod = s.pod(json!({ "type": "bandwidth" }));
-        s.add("add", &mut pod);
-    }),
-    case("bandwidth: DEL, and ADD again", &[], |s| {
-        let list = list(s, &both());
-        let mut pod = s.pod(list);
-        s.add("add", &mut pod);
-        let plugin = pod.list[1].clone();
-        let result = pod.result.clone();
-        s.verb("del", "DEL", &pod, &plugin, &result);
-        s.verb("add again", "ADD", &pod, &plugin, &result);
-        s.del("del at last", &pod);
-    }),
-    case("bandwidth: the namespace gone before DEL", &[], |s| {
+    case(
+        "bandwidth: nothing, and no previous result",
+        &[
+            differs("no-crash", "add/error/code", "\"none\"", "7"),
+            differs("no-crash", "add/error/status", "2", "1"),
+        ],
+        |s| {
+            let mut pod = s.pod(json!({ "type": "bandwidth" }));
+            s.add("add", &mut pod);
+        },
+    ),
+    case(
+        "bandwidth: DEL, and ADD again",
+        &[FRAMES, differs("add-again", "add again", "*999*", "\"well\"")],
+        |s| {
+            let list = list(s, &both());
+            let mut pod = s.pod(list);
+            s.add("add", &mut pod);
+            let plugin = pod.list[1].clone();
+            let result = pod.result.clone();
+            s.verb("del", "DEL", &pod, &plugin, &result);
+            s.verb("add again", "ADD", &pod, &plugin, &result);
+            s.del("del at last", &pod);
+        },
+    ),
+    case("bandwidth: the namespace gone before DEL", &[FRAMES], |s| {
         let list = list(s, &both());
         let mut pod = s.pod(list);
         s.add("add", &mut pod);
@@ -146,42 +166,52 @@ const CASES: &[Case] = &[
     case("tuning: a sysctl that is not there", &[], |s| {
         life(s, &json!({ "sysctl": { "net.ipv4.conf.IFNAME.not_there": "1" } }));
     }),
-    case("tuning: the same sysctl twice", &[], |s| {
-        life(
-            s,
-            &json!({ "sysctl": { "net.ipv4.conf.eth0.arp_filter": "1",
+    case(
+        "tuning: the same sysctl twice",
+        &[differs("sysctl-twice", "add/error", "", "*7*"), differs("sysctl-twice", "*", "*", "*")],
+        |s| {
+            life(
+                s,
+                &json!({ "sysctl": { "net.ipv4.conf.eth0.arp_filter": "1",
             "net.ipv4.conf.IFNAME.arp_filter": "1" } }),
-        );
+            );
+        },
+    ),
+    case("tuning: mac", &[BACKUP, NO_BACKUPS], |s| {
+        tuned(s, &json!({ "mac": "02:00:00:00:00:01" }), "", json!({}))
     }),
-    case("tuning: mac", &[], |s| tuned(s, &json!({ "mac": "02:00:00:00:00:01" }), "", json!({}))),
-    case("tuning: MAC in CNI_ARGS, over mac", &[], |s| {
+    case("tuning: MAC in CNI_ARGS, over mac", &[BACKUP, NO_BACKUPS], |s| {
         let args = "IgnoreUnknown=1;MAC=02:00:00:00:00:02";
         tuned(s, &json!({ "mac": "02:00:00:00:00:01" }), args, json!({}));
     }),
-    case("tuning: the capability mac", &[], |s| {
+    case("tuning: the capability mac", &[BACKUP, NO_BACKUPS], |s| {
         let more = json!({ "mac": "02:00:00:00:00:01", "capabilities": { "mac": true } });
         tuned(s, &more, "", json!({ "mac": "02:00:00:00:00:03" }));
     }),
-    case("tuning: mac in args.cni, over the capability", &[], |s| {
+    case("tuning: mac in args.cni, over the capability", &[BACKUP, NO_BACKUPS], |s| {
         let more = json!({ "args": { "cni": { "mac": "02:00:00:00:00:04" } },
             "capabilities": { "mac": true } });
         tuned(s, &more, "", json!({ "mac": "02:00:00:00:00:03" }));
     }),
-    case("tuning: promisc", &[], |s| life(s, &json!({ "promisc": true }))),
-    case("tuning: mtu", &[], |s| life(s, &json!({ "mtu": 1400 }))),
-    case("tuning: txQLen", &[], |s| life(s, &json!({ "txQLen": 500 }))),
-    case("tuning: allmulti", &[], |s| life(s, &json!({ "allmulti": true }))),
-    case("tuning: all of args.cni", &[], |s| {
+    case("tuning: promisc", &[BACKUP, NO_BACKUPS], |s| life(s, &json!({ "promisc": true }))),
+    case("tuning: mtu", &[BACKUP, NO_BACKUPS], |s| life(s, &json!({ "mtu": 1400 }))),
+    case("tuning: txQLen", &[BACKUP, NO_BACKUPS], |s| life(s, &json!({ "txQLen": 500 }))),
+    case("tuning: allmulti", &[BACKUP, NO_BACKUPS], |s| life(s, &json!({ "allmulti": true }))),
+    case("tuning: all of args.cni", &[BACKUP, NO_BACKUPS], |s| {
         let cni = json!({ "sysctl": { "net.ipv4.conf.IFNAME.arp_filter": "1" }, "mtu": 1400,
             "promisc": true, "allmulti": true, "txQLen": 500 });
         life(s, &json!({ "sysctl": {}, "args": { "cni": cni } }));
     }),
-    case("tuning: sysctl in args.cni alone", &[], |s| {
-        let cni = json!({ "sysctl": { "net.ipv4.conf.IFNAME.arp_filter": "1" } });
-        life(s, &json!({ "args": { "cni": cni } }));
-    }),
+    case(
+        "tuning: sysctl in args.cni alone",
+        &[differs("no-crash", "add/error", "*none*", ""), differs("no-crash", "*", "*", "*")],
+        |s| {
+            let cni = json!({ "sysctl": { "net.ipv4.conf.IFNAME.arp_filter": "1" } });
+            life(s, &json!({ "args": { "cni": cni } }));
+        },
+    ),
     case("tuning: nothing", &[], |s| life(s, &json!({}))),
-    case("tuning: DEL alone puts all back", &[], |s| {
+    case("tuning: DEL alone puts all back", &[BACKUP, NO_BACKUPS], |s| {
         let list = list(
             s,
             &json!({ "mtu": 1400, "promisc": true, "allmulti": true, "txQLen": 500,
@@ -208,7 +238,7 @@ const CASES: &[Case] = &[
         s.check("check", &pod);
         s.del("del", &pod);
     }),
-    case("tuning: the namespace gone before DEL", &[], |s| {
+    case("tuning: the namespace gone before DEL", &[BACKUP, NO_BACKUPS], |s| {
         let list = list(s, &json!({ "mtu": 1400 }));
         let mut pod = s.pod(list);
         s.add("add", &mut pod);
@@ -222,17 +252,26 @@ const CASES: &[Case] = &[
     }),
     case("sbr", &[], |s| second(s, &json!({}))),
     case("sbr: table", &[], |s| second(s, &json!({ "table": 250 }))),
-    case("sbr: the namespace gone before DEL", &[], |s| {
-        let list = list(s, &json!({}));
-        let mut pod = s.pod(list);
-        s.add("add", &mut pod);
-        pod.container.ns.delete();
-        s.world.settle();
-        s.del("del", &pod);
-        let path = pod.container.ns.path();
-        s.tell("a file in place of the namespace", std::path::Path::new(&path).exists());
-        let _ = std::fs::remove_file(path);
-    }),
+    case(
+        "sbr: the namespace gone before DEL",
+        &[
+            differs("sbr-netns", "a file in place of the namespace", "true", "false"),
+            DELETES,
+            differs("sbr-netns", "after del/files/pods/is/10.1.0.2", "*", ""),
+            differs("route-protocol", "after add/pod/routes/*dst 10.1.0.0/16*table 100*", "*", "*"),
+        ],
+        |s| {
+            let list = list(s, &json!({}));
+            let mut pod = s.pod(list);
+            s.add("add", &mut pod);
+            pod.container.ns.delete();
+            s.world.settle();
+            s.del("del", &pod);
+            let path = pod.container.ns.path();
+            s.tell("a file in place of the namespace", std::path::Path::new(&path).exists());
+            let _ = std::fs::remove_file(path);
+        },
+    ),
     case("sbr: no previous result", &[], |s| {
         let mut pod = s.pod(json!({ "type": "sbr" }));
         s.add("add", &mut pod);
