@@ -22,6 +22,9 @@ const WRAPPED: &str = "wrapped";
 /// The reference plugin that gives addresses, and keeps no book of its own.
 const STATIC: &str = "static";
 
+/// The driver whose interface has one name.
+const LOOPBACK: &str = "loopback";
+
 /// Under what the book has the attachment that a call is about: as it is where we make the interface
 /// or give its addresses. Otherwise marked: by the plugin's name under a reference plugin's, else by
 /// what the entry has (`eth0:portmap`, `eth0:chained:firewall+portmap`, `eth0:wrapped:macvlan`).
@@ -31,6 +34,8 @@ pub fn key(id: &AttachmentId, conf: &NetConf) -> AttachmentId {
         Ok(Place::Chained) => chained(conf),
         // The main plugin may be ours as well, and have the attachment's own record and lock.
         Ok(Place::Ipam) if conf.called == STATIC => conf.called.clone(),
+        // Behind another it is called with that one's interface, and is about `lo` all the same.
+        Ok(Place::Main { driver }) if driver == LOOPBACK && id.ifname != "lo" => driver,
         Ok(Place::Wrapper) => marked(WRAPPED, &wrap::names(conf)),
         _ => return id.clone(),
     };

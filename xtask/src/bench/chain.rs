@@ -45,7 +45,11 @@ pub(crate) fn run(machine: &Machine, options: &Options) -> Result<()> {
             before = count;
         }
         // The reference takes seconds for a pod where there are so many.
-        let rounds = if count > 5_000 { options.rounds.min(3) } else { options.rounds };
+        let rounds = match count {
+            0..100 => options.rounds,
+            100..5_000 => options.rounds.min(11),
+            _ => options.rounds.min(3),
+        };
         for round in 0..=rounds {
             for turn in 0..chains.len() {
                 let Some(chain) = chains.get((turn + round) % chains.len()) else { continue };

@@ -206,7 +206,12 @@ impl Side {
 
     /// Whether the packet filter has something of a pod: its id, or an address of its.
     fn rules_of(&self, pod: &Pod) -> bool {
-        let rules = self.world.rules();
+        // Without a result it is not known which addresses a failed ADD was about.
+        if pod.result.is_null() {
+            return false;
+        }
+        let saved = "nft list ruleset; iptables-save; ip6tables-save";
+        let rules = self.world.host.run(&["sh", "-c", saved]);
         let addresses = [pod.address(false), pod.address(true)];
         let mut all = addresses.iter().filter(|text| !["::", "0.0.0.0"].contains(&text.as_str()));
         rules.contains(&pod.container.id)

@@ -144,22 +144,22 @@ impl Side {
     }
 }
 
-/// What was there before at that port may take a moment to go.
+/// Binds; what was there before at that port may take a moment to go.
 #[track_caller]
-fn listen(server: &Netns, bind: SocketAddr) -> TcpListener {
-    let once = || inside(server, || TcpListener::bind(bind)).ok();
-    let again = || {
-        std::thread::sleep(Duration::from_millis(50));
-        once()
-    };
-    match once().or_else(|| (0..40).find_map(|_| again())) {
-        Some(listener) => listener,
-        None => panic!("{bind} is taken"),
+fn bound<T: Send>(server: &Netns, bind: impl Fn() -> std::io::Result<T> + Send + Sync) -> T {
+    let mut tries = 0;
+    loop {
+        match inside(server, &bind) {
+            Ok(socket) => return socket,
+            Err(error) if tries == 100 => panic!("bind: {error}"),
+            Err(_) => std::thread::sleep(Duration::from_millis(50)),
+        }
+        tries += 1;
     }
 }
 
 fn tcp(from: &Netns, to: SocketAddr, server: &Netns, bind: SocketAddr) -> Option<SocketAddr> {
-    let listener = listen(server, bind);
+    let listener = bound(server, || TcpListener::bind(bind));
     let stream = inside(from, || TcpStream::connect_timeout(&to, PATIENCE)).ok()?;
     listener.set_nonblocking(true).ok()?;
     let start = Instant::now();
@@ -178,7 +178,7 @@ fn tcp(from: &Netns, to: SocketAddr, server: &Netns, bind: SocketAddr) -> Option
 }
 
 fn udp(from: &Netns, to: SocketAddr, server: &Netns, bind: SocketAddr) -> Option<SocketAddr> {
-    let Ok(listener) = inside(server, || UdpSocket::bind(bind)) else { panic!("{bind} is taken") };
+    let listener = bound(server, || UdpSocket::bind(bind));
     listener.set_read_timeout(Some(PATIENCE)).ok()?;
     let client = inside(from, || {
         let client = UdpSocket::bind(SocketAddr::new(bind.ip(), 0)).ok()?;
@@ -196,7 +196,7 @@ fn udp(from: &Netns, to: SocketAddr, server: &Netns, bind: SocketAddr) -> Option
 /// How long it takes until all has arrived.
 fn bulk(from: &Netns, to: SocketAddr, server: &Netns, bytes: u32) -> Option<Duration> {
     let bind = SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), to.port());
-    let listener = listen(server, bind);
+    let listener = bound(server, || TcpListener::bind(bind));
     let mut client = inside(from, || TcpStream::connect_timeout(&to, PATIENCE * 5)).ok()?;
     let start = Instant::now();
     let sent = std::thread::spawn(move || {
