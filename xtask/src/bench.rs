@@ -83,7 +83,14 @@ fn parse(args: &[String]) -> Result<Options> {
                 let Some(names) = args.next() else { bail!("--only PART,...") };
                 options.only.extend(names.split(',').map(str::to_owned));
             }
-            other => bail!("bench: no option {other:?}; there are --quick and --only PART,..."),
+            "--pods" => {
+                let counts = args.next().map(|counts| counts.split(',').map(str::parse).collect());
+                let Some(Ok(counts)) = counts else { bail!("--pods COUNT,...") };
+                options.pods = counts;
+            }
+            other => bail!(
+                "bench: no option {other:?}; there are --quick, --only PART,... and --pods COUNT,..."
+            ),
         }
     }
     if let Some(name) = options.only.iter().find(|name| !parts::NAMES.contains(&name.as_str())) {

@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result, bail};
 use crate::command::{complain, find, is_root, must, program, say, workspace};
 
 /// A program, and the Debian package that has it.
-const PROGRAMS: [(&str, &str); 21] = [
+const PROGRAMS: [(&str, &str); 22] = [
     ("musl-gcc", "musl-tools"),
     ("ip", "iproute2"),
     ("nft", "nftables"),

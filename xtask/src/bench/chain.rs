@@ -255,7 +255,7 @@ fn fill(machine: &Machine, chain: &Chain, from: usize, to: usize) -> Result<Opti
                 let result = json!({
                     "cniVersion": "1.0.0",
                     "interfaces": [{ "name": "lo", "sandbox": container.path() }],
-                    "ips": [{ "address": format!("{}/16", address(chain.octet, *number)),
+                    "ips": [{ "address": format!("{}/16", far(chain.octet, *number)),
                         "interface": 0 }],
                 });
                 let ports = ports(chain.octet, *number);
@@ -276,6 +276,11 @@ fn fill(machine: &Machine, chain: &Chain, from: usize, to: usize) -> Result<Opti
 fn address(octet: u8, number: usize) -> String {
     let host = number + 2;
     format!("10.{octet}.{}.{}", host / 256, host % 256)
+}
+
+/// One that address management does not come to while it is measured.
+fn far(octet: u8, number: usize) -> String {
+    address(octet, 65_000 - number)
 }
 
 /// The files of host-local for them.
