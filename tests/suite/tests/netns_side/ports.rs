@@ -100,7 +100,7 @@ const CASES: &[Case] = &[
         |s| ways(s, &json!({ "backend": "nftables" })),
     ),
     case("portmap: backend of nobody", &[DELETES, GOES], |s| {
-        life(s, &json!({ "backend": "pf" }), web())
+        life(s, &json!({ "backend": "pf" }), web());
     }),
     case("portmap: no mappings", &[], |s| life(s, &json!({}), json!([]))),
     case("portmap: snat false", &[], |s| ways(s, &json!({ "snat": false, "backend": "iptables" }))),

@@ -116,7 +116,7 @@ const CASES: &[Case] = &[
         life(s, &json!({ "ingressRate": 1_000_000 }));
     }),
     case("bandwidth: a burst without a rate", &[DELETES, GOES], |s| {
-        life(s, &json!({ "egressBurst": 160_000 }))
+        life(s, &json!({ "egressBurst": 160_000 }));
     }),
     case("bandwidth: a burst above 4 GiB", &[DELETES, GOES], |s| {
         life(s, &json!({ "ingressRate": 1_000_000, "ingressBurst": 40_000_000_000_u64 }));
@@ -182,7 +182,7 @@ const CASES: &[Case] = &[
         },
     ),
     case("tuning: mac", &[BACKUP, NO_BACKUPS], |s| {
-        tuned(s, &json!({ "mac": "02:00:00:00:00:01" }), "", json!({}))
+        tuned(s, &json!({ "mac": "02:00:00:00:00:01" }), "", json!({}));
     }),
     case("tuning: MAC in CNI_ARGS, over mac", &[BACKUP, NO_BACKUPS], |s| {
         let args = "IgnoreUnknown=1;MAC=02:00:00:00:00:02";
@@ -255,7 +255,7 @@ const CASES: &[Case] = &[
         s.add("add", &mut pod);
     }),
     case("sbr", &[MOVED, differs("sbr-check", "check", "*999*", "\"well\"")], |s| {
-        second(s, &json!({}))
+        second(s, &json!({}));
     }),
     case("sbr: table", &[], |s| second(s, &json!({ "table": 250 }))),
     case(
