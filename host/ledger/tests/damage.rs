@@ -458,13 +458,13 @@ fn a_mirror_that_is_behind_is_renewed() {
     audit(dir.path());
 }
 
-/// A file system of its own, of a few hundred kilobytes.
+/// A small file system of its own.
 struct Mount(tempfile::TempDir);
 
 impl Mount {
     fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
-        mount(&["-t", "tmpfs", "-o", "size=1m", "tmpfs"], dir.path());
+        mount(&["-t", "tmpfs", "-o", "size=2m", "tmpfs"], dir.path());
         Self(dir)
     }
 }
