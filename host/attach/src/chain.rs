@@ -87,9 +87,8 @@ fn of(call: &Attach) -> Of {
         {
             Of::Marked
         }
-        Ok(Place::Chained) => Of::All,
         // A configuration that cannot be read may be of either kind, and a delegate's may be gone.
-        Err(_) => Of::All,
+        Ok(Place::Chained) | Err(_) => Of::All,
     }
 }
 

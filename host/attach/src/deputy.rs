@@ -240,7 +240,7 @@ pub(crate) fn release(host: &Host, record: &Record, at: At<'_>) -> Result<(), Er
 pub(crate) fn kept_conf(kept: &Value) -> Option<NetConf> {
     let network = kept.get("network")?.to_string();
     let mut conf = NetConf::parse(network.as_bytes(), &Version::ALL).ok()?;
-    conf.called = kept.get("called").and_then(Value::as_str).unwrap_or_default().to_owned();
+    kept.get("called").and_then(Value::as_str).unwrap_or_default().clone_into(&mut conf.called);
     Some(conf)
 }
 

@@ -332,7 +332,7 @@ impl Error {
             Self::Amended { source, .. } => source.code(),
             Self::Misread(error) => error.code,
             Self::Exhausted { .. } => code::EXHAUSTED,
-            Self::Taken { .. } | Self::PortTaken { .. } => code::CONFLICT,
+            Self::Taken { .. } | Self::PortTaken { .. } | Self::LeaseTaken { .. } => code::CONFLICT,
             Self::Ledger(error) => ledger_code(error),
             Self::Outbox(_) => code::LEDGER,
             Self::Contended { .. }
@@ -347,9 +347,10 @@ impl Error {
             Self::Unleased { why: Unleased::Silence { .. }, .. } | Self::NoRenewer(_) => {
                 code::TRY_AGAIN
             }
-            Self::Unleased { why: Unleased::Link(_), .. } | Self::NoLink(_) => code::KERNEL,
-            Self::LeaseTaken { .. } => code::CONFLICT,
-            Self::Kernel(_) | Self::Features(_) => code::KERNEL,
+            Self::Unleased { why: Unleased::Link(_), .. }
+            | Self::NoLink(_)
+            | Self::Kernel(_)
+            | Self::Features(_) => code::KERNEL,
             Self::Delegate(_) | Self::NoResult { .. } | Self::Undecided(_) => code::DELEGATE,
             Self::Several(errors) => errors.first().map_or(code::INTERNAL, Self::code),
         }

@@ -341,7 +341,7 @@ fn drifts(
             drifts.push(format!("address {ip} is reserved for container {}", owner.container));
         }
     }
-    if !held.iter().any(|ip| told(ip)) {
+    if !held.iter().any(told) {
         drifts.push("none of the addresses in prevResult is reserved for it".to_owned());
     }
     Ok(drifts)

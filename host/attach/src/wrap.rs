@@ -131,8 +131,8 @@ impl Plugin {
                 let takes = |key: &str| {
                     capabilities.map().get(key).and_then(Value::as_bool).unwrap_or(false)
                 };
-                let taken = runtime.iter().filter(|(key, _)| takes(key));
-                taken.map(|(key, value)| (key.clone(), value.clone())).collect()
+                let some = runtime.iter().filter(|(key, _)| takes(key));
+                some.map(|(key, value)| (key.clone(), value.clone())).collect()
             }
         };
         (!taken.is_empty()).then_some(Value::Object(taken))
@@ -152,13 +152,19 @@ fn rendered(result: &Success, conf: &NetConf) -> Option<Value> {
     result.render(conf.version).ok()
 }
 
+/// Writes down how many were begun, and the last result.
+type Begin<'a> = dyn Fn(usize, Option<&Value>) -> Result<(), Error> + 'a;
+
+/// Runs the plugin of this name with this configuration.
+type Run<'a> = dyn Fn(&str, &Map<String, Value>) -> Result<(), Error> + 'a;
+
 /// Runs an ADD of each in turn. `begin` writes down how many were begun, and the last result,
 /// before each: what is begun is to be deleted.
 pub(crate) fn add(
     host: &Host,
     call: &Attach,
     wrapped: &Wrapped,
-    begin: &dyn Fn(usize, Option<&Value>) -> Result<(), Error>,
+    begin: &Begin<'_>,
 ) -> Result<Success, Error> {
     let mut result = call.prev_result.clone();
     for (number, plugin) in wrapped.plugins.iter().enumerate() {
@@ -235,7 +241,7 @@ fn delete<'p>(
     plugins: impl DoubleEndedIterator<Item = &'p Plugin>,
     conf: &NetConf,
     previous: Option<&Value>,
-    run: &dyn Fn(&str, &Map<String, Value>) -> Result<(), Error>,
+    run: &Run<'_>,
 ) -> Result<(), Error> {
     // Older versions of the protocol have none in a DEL.
     let previous = previous.filter(|_| conf.version >= Version::V0_4_0);

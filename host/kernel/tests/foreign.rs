@@ -390,7 +390,9 @@ fn ports_of_the_host_lead_in_past_a_policy_of_drop() {
             run(drops);
             KERNEL.apply(&plan, &netns).unwrap();
             assert_eq!(KERNEL.verify(&plan, &netns).unwrap(), [], "{drops}");
-            assert!(asked("10.2.0.1", 8080) && asked("fd00:2::1", 8080), "{drops}");
+            // The first packet to a new neighbour may be lost on a busy machine.
+            let answers = |address| (0..3).any(|_| asked(address, 8080));
+            assert!(answers("10.2.0.1") && answers("fd00:2::1"), "{drops}");
             assert!(!asked("10.1.0.5", 80) && !way.inside.reaches("10.2.0.5"), "{drops}");
             assert!(KERNEL.undo(&plan, None).is_empty());
             let left = run("nft list ruleset; iptables-legacy-save; ip6tables-legacy-save");

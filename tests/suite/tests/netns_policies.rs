@@ -158,7 +158,7 @@ fn the_nodes_lists_bind_every_conflist() {
         ("allow.components", json!({ "policies": [{ "plugin": "rules" }] })),
         ("allow.components", json!({ "ipam": { "type": "wharfinger", "plugin": "rules" } })),
         ("allow.components", json!({ "ipam": { "type": "/opt/evil.wasm" } })),
-        ("allow.delegates", json!({ "ipam": { "type": "dhcp" } })),
+        ("allow.delegates", json!({ "ipam": { "type": "somebodys" } })),
         (
             "allow.directories",
             json!({ "ipam": {
