@@ -232,7 +232,19 @@ fn a_lease_goes_on_ends_and_is_replaced() {
     assert!(world.addresses(&call.id).is_empty());
     let none = world.with(|host| check::check(host, &call)).unwrap_err();
     assert!(none.to_string().contains("has no DHCP lease any more"), "{none}");
+    world.del(&call).unwrap();
+    world.assert_empty();
+    assert_eq!(lost(), Told::Gone);
+}
 
+/// Another address in the place of one, with an end between them and without.
+#[test]
+fn a_lease_of_another_address_takes_its_place() {
+    let world = served("10.9.0.50");
+    let call = call("a", NETNS[0]);
+    world.add(&call).unwrap();
+    let tell = |lease: &Lease| world.with(|host| keep::bound(host, &call.id, lease, Path::new("")));
+    world.with(|host| keep::lost(host, &call.id, Path::new(""))).unwrap();
     let mut other = lease("10.9.0.77");
     other.times = None;
     assert_eq!(tell(&other).unwrap(), Told::Done);
@@ -247,7 +259,6 @@ fn a_lease_goes_on_ends_and_is_replaced() {
     world.del(&call).unwrap();
     assert_eq!(told(&world), ["release 10.9.0.78/24"]);
     world.assert_empty();
-    assert_eq!(lost(), Told::Gone);
     assert_eq!(tell(&other).unwrap(), Told::Gone);
 }
 

@@ -78,9 +78,9 @@ fn steps(world: &World) -> Vec<String> {
 fn features_of_our_own_entry_are_one_plan_with_the_driver() {
     let mut world = World::new();
     let seen = std::rc::Rc::new(std::cell::Cell::new(0));
-    let sees = std::rc::Rc::clone(&seen);
+    let counter = std::rc::Rc::clone(&seen);
     let policy = TestPolicy::new("p").review(move |_, plan, result, _| {
-        sees.set(plan.steps.len());
+        counter.set(plan.steps.len());
         assert!(result["interfaces"].to_string().contains("bwp"), "{result}");
         Ok(wharfinger_wasm::Verdict::Allow)
     });

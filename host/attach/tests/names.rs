@@ -16,7 +16,7 @@ use world::{NETNS, World, call_of};
 /// A call under a reference plugin's name.
 fn called(name: &str, conf: &Value, container: &str, netns: &str) -> Attach {
     let mut call = call_of(conf, container, netns);
-    call.conf.called = name.to_owned();
+    name.clone_into(&mut call.conf.called);
     call
 }
 

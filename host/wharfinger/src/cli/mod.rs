@@ -137,7 +137,8 @@ pub(crate) fn run(cli: Cli, program: &Program) -> Result<u8> {
 
 fn sweep(program: &Program) -> Result<u8> {
     let swept = program.verb(wharfinger_attach::recover::sweep).map_err(|error| told(&error))?;
-    print(&swept.iter().map(|id| format!("{id}\n")).collect::<String>())
+    let lines: Vec<String> = swept.iter().map(|id| format!("{id}\n")).collect();
+    print(&lines.concat())
 }
 
 /// Everything that people read from standard output passes here.

@@ -74,7 +74,7 @@ impl Dhcp for Wire {
             match step {
                 Step::Bound(lease) => return Ok(lease),
                 Step::Send(outgoing) => {
-                    send(&packets, &outgoing).map_err(|error| failed(on, "send on", error))?
+                    send(&packets, &outgoing).map_err(|error| failed(on, "send on", error))?;
                 }
                 Step::Nothing | Step::Lost(_) => {}
             }
