@@ -327,21 +327,37 @@ const CASES: &[Case] = &[
     lab("ipvlan: linkInContainer", &[], |s| inner_master(s, &json!({}))),
     lab("ipvlan: dns", &[], |s| upon(s, &json!({ "dns": { "nameservers": ["10.9.9.9"] } }))),
     lab("ipvlan: no ipam", &[], |s| upon(s, &json!({ "ipam": null }))),
-    lab("ipvlan: IPAM fails", &[], |s| upon(s, &json!({ "ipam": bad_ipam() }))),
+    lab("ipvlan: IPAM fails", &[LEFT, DELETES], |s| upon(s, &json!({ "ipam": bad_ipam() }))),
     lab("ipvlan: the namespace gone before DEL", &[], |s| orphan(s, &json!({}))),
     lab("vlan", &[], |s| upon(s, &json!({ "vlanId": 100 }))),
     lab("vlan: vlanId 0", &[], |s| upon(s, &json!({}))),
-    lab("vlan: vlanId above 4094", &[], |s| upon(s, &json!({ "vlanId": 4095 }))),
+    lab("vlan: vlanId above 4094", &[DELETES], |s| upon(s, &json!({ "vlanId": 4095 }))),
     lab("vlan: mtu", &[], |s| upon(s, &json!({ "vlanId": 100, "mtu": 1400 }))),
-    lab("vlan: mtu above the master's", &[], |s| upon(s, &json!({ "vlanId": 100, "mtu": 9000 }))),
+    lab("vlan: mtu above the master's", &[DELETES], |s| {
+        upon(s, &json!({ "vlanId": 100, "mtu": 9000 }));
+    }),
     lab("vlan: linkInContainer", &[], |s| inner_master(s, &json!({ "vlanId": 100 }))),
-    lab("vlan: no master", &[], |s| life(s, &json!({ "vlanId": 100 }))),
-    lab("vlan: IPAM fails", &[], |s| upon(s, &json!({ "vlanId": 100, "ipam": bad_ipam() }))),
-    lab("vlan: the master gone before DEL", &[], |s| without_master(s, &json!({ "vlanId": 100 }))),
-    lab("dummy", &[], |s| life(s, &json!({}))),
-    lab("dummy: dns", &[], |s| life(s, &json!({ "dns": { "nameservers": ["10.9.9.9"] } }))),
-    lab("dummy: no ipam", &[], |s| life(s, &json!({ "ipam": null }))),
-    lab("dummy: IPAM fails", &[], |s| life(s, &json!({ "ipam": bad_ipam() }))),
+    lab("vlan: no master", &[DELETES], |s| life(s, &json!({ "vlanId": 100 }))),
+    lab("vlan: IPAM fails", &[LEFT, DELETES], |s| {
+        upon(s, &json!({ "vlanId": 100, "ipam": bad_ipam() }));
+    }),
+    lab(
+        "vlan: the master gone before DEL",
+        &[DELETES, differs("del-always", "after del/files/pods/is/10.1.0.2", "*", "")],
+        |s| without_master(s, &json!({ "vlanId": 100 })),
+    ),
+    lab(
+        "dummy",
+        &[differs("no-dad", "after add/pod/sysctl/ipv6/eth0/accept_dad", "\"-1\"", "\"0\"")],
+        |s| life(s, &json!({})),
+    ),
+    lab(
+        "dummy: dns",
+        &[differs("no-dad", "after add/pod/sysctl/ipv6/eth0/accept_dad", "\"-1\"", "\"0\"")],
+        |s| life(s, &json!({ "dns": { "nameservers": ["10.9.9.9"] } })),
+    ),
+    lab("dummy: no ipam", &[DELETES], |s| life(s, &json!({ "ipam": null }))),
+    lab("dummy: IPAM fails", &[DELETES], |s| life(s, &json!({ "ipam": bad_ipam() }))),
 ];
 
 fn loopback(s: &mut Side, after: bool) {
