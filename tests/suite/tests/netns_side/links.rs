@@ -100,6 +100,14 @@ fn orphan(s: &mut Side, more: &Value) {
     let mut pod = s.pod(conf(s, &all));
     s.add("add", &mut pod);
     pod.container.ns.delete();
+    // The kernel takes what was in it in its own time; then nobody listens on the master.
+    let listens = || s.world.host.link("up0").raw.get("promiscuity") != Some(&json!(0));
+    for _ in 0..500 {
+        if !listens() {
+            break;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
     s.del("del", &pod);
 }
 
