@@ -80,9 +80,8 @@ impl Ring {
         match self {
             Self::Build => 22,
             Self::Lint | Self::Unit => 3,
-            Self::Conformance => 2,
-            Self::Netns | Self::Faults => 4,
-            Self::Lab => 6,
+            Self::Conformance | Self::Faults => 2,
+            Self::Netns | Self::Lab => 6,
             Self::Clients => 8,
             Self::Languages => 10,
         }
