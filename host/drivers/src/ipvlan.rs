@@ -58,8 +58,7 @@ impl Ipvlan {
     }
 
     pub(crate) fn observes(&self, id: &AttachmentId) -> Vec<LinkRef> {
-        let own = LinkRef::container(&id.ifname);
-        [Some(own), self.master.observes(), self.mtu.observes()].into_iter().flatten().collect()
+        segment::observes(id, &self.master, &self.mtu)
     }
 
     pub(crate) fn asks(&self) -> Option<Query> {
@@ -70,8 +69,7 @@ impl Ipvlan {
         if !self.has_ipam && self.taken_over().is_none() {
             return Err(PlanError::NoAddresses);
         }
-        wire::absent(id, facts)?;
-        segment::fits(self.mtu.of(facts)?, self.master.of(facts)?)
+        segment::check_facts(id, &self.master, &self.mtu, facts)
     }
 
     pub(crate) fn plan(

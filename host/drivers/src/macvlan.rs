@@ -87,8 +87,7 @@ impl Macvlan {
     }
 
     pub(crate) fn observes(&self, id: &AttachmentId) -> Vec<LinkRef> {
-        let own = LinkRef::container(&id.ifname);
-        [Some(own), self.master.observes(), self.mtu.observes()].into_iter().flatten().collect()
+        segment::observes(id, &self.master, &self.mtu)
     }
 
     pub(crate) fn asks(&self) -> Option<Query> {
@@ -96,8 +95,7 @@ impl Macvlan {
     }
 
     pub(crate) fn check_facts(&self, id: &AttachmentId, facts: &Facts) -> Result<(), PlanError> {
-        wire::absent(id, facts)?;
-        segment::fits(self.mtu.of(facts)?, self.master.of(facts)?)
+        segment::check_facts(id, &self.master, &self.mtu, facts)
     }
 
     pub(crate) fn plan(
@@ -193,17 +191,8 @@ impl Macvlan {
 fn ways<'a>(host: &'a LinkRef, lease: &'a Lease) -> impl Iterator<Item = Step> + 'a {
     let v4 = lease.addresses().into_iter().filter(|ip| Family::of(ip.addr()) == Family::V4);
     v4.map(|address| {
-        Step::owned(Action::Route(Route {
-            link: host.clone(),
-            destination: address.addr().into(),
-            gateway: None,
-            source: None,
-            scope: Some(SCOPE_LINK),
-            table: None,
-            priority: None,
-            mtu: None,
-            advmss: None,
-        }))
+        let way = Route::new(host.clone(), address.addr().into());
+        Step::owned(Action::Route(Route { scope: Some(SCOPE_LINK), ..way }))
     })
 }
 

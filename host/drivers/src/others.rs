@@ -35,15 +35,10 @@ pub fn told(id: &AttachmentId, result: &Success) -> Plan {
         let destination = route.dst.trunc();
         let gateway = route.gw.or_else(|| gateway(result, destination));
         Step::owned(Action::Route(Route {
-            link: inside.clone(),
-            destination,
             gateway,
-            source: None,
-            scope: None,
             table: route.table.filter(|table| *table != 0),
             priority: route.priority.filter(|priority| *priority != 0),
-            mtu: None,
-            advmss: None,
+            ..Route::new(inside.clone(), destination)
         }))
     }));
     Plan::new(steps)

@@ -103,10 +103,11 @@ impl Pair {
         let to_gateway = Route {
             source,
             scope: self.scope(SCOPE_LINK),
-            ..route(link, IpNet::from(self.gateway))
+            ..Route::new(link.clone(), IpNet::from(self.gateway))
         };
         let network = self.address.trunc();
-        let to_network = Route { source, gateway: Some(self.gateway), ..route(link, network) };
+        let to_network =
+            Route { source, gateway: Some(self.gateway), ..Route::new(link.clone(), network) };
         let alone = network.prefix_len() == network.max_prefix_len();
         let routes = [Some(to_gateway), Some(to_network).filter(|_| !alone)];
         routes.into_iter().flatten().map(|route| Step::owned(Action::Route(route))).collect()
@@ -122,27 +123,13 @@ impl Pair {
             others: Others::Keep,
         };
         let destination = IpNet::from(self.address.addr());
-        let back = Route { scope: self.scope(SCOPE_HOST), ..route(link, destination) };
+        let back = Route { scope: self.scope(SCOPE_HOST), ..Route::new(link.clone(), destination) };
         vec![Step::owned(Action::Address(address)), Step::owned(Action::Route(back))]
     }
 
     /// IPv6 routes have no scope.
     fn scope(&self, scope: u8) -> Option<u8> {
         (Family::of(self.gateway) == Family::V4).then_some(scope)
-    }
-}
-
-fn route(link: &LinkRef, destination: IpNet) -> Route {
-    Route {
-        link: link.clone(),
-        destination,
-        gateway: None,
-        source: None,
-        scope: None,
-        table: None,
-        priority: None,
-        mtu: None,
-        advmss: None,
     }
 }
 

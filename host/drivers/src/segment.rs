@@ -13,7 +13,8 @@ use wharfinger_plan::{
 };
 
 use crate::lease::Lease;
-use crate::wire::Wire;
+use crate::read::Mtu;
+use crate::wire::{self, Wire};
 use crate::{Facts, PlanError, names, read};
 
 /// Whose addresses are asked for before they are put on.
@@ -102,8 +103,25 @@ impl Master {
     }
 }
 
+/// The links that a plan of a link on a master looks at.
+pub(crate) fn observes(id: &AttachmentId, master: &Master, mtu: &Mtu) -> Vec<LinkRef> {
+    let own = LinkRef::container(&id.ifname);
+    [Some(own), master.observes(), mtu.observes()].into_iter().flatten().collect()
+}
+
+/// Whether a link on a master can be made.
+pub(crate) fn check_facts(
+    id: &AttachmentId,
+    master: &Master,
+    mtu: &Mtu,
+    facts: &Facts,
+) -> Result<(), PlanError> {
+    wire::absent(id, facts)?;
+    fits(mtu.of(facts)?, master.of(facts)?)
+}
+
 /// A link cannot carry more than its master does.
-pub(crate) fn fits(mtu: Option<u32>, master: &LinkFacts) -> Result<(), PlanError> {
+fn fits(mtu: Option<u32>, master: &LinkFacts) -> Result<(), PlanError> {
     match mtu {
         Some(wanted) if wanted > master.mtu => Err(PlanError::MtuAboveMaster {
             wanted,

@@ -47,13 +47,11 @@ impl Vlan {
     }
 
     pub(crate) fn observes(&self, id: &AttachmentId) -> Vec<LinkRef> {
-        let own = LinkRef::container(&id.ifname);
-        [Some(own), self.master.observes(), self.mtu.observes()].into_iter().flatten().collect()
+        segment::observes(id, &self.master, &self.mtu)
     }
 
     pub(crate) fn check_facts(&self, id: &AttachmentId, facts: &Facts) -> Result<(), PlanError> {
-        wire::absent(id, facts)?;
-        segment::fits(self.mtu.of(facts)?, self.master.of(facts)?)
+        segment::check_facts(id, &self.master, &self.mtu, facts)
     }
 
     pub(crate) fn plan(

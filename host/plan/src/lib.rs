@@ -452,6 +452,23 @@ pub struct Route {
     pub advmss: Option<u32>,
 }
 
+impl Route {
+    /// A destination on the link, and all else the kernel's default.
+    pub fn new(link: LinkRef, destination: IpNet) -> Self {
+        Self {
+            link,
+            destination,
+            gateway: None,
+            source: None,
+            scope: None,
+            table: None,
+            priority: None,
+            mtu: None,
+            advmss: None,
+        }
+    }
+}
+
 /// A kernel parameter has a value.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sysctl {

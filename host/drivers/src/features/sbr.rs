@@ -112,7 +112,7 @@ impl Sbr {
             own.retain(|route| route.destination.prefix_len() > 0);
             let everything = if v4 { "0.0.0.0/0" } else { "::/0" };
             let destination = everything.parse().unwrap_or(network);
-            own.push(Route { gateway: Some(gateway), ..bare(link, destination) });
+            own.push(Route { gateway: Some(gateway), ..Route::new(link.clone(), destination) });
         }
         own.sort_by_key(|route| route.gateway.is_some());
         let into = |route| Step::owned(Action::Route(Route { table: Some(table), ..route }));
@@ -189,7 +189,7 @@ fn is_link_local(network: IpNet) -> bool {
 
 /// The route that the kernel makes for an address.
 fn prefix_route(link: &LinkRef, address: IpNet) -> Route {
-    let bare = bare(link, address.trunc());
+    let bare = Route::new(link.clone(), address.trunc());
     match address {
         IpNet::V4(v4) => Route { source: Some(v4.addr().into()), scope: Some(SCOPE_LINK), ..bare },
         IpNet::V6(_) => Route { priority: Some(KERNEL_METRIC), ..bare },
@@ -207,19 +207,9 @@ fn is_network(route: &Route, ips: &[Ip]) -> bool {
 fn hint(ip: &Ip, link: &LinkRef) -> Step {
     let scope = ip.address.addr().is_ipv4().then_some(SCOPE_LINK);
     let source = Some(ip.address.addr());
-    Step::owned(Action::Route(Route { source, scope, ..bare(link, ip.address.trunc()) }))
-}
-
-fn bare(link: &LinkRef, destination: IpNet) -> Route {
-    Route {
-        link: link.clone(),
-        destination,
-        gateway: None,
-        source: None,
-        scope: None,
-        table: None,
-        priority: None,
-        mtu: None,
-        advmss: None,
-    }
+    Step::owned(Action::Route(Route {
+        source,
+        scope,
+        ..Route::new(link.clone(), ip.address.trunc())
+    }))
 }
