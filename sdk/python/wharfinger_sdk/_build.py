@@ -114,8 +114,8 @@ def _entry(project: Project, plugin: type) -> str:
         "ipam-remote-plugin": "from wharfinger_sdk._guest._ipam import Ipam, IpamRemote",
     }[world(plugin)]
     return (
-        f"import importlib\nfrom wharfinger_sdk import _guest\n{exports}\n"
-        f"_guest.begin(importlib.import_module({project.module!r}))\n"
+        f"import importlib\nfrom wharfinger_sdk._guest import _begin\n{exports}\n"
+        f"_begin.begin(importlib.import_module({project.module!r}))\n"
     )
 
 

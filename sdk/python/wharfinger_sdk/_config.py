@@ -8,6 +8,7 @@ import enum
 import functools
 import json
 import operator
+import re
 import types
 import typing
 from collections.abc import Callable
@@ -37,12 +38,24 @@ class Between:
         return f"at least {self.least}" if self.most is None else f"{self.least} to {self.most}"
 
 
+# The parser recurses, and a component's stack is small.
+_DEEPEST = 100
+_TEXT_OR_BRACKET = re.compile(r'"(?:[^"\\]|\\.)*"|[][{}]', re.DOTALL)
+
+
 def loads(text: str) -> object:
     """JSON, strictly. A ValueError says in one line what is wrong."""
-    try:
-        return json.loads(text, parse_constant=_no_constant)
-    except RecursionError:
-        raise ValueError("nested too deeply") from None
+    if text.count("[") + text.count("{") > _DEEPEST and _depth(text) > _DEEPEST:
+        raise ValueError("nested too deeply")
+    return json.loads(text, parse_constant=_no_constant)
+
+
+def _depth(text: str) -> int:
+    depth = deepest = 0
+    for found in _TEXT_OR_BRACKET.finditer(text):
+        depth += {"[": 1, "{": 1, "]": -1, "}": -1}.get(found.group(), 0)
+        deepest = max(deepest, depth)
+    return deepest
 
 
 def _no_constant(name: str) -> object:
@@ -155,7 +168,7 @@ def _within(inner: _Reader, bounds: list[Between]) -> _Reader:
             return number
         for bound in bounds:
             if number < bound.least or (bound.most is not None and number > bound.most):
-                problems.append(Problem(at, f"must be {bound}"))
+                problems.append(Problem(at, f"{number} is out of range: {bound}"))
                 return _NOTHING
         return number
 

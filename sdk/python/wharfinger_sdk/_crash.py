@@ -6,6 +6,7 @@ are kept when the component is made.
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Iterator
 from types import ModuleType, TracebackType
@@ -85,15 +86,19 @@ def _detail(error: BaseException, sources: Sources) -> str:
 
 def _lines(frames: list[_Frame], sources: Sources) -> Iterator[str]:
     frames = [frame for frame in frames if not frame.file.startswith(_SDK)] or frames
-    left_out = len(frames) - 2 * _FRAMES
-    shown = frames if left_out <= 0 else [*frames[:_FRAMES], *frames[-_FRAMES:]]
-    for i, frame in enumerate(shown):
+    # A recursion is one line many times over.
+    runs = [(frame, len(list(same))) for frame, same in itertools.groupby(frames)]
+    left_out = len(runs) - 2 * _FRAMES
+    shown = runs if left_out <= 0 else [*runs[:_FRAMES], *runs[-_FRAMES:]]
+    for i, (frame, times) in enumerate(shown):
         if left_out > 0 and i == _FRAMES:
-            yield f"  ... {left_out} more calls ..."
+            yield f"  ... {left_out} more ..."
         yield f'  File "{sources.short(frame.file)}", line {frame.line}, in {frame.name}'
         line = sources.line(frame)
         if line:
             yield f"    {line}"
+        if times > 1:
+            yield f"  ... the same {times - 1} times more ..."
 
 
 def _frames(traceback: TracebackType | None) -> Iterator[_Frame]:

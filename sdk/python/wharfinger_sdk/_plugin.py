@@ -137,6 +137,12 @@ def export(plugin: type) -> type:
 
     if not issubclass(plugin, (Ipam, Policy)):
         raise TypeError(f"{plugin.__name__} is neither an Ipam nor a Policy")
+    for name in getattr(plugin, "__dataclass_fields__", {}):
+        if hasattr(Remote, name) or hasattr(Policy, name):
+            raise TypeError(
+                f"{plugin.__name__}.{name} has the name of a method: call it otherwise, and say "
+                f'field(metadata={{"key": "{name}"}})'
+            )
     reader(plugin)  # What no configuration can be read into is said now.
     _exported.append(plugin)
     return plugin

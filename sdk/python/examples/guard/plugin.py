@@ -85,7 +85,9 @@ def ports(text: str) -> range | None:
 
 def host_ports(runtime: dict) -> list[int]:
     """The ports of the host that the runtime asks for. What cannot be read refuses."""
-    mappings = runtime.get("portMappings", [])
+    mappings = runtime.get("portMappings")
+    if mappings is None:
+        return []
     if not isinstance(mappings, list):
         raise Failure("portMappings: not a list of ports")
     return [port for mapping in mappings if (port := host_port(mapping)) > 0]
@@ -93,9 +95,12 @@ def host_ports(runtime: dict) -> list[int]:
 
 def host_port(mapping: object) -> int:
     """That of one mapping; 0 where it asks for none."""
-    port = mapping.get("hostPort", 0) if isinstance(mapping, dict) else None
-    if type(port) is not int:
+    if not isinstance(mapping, dict):
+        raise Failure("portMappings: not a list of ports")
+    port = mapping.get("hostPort")
+    if port is None:
+        return 0
+    # To Python `true` is a number.
+    if type(port) is not int or not 0 <= port <= 65535:
         raise Failure("portMappings: not a list of ports")
     return port
-
-

@@ -33,14 +33,14 @@ class GuardTest(unittest.TestCase):
 
     def test_ports_that_are_named_pass(self) -> None:
         config = {"hostPorts": ["80", "8000-8100"]}
-        for port in (0, 80, 8000, 8100):
+        for port in (None, 0, 80, 8000, 8100):
             asked = request(portMappings=[{"hostPort": port}])
             self.assertEqual(self.says(config, asked), Allow())
         asked = request(portMappings=[{"containerPort": 80}, {"hostPort": 81}])
         self.assertEqual(self.says(config, asked), Deny("port 81 of the host is not allowed"))
 
     def test_what_cannot_be_read_refuses(self) -> None:
-        for mappings in ("80", [80], [{"hostPort": "80"}], [{"hostPort": True}]):
+        for mappings in ("80", [80], [{"hostPort": "80"}], [{"hostPort": True}], [{"hostPort": -1}], [{"hostPort": 65536}]):
             with self.assertRaisesRegex(Failure, "portMappings: not a list of ports"):
                 self.says({"hostPorts": []}, request(portMappings=mappings))
 

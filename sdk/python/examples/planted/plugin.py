@@ -22,8 +22,15 @@ class Config(Ipam):
 
     def allocate(self, request: Request) -> Lease:
         log.info("planting %s", self.plant)
-        plants = {"loop": loop, "memory": memory, "stack": lambda: stack(0)}
-        plants.get(self.plant, lambda: address_of(request.attachment))()
+        match self.plant:
+            case "exception":
+                address_of(request.attachment)
+            case "loop":
+                loop()
+            case "memory":
+                memory()
+            case "stack":
+                stack(0)
         return Lease()
 
 
