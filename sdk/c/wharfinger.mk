@@ -1,7 +1,7 @@
-# Builds a plugin: NAME, KIND (ipam, ipam-remote, policy), and perhaps SOURCES and TESTS are set
+# Builds a plugin: PLUGIN (its name), KIND (ipam, ipam-remote, policy), and perhaps SOURCES and TESTS are set
 # before this is included.
 #
-#   make         dist/NAME.wasm
+#   make         dist/PLUGIN.wasm
 #   make test    unit tests on this machine, under sanitizers where the compiler has them
 #   make clean
 WHARFINGER_SDK := $(patsubst %/,%,$(dir $(lastword $(MAKEFILE_LIST))))
@@ -25,7 +25,7 @@ wf_guest := $(wf_common) $(addprefix $(WHARFINGER_SDK)/src/,guest.c guest_$(if $
 wf_guest_flags := --target=wasm32-wasi -Oz -flto -I$(wf_bindings) $(if $(filter ipam-remote,$(KIND)),-DWF_REMOTE)
 wf_link := -mexec-model=reactor -Wl,--stack-first -Wl,-z,stack-size=131072 -Wl,--strip-debug
 
-dist/$(NAME).wasm: build/core.wasm
+dist/$(PLUGIN).wasm: build/core.wasm
 	@mkdir -p dist
 	$(WHARFINGER) plugin component $< --world $(KIND)-plugin -o $@
 
