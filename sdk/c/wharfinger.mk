@@ -1,5 +1,5 @@
-# Builds a plugin: PLUGIN (its name), KIND (ipam, ipam-remote, policy), and perhaps SOURCES and TESTS are set
-# before this is included.
+# Builds a plugin: PLUGIN (its name), KIND (ipam, ipam-remote, policy), and perhaps SOURCES and TESTS
+# are set before this is included.
 #
 #   make         dist/PLUGIN.wasm
 #   make test    unit tests on this machine, under sanitizers where the compiler has them
