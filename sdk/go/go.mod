@@ -1,0 +1,3 @@
+module github.com/wharfinger/wharfinger/sdk/go
+
+go 1.25
