@@ -2,9 +2,10 @@
 // the source map that leads a stack trace back. Nothing is minified: names are for reading.
 
 import { readFileSync } from 'node:fs';
-import { dirname, join, relative, resolve } from 'node:path';
+import { dirname, join, relative, resolve, sep } from 'node:path';
 
 import { mustBePlugin } from '../src/plugin.js';
+import { linesOf } from './mappings.js';
 import { BuildError } from './problem.js';
 import { SDK, tool } from './project.js';
 
@@ -17,6 +18,7 @@ export async function bundle(project) {
   return { source: `${source}\nglobalThis.wharfingerSources = ${JSON.stringify(map)};\n`, world: WORLDS[kind] };
 }
 
+const GLUE = 'wharfinger-glue.js';
 const WORLDS = { ipam: 'ipam-plugin', remote: 'ipam-remote-plugin', policy: 'policy-plugin' };
 const IMPORTS = {
   ipam: ['ledger', 'store', 'logger', 'node'],
@@ -68,7 +70,7 @@ async function run(esbuild, project, contents) {
   const outfile = join(project.root, 'dist', `${project.name}.js`);
   try {
     const { outputFiles } = await esbuild.build({
-      stdin: { contents, resolveDir: project.root, sourcefile: '@wharfinger/sdk/glue.js' },
+      stdin: { contents, resolveDir: project.root, sourcefile: GLUE },
       absWorkingDir: project.root,
       bundle: true,
       write: false,
@@ -77,7 +79,6 @@ async function run(esbuild, project, contents) {
       platform: 'neutral',
       mainFields: ['module', 'main'],
       target: 'es2022',
-      keepNames: false,
       external: ['wharfinger:*'],
       sourcemap: 'external',
       sourcesContent: false,
@@ -94,13 +95,10 @@ function said({ text, location }) {
   return location === null ? text : `${location.file}:${location.line}: ${text}`;
 }
 
-// Files as the author knows them.
+// The author's files, as the author knows them; frames of ours tell nobody anything.
 function sources({ root }, folder, { sources: files, mappings }) {
-  const named = (file) => {
-    const path = resolve(folder, file);
-    const within = relative(join(SDK, 'src'), path);
-    if (file.includes('@wharfinger/sdk/glue.js')) return '@wharfinger/sdk/glue.js';
-    return within.startsWith('..') ? relative(root, path) : `@wharfinger/sdk/src/${within}`;
-  };
-  return { sources: files.map(named), mappings };
+  const ours = (path) => path.startsWith(join(SDK, 'src', sep)) || path.endsWith(GLUE);
+  const paths = files.map((file) => resolve(folder, file));
+  const named = paths.map((path) => (ours(path) ? '' : relative(root, path)));
+  return { sources: named, lines: linesOf(mappings, (source) => named[source] !== '') };
 }

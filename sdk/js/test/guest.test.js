@@ -5,7 +5,8 @@ import { allow, amend, deny, ipam, ledger, node, policy, store } from '@wharfing
 import { object, subnet } from '@wharfinger/sdk/config';
 import { ipamExports, policyExports, remoteExports } from '../src/guest/exports.js';
 import { realHost } from '../src/guest/host.js';
-import { decode, placesOf } from '../src/guest/place.js';
+import { placesOf } from '../src/guest/place.js';
+import { linesOf } from '../build/mappings.js';
 
 const ATTACHMENT = { id: { network: 'pods', container: 'a', ifname: 'eth0' }, pod: null, args: [] };
 const CONFIG = '{"type": "x", "coolDown": 3, "pool": {"subnet": "10.1.0.0/29"}}';
@@ -112,13 +113,14 @@ test('what was given back is told to who wants to know', () => {
 });
 
 test('stacks of both engines lead to the source', () => {
-  assert.deepEqual(decode('AAAA;;ACCA,IAEA'), [[[0, 0, 0]], [], [[0, 1, 1], [4, 1, 3]]]);
-  globalThis.wharfingerSources = { sources: ['src/plugin.js', '@wharfinger/sdk/src/call.js'], mappings: 'AAAA;;ACCA,IDEA' };
-  const quickjs = 'Error: x\n    at address_of (plugin.js:3:6)\n    at allocate (plugin.js:3:1)\n    at native\n    at <anonymous> (plugin.js:1:1)\n';
-  const spidermonkey = 'address_of@plugin.js:3:6\nallocate@plugin.js:3:1\n@plugin.js:1:1\n';
+  const mappings = 'AAAA;;ACCA,EAAE,IDEA';
+  assert.deepEqual(linesOf(mappings, () => true), ['0 0 1', '', '0 1 2,6 0 4']);
+  globalThis.wharfingerSources = { sources: ['src/plugin.js', ''], lines: linesOf(mappings, (source) => source === 0) };
+  const quickjs = 'Error: x\n    at address_of (plugin.js:3:7)\n    at native\n    at take (plugin.js:2:1)\n    at <anonymous> (plugin.js:1:1)\n';
+  const spidermonkey = 'address_of@plugin.js:3:7\ntake@plugin.js:2:1\n@plugin.js:1:1\n';
   try {
-    assert.deepEqual(placesOf(quickjs).map(({ text }) => text), ['address_of at src/plugin.js:4', 'allocate at @wharfinger/sdk/src/call.js:2', '<anonymous> at src/plugin.js:1']);
-    assert.deepEqual(placesOf(spidermonkey).map(({ own }) => own), [true, false, true]);
+    assert.deepEqual(placesOf(quickjs), ['address_of at src/plugin.js:4', '<anonymous> at src/plugin.js:1']);
+    assert.deepEqual(placesOf(spidermonkey), ['address_of at src/plugin.js:4', 'at src/plugin.js:1']);
   } finally {
     delete globalThis.wharfingerSources;
   }

@@ -63,9 +63,8 @@ function run(host, work) {
 function asFailure(error) {
   if (error instanceof Failure) return error;
   const places = error instanceof Error ? placesOf(error.stack ?? '') : [];
-  const place = places.find(({ own }) => own) ?? places[0];
-  const message = oneLine(place === undefined ? said(error) : `${said(error)} (${place.text})`);
-  const detail = places.length > 0 ? places.map(({ text }) => text).join('\n') : undefined;
+  const message = oneLine(places.length > 0 ? `${said(error)} (${places[0]})` : said(error));
+  const detail = places.length > 1 ? places.join('\n') : undefined;
   return { reason: 'other', message, detail };
 }
 
