@@ -17,7 +17,7 @@ func Label(name string) (value string, ok bool) {
 	return host.NodeLabel(name)
 }
 
-// Now is the host's clock, to the second, and the same all through one ADD. [time.Now] stands still.
+// Now is the host's clock, to the second, and the same all through one ADD. [time.Now] is a little ahead of it.
 func Now() time.Time {
 	return time.Unix(int64(host.NodeNow()), 0)
 }
