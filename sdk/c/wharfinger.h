@@ -19,7 +19,7 @@
 #include <stdint.h>
 
 /* Texts are made by our own formatter, as printf would: %s %.*s %c %d %u %x with the sizes of
- * integers, %%, widths and no floating point. stdio would bring WASI, and 20 KiB. */
+ * integers, %%, widths and no floating point. So nothing needs stdio, which would want WASI. */
 #define WF_FORMAT(at, first) __attribute__((format(printf, at, first)))
 
 /* ---- Memory and text ---- */

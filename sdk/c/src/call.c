@@ -15,16 +15,11 @@ void wf_log(wf_level level, const char *format, ...) {
 }
 
 void wf_abort_at(const char *file, int line, const char *format, ...) {
-    /* Without memory nothing can be said: then the trap alone says where it was. */
-    static bool aborting;
-    if (aborting) wf_host_trap();
-    aborting = true;
     va_list arguments;
     va_start(arguments, format);
     const char *message = wf_vformat(format, arguments);
     va_end(arguments);
     wf_host_log(WF_ERROR, wf_format("aborted at %s:%d: %s", file, line, message));
-    aborting = false;
     wf_host_trap();
 }
 

@@ -17,7 +17,11 @@ static chunk *last;
 static chunk *chunk_of(size_t size) {
     size_t room = size < CHUNK ? CHUNK : size;
     chunk *made = room > SIZE_MAX - sizeof *made ? NULL : malloc(sizeof *made + room);
-    if (!made) WF_ABORT("out of memory: %zu bytes", size);
+    if (!made) {
+        /* What WF_ABORT says would need memory itself. */
+        wf_host_log(WF_ERROR, "out of memory");
+        wf_host_trap();
+    }
     made->before = last;
     made->used = 0;
     made->size = room;

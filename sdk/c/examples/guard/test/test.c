@@ -47,6 +47,13 @@ static void an_mtu(wf_host *host) {
     wf_expect(wf_host_admit(host, "{\"mtu\": 1400}", &web, "{}"), "amend: {\"mtu\": 1400}");
 }
 
+static void what_is_about_to_happen_is_allowed(wf_host *host) {
+    wf_policy_request request = {.attachment = pod("web", "a"), .network = "{}"};
+    wf_step step = {.kind = WF_STEP_SYSCTL, .sysctl = {WF_HOST, "net/ipv4/ip_forward", "1"}};
+    wf_steps steps = {&step, 1, 0};
+    wf_expect(wf_host_review(host, "{}", &request, &steps, "{}"), "allow");
+}
+
 static void what_is_wrong_is_named(wf_host *host) {
     wf_expect(wf_host_problems(host, "{\"hostPorts\": [\"x\", \"9-8\", \"0\", \"65536\", \"80-\", \"80\"]}"),
               "/hostPorts/0: \"x\" is no port and no range of ports\n"
@@ -60,7 +67,9 @@ static void what_is_wrong_is_named(wf_host *host) {
 }
 
 int main(void) {
-    static void (*const tests[])(wf_host *) = {namespaces, ports, a_quota, an_mtu, what_is_wrong_is_named};
+    static void (*const tests[])(wf_host *) = {
+        namespaces, ports, a_quota, an_mtu, what_is_about_to_happen_is_allowed, what_is_wrong_is_named,
+    };
     for (size_t i = 0; i < sizeof tests / sizeof *tests; i++) {
         wf_host *host = wf_host_new();
         tests[i](host);
