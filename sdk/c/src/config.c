@@ -91,8 +91,12 @@ bool wf_get_bool(const wf_json *object, const char *key, bool *truth) {
 bool wf_get_integer(const wf_json *object, const char *key, int64_t least, int64_t most, int64_t *number) {
     const wf_json *found = wf_json_member(object, key);
     if (!is(found, WF_JSON_NUMBER, "a number")) return false;
+    int64_t any;
     if (wf_json_integer(found, least, most, number)) return true;
-    wf_problem(found, "%.40s is no whole number from %lld to %lld", found->text, (long long)least, (long long)most);
+    if (!wf_json_integer(found, INT64_MIN, INT64_MAX, &any))
+        wf_problem(found, "%.40s is no whole number, or too large", found->text);
+    else if (most == INT64_MAX) wf_problem(found, "%s is out of range: at least %lld", found->text, (long long)least);
+    else wf_problem(found, "%s is out of range: %lld to %lld", found->text, (long long)least, (long long)most);
     return false;
 }
 

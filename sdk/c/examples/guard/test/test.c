@@ -61,8 +61,9 @@ static void what_is_wrong_is_named(wf_host *host) {
               "/hostPorts/2: \"0\" is no port and no range of ports\n"
               "/hostPorts/3: \"65536\" is no port and no range of ports\n"
               "/hostPorts/4: \"80-\" is no port and no range of ports");
-    wf_expect_in(wf_host_problems(host, "{\"quota\": 0}"), "/quota: 0 is no whole number from 1");
-    wf_expect(wf_host_problems(host, "{\"mtu\": 67}"), "/mtu: 67 is no whole number from 68 to 65535");
+    wf_expect(wf_host_problems(host, "{\"quota\": 0}"), "/quota: 0 is out of range: at least 1");
+    wf_expect(wf_host_problems(host, "{\"mtu\": 67}"), "/mtu: 67 is out of range: 68 to 65535");
+    wf_expect(wf_host_problems(host, "{\"mtu\": 67.5}"), "/mtu: 67.5 is no whole number, or too large");
     wf_expect_in(wf_host_problems(host, "{\"namespace\": []}"), "/namespace: unknown field `namespace`");
 }
 
