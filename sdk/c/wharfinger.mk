@@ -1,5 +1,5 @@
 # Builds a plugin: PLUGIN (its name), KIND (ipam, ipam-remote, policy), and perhaps SOURCES and TESTS
-# are set before this is included.
+# are set before this is included; CFLAGS are for unit tests, WASM_CFLAGS for the component.
 #
 #   make         dist/PLUGIN.wasm
 #   make test    unit tests on this machine, under sanitizers where the compiler has them
@@ -33,7 +33,7 @@ build/core.wasm: $(SOURCES) $(wf_guest) $(wf_headers) $(wf_bindings)/wharfinger_
 	@command -v $(WASM_CC) >/dev/null || { echo "$(WASM_CC) is not there: apt-get install clang-19 lld-19 wasi-libc libclang-rt-19-dev-wasm32" >&2; exit 1; }
 	@mkdir -p build
 	$(WASM_CC) $(wf_guest_flags) -w -c $(wf_bindings)/wharfinger_bindings.c -o build/bindings.o
-	$(WASM_CC) $(wf_flags) $(wf_guest_flags) $(CFLAGS) $(wf_link) $(SOURCES) $(wf_guest) build/bindings.o $(wf_bindings)/wharfinger_bindings_component_type.o -o $@
+	$(WASM_CC) $(wf_flags) $(wf_guest_flags) $(WASM_CFLAGS) $(wf_link) $(SOURCES) $(wf_guest) build/bindings.o $(wf_bindings)/wharfinger_bindings_component_type.o -o $@
 
 # ---- Unit tests.
 wf_sanitize := $(shell echo 'int main(void) { return 0; }' | $(CC) -x c - -fsanitize=address,undefined -o /dev/null 2>/dev/null && echo -fsanitize=address,undefined -fno-sanitize-recover=all)
