@@ -32,7 +32,10 @@ export function allocate(plugin, text, request) {
 }
 
 /** A lease with all its keys; throws where one cannot be read. */
-export function leaseOf({ addresses = [], routes = [], dns = {} }) {
+export function leaseOf(lease) {
+  // A promise, say, of an `async` function: never an empty lease.
+  if (!Array.isArray(lease?.addresses)) throw new TypeError('allocate returned no lease, as { addresses: [...] } is one');
+  const { addresses, routes = [], dns = {} } = lease;
   const maybe = (address) => (address == null ? undefined : Address.parse(address));
   const { nameservers = [], domain, search = [], options = [] } = dns;
   return {

@@ -70,6 +70,9 @@ test('what a lease may not have ends the call as a trap does', () => {
   assert.throws(() => new Host().add(untaken, small, of('a')), Trap);
   const twice = plugin(() => ({ addresses: [pool.take('10.1.0.3'), pool.take('10.1.0.3')] }));
   assert.throws(() => new Host().add(twice, small, of('a')), /10\.1\.0\.3 twice/);
+  for (const none of [undefined, {}, Promise.resolve({ addresses: [] })]) {
+    assert.throws(() => new Host().add(plugin(() => none), small, of('a')), /allocate returned no lease/);
+  }
   const early = ipam({ config: object({}), pools: () => [store.get('a')], allocate: () => ({ addresses: [] }) });
   assert.throws(() => new Host().pools(early, {}), /store\.get was called where the contract does not offer it/);
   assert.throws(() => ledger.take('10.1.0.3'), /outside of a call/);
