@@ -39,7 +39,10 @@ export function leaseOf(lease) {
   const maybe = (address) => (address == null ? undefined : Address.parse(address));
   const { nameservers = [], domain, search = [], options = [] } = dns;
   return {
-    addresses: addresses.map(({ address, gateway }) => ({ address: Net.parse(address), gateway: maybe(gateway) })),
+    addresses: addresses.map((leased) => {
+      if (leased == null) throw new TypeError('allocate returned a lease with nothing for an address: was none free?');
+      return { address: Net.parse(leased.address), gateway: maybe(leased.gateway) };
+    }),
     routes: routes.map(({ destination, gateway, ...rest }) => ({
       destination: Net.parse(destination),
       gateway: maybe(gateway),

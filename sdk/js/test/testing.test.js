@@ -73,6 +73,7 @@ test('what a lease may not have ends the call as a trap does', () => {
   for (const none of [undefined, {}, Promise.resolve({ addresses: [] })]) {
     assert.throws(() => new Host().add(plugin(() => none), small, of('a')), /allocate returned no lease/);
   }
+  assert.throws(() => new Host().add(plugin(() => ({ addresses: [undefined] })), small, of('a')), /was none free\?/);
   const early = ipam({ config: object({}), pools: () => [store.get('a')], allocate: () => ({ addresses: [] }) });
   assert.throws(() => new Host().pools(early, {}), /store\.get was called where the contract does not offer it/);
   assert.throws(() => ledger.take('10.1.0.3'), /outside of a call/);
