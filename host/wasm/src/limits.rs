@@ -229,7 +229,7 @@ mod tests {
         );
         assert_eq!(
             Error::too_slow("x@sha256:ab", &limits).to_string(),
-            "x@sha256:ab: install: the time to compile a component of 60 s exceeded \
+            "x@sha256:ab: install: the time to compile a component of 180 s exceeded \
              (setting limits.compile)"
         );
     }
