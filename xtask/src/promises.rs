@@ -8,7 +8,7 @@ use std::path::Path;
 use crate::command::workspace;
 
 /// Each crate, and which of ours it may know.
-const LAYERS: [(&str, &[&str]); 11] = [
+const LAYERS: [(&str, &[&str]); 12] = [
     ("cni", &[]),
     ("plan", &[]),
     ("drivers", &["cni", "plan"]),
@@ -17,13 +17,14 @@ const LAYERS: [(&str, &[&str]); 11] = [
     ("wasm", &["cni", "plan"]),
     ("delegate", &["cni", "plan"]),
     ("dhcp", &[]),
+    ("docker", &["cni"]),
     ("attach", &["cni", "plan", "drivers", "kernel", "ledger", "wasm", "delegate", "dhcp"]),
     ("kit", &["cni", "plan", "ledger", "wasm", "attach"]),
     (
         "wharfinger",
         &[
-            "cni", "plan", "drivers", "kernel", "ledger", "wasm", "delegate", "dhcp", "attach",
-            "kit",
+            "cni", "plan", "drivers", "kernel", "ledger", "wasm", "delegate", "dhcp", "docker",
+            "attach", "kit",
         ],
     ),
 ];

@@ -191,6 +191,10 @@ pub trait Ledger {
     fn usage(&self, domain: &str, ranges: &[Range], now: u64) -> Result<Usage, Error>;
     /// Whether it can be written now: for STATUS.
     fn writable(&self) -> Result<(), Error>;
+    /// What an owner keeps past reboots, in the order of the keys' bytes.
+    fn kept(&self, owner: &Owner) -> Result<Vec<(String, String)>, Error>;
+    /// Keeps a value past crash and reboot, or keeps it no longer: so once this returns.
+    fn keep(&self, owner: &Owner, key: &str, value: Option<&str>) -> Result<(), Error>;
     /// Puts a notice into the outbox: it is there past crash and reboot once this returns. Its
     /// number. The same notice without a lease is there once, however often it is put there.
     fn post(&self, notice: &Notice) -> Result<u64, Error>;

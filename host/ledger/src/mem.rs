@@ -137,6 +137,16 @@ impl Ledger for MemLedger {
         Ok(())
     }
 
+    fn kept(&self, owner: &Owner) -> Result<Vec<(String, String)>, Error> {
+        self.read(|book| rules::kept(book, owner))
+    }
+
+    fn keep(&self, owner: &Owner, key: &str, value: Option<&str>) -> Result<(), Error> {
+        // A conflict means that the mirror was old; it is not by then.
+        while done(self.write(|book| rules::keep(book, owner, key, value)))?.is_none() {}
+        Ok(())
+    }
+
     fn post(&self, notice: &Notice) -> Result<u64, Error> {
         let mut rows = self.rows();
         let same = rows.outbox.iter().find(|(_, posted)| *posted == notice);

@@ -1,6 +1,7 @@
 //! Whose store it is.
 
-/// A plugin's store: one for each network that it serves, or one for all of them.
+/// A plugin's store: one for each network that it serves, or one for all of them; or a part of the
+/// host itself.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Owner(String);
 
@@ -15,7 +16,12 @@ impl Owner {
         Self(format!("/{plugin}"))
     }
 
-    /// "NETWORK/PLUGIN" or "/PLUGIN".
+    /// What a part of the host keeps, past reboots: no plugin has a name with a slash in front.
+    pub fn of_host(part: &str) -> Self {
+        Self(format!("//{part}"))
+    }
+
+    /// "NETWORK/PLUGIN", "/PLUGIN" or "//PART".
     pub fn as_str(&self) -> &str {
         &self.0
     }

@@ -386,6 +386,27 @@ fn write_store<B: Book>(
     Ok(())
 }
 
+/// All that an owner keeps past reboots.
+pub(crate) fn kept<B: Book>(book: &B, owner: &Owner) -> Result<Vec<(String, String)>, Error> {
+    book.scan(owner, &Scan { prefix: String::new(), after: None, limit: usize::MAX })
+}
+
+/// Keeps a value past reboots, outside of any session; none: keeps it no longer.
+pub(crate) fn keep<B: Book>(
+    book: &mut B,
+    owner: &Owner,
+    key: &str,
+    value: Option<&str>,
+) -> Result<(), Halt> {
+    let to = value.map(|value| Stored { value: value.to_owned(), holder: None });
+    if book.entry(owner, key)? == to {
+        return Ok(());
+    }
+    book.put_entry(owner, key, to.as_ref())?;
+    let (owner, key, value) = (owner.clone(), key.to_owned(), value.map(str::to_owned));
+    book.persist(&[Lasting::Entry { owner, key, value }])
+}
+
 /// Brings what outlives a reboot into a book.
 pub(crate) fn seed<B: Book>(book: &mut B, lasting: &[Lasting]) -> Result<(), Error> {
     if lasting.is_empty() {

@@ -40,6 +40,24 @@ fn what_is_remembered_outlives_release_and_reboot<K>() {
     assert!(kind.rebooted(NOW + 999).identities().is_empty());
 }
 
+fn what_the_host_keeps_outlives_a_reboot<K>() {
+    let kind = K::new();
+    let (owner, other) = (Owner::of_host("docker"), Owner::of_host("other"));
+    kind.book().keep(&owner, "network/b", Some("{}")).unwrap();
+    kind.book().keep(&owner, "network/a", Some("1")).unwrap();
+    kind.book().keep(&owner, "network/a", Some("2")).unwrap();
+    kind.book().keep(&other, "network/a", Some("3")).unwrap();
+    kind.book().keep(&owner, "pool", Some("gone")).unwrap();
+    kind.book().keep(&owner, "pool", None).unwrap();
+    kind.book().keep(&owner, "never there", None).unwrap();
+    let expected = [("network/a".to_owned(), "2".to_owned()), ("network/b".into(), "{}".into())];
+    assert_eq!(kind.book().kept(&owner).unwrap(), expected);
+    let kind = kind.rebooted(NOW + 500);
+    assert_eq!(kind.book().kept(&owner).unwrap(), expected);
+    // A plugin of that name has a store of its own.
+    assert!(kind.book().kept(&Owner::of_node("docker")).unwrap().is_empty());
+}
+
 fn an_identity_is_remembered_by_its_latest_lease<K>() {
     let kind = K::new();
     let book = kind.book();

@@ -24,7 +24,8 @@ use wharfinger_cni::AttachmentId;
 use crate::book::{Book, Halt, Shelf};
 use crate::session::{Sitting, done};
 use crate::{
-    Claim, Entry, Error, Identity, Ledger, Notice, Range, Record, Release, Scope, Session, Usage,
+    Claim, Entry, Error, Identity, Ledger, Notice, Owner, Range, Record, Release, Scope, Session,
+    Usage,
 };
 use crate::{first_seq, rules};
 use db::Db;
@@ -309,6 +310,16 @@ impl Ledger for SqliteLedger {
         // nothing.
         let sql = "UPDATE meta SET value = value WHERE name = 'seq'";
         done(self.write(|book| Ok(book.execute("try to write", sql, []).map(drop)?))).map(drop)
+    }
+
+    fn kept(&self, owner: &Owner) -> Result<Vec<(String, String)>, Error> {
+        self.read(|book| rules::kept(book, owner))
+    }
+
+    fn keep(&self, owner: &Owner, key: &str, value: Option<&str>) -> Result<(), Error> {
+        // A conflict means that the mirror was old; it is not by then.
+        while done(self.write(|book| rules::keep(book, owner, key, value)))?.is_none() {}
+        Ok(())
     }
 
     fn post(&self, notice: &Notice) -> Result<u64, Error> {
