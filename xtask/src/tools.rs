@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result, bail};
 use crate::command::{complain, find, is_root, must, program, say, workspace};
 
 /// A program, and the Debian package that has it.
-const PROGRAMS: [(&str, &str); 22] = [
+const PROGRAMS: [(&str, &str); 23] = [
     ("musl-gcc", "musl-tools"),
     ("ip", "iproute2"),
     ("nft", "nftables"),
@@ -19,6 +19,7 @@ const PROGRAMS: [(&str, &str); 22] = [
     ("dbus-daemon", "dbus-daemon"),
     ("firewalld", "firewalld"),
     ("dockerd", "docker.io"),
+    ("docker", "docker.io"),
     ("ping", "iputils-ping"),
     ("nsenter", "util-linux"),
     ("unshare", "util-linux"),

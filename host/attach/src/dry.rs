@@ -58,6 +58,13 @@ fn decide_for_nobody(host: &Host, call: &Attach, network: &Network) -> Result<Dr
     Ok(Dry { plan: decided.plan, lease: decided.lease })
 }
 
+/// What an attachment of nobody would do; policies are not asked.
+pub(crate) fn for_nobody(host: &Host, conf: &NetConf) -> Result<Plan, Error> {
+    let call = pretended(conf, "eth0", "none");
+    let network = Network::read(host, &call)?;
+    decide_for_nobody(host, &call, &network).map(|dry| dry.plan)
+}
+
 /// Why STATUS is not well.
 pub enum Unwell {
     /// An ADD would fail (code 50).

@@ -104,6 +104,14 @@ pub enum Error {
         /// Who has it.
         holder: Box<Holder>,
     },
+    /// An address that is to be held is somebody's.
+    #[error("{address} is taken: {holder} has it")]
+    AddressHeld {
+        /// Which.
+        address: std::net::IpAddr,
+        /// Who has it.
+        holder: String,
+    },
     /// The book cannot answer.
     #[error(transparent)]
     Ledger(#[from] wharfinger_ledger::Error),
@@ -332,7 +340,10 @@ impl Error {
             Self::Amended { source, .. } => source.code(),
             Self::Misread(error) => error.code,
             Self::Exhausted { .. } => code::EXHAUSTED,
-            Self::Taken { .. } | Self::PortTaken { .. } | Self::LeaseTaken { .. } => code::CONFLICT,
+            Self::Taken { .. }
+            | Self::PortTaken { .. }
+            | Self::AddressHeld { .. }
+            | Self::LeaseTaken { .. } => code::CONFLICT,
             Self::Ledger(error) => ledger_code(error),
             Self::Outbox(_) => code::LEDGER,
             Self::Contended { .. }

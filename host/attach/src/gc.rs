@@ -9,6 +9,9 @@ use crate::del::{self, undo_recorded};
 use crate::network::pretended;
 use crate::{Error, GcMode, Host, chain, deputy, outbox, recover, reserve};
 
+/// The key of a configuration that was made for Docker.
+const DOCKER: &str = "docker";
+
 /// Undoes every attachment of the network that is not in `valid`: links and rules first, then
 /// addresses. One that came after this began, or is being worked on, stays. Goes on after an
 /// error; all errors come at the end.
@@ -25,7 +28,7 @@ pub fn gc(host: &Host, call: &Node, valid: &[ValidAttachment]) -> Result<(), Err
         return reserve::collect(host, call, &listed);
     }
     for entry in host.ledger.list(Some(network))? {
-        if entry.seq > horizon || listed(&entry.record.id) {
+        if entry.seq > horizon || listed(&entry.record.id) || is_another_s(call, &entry) {
             continue;
         }
         if host.node.remaining().is_zero() {
@@ -42,6 +45,12 @@ pub fn gc(host: &Host, call: &Node, valid: &[ValidAttachment]) -> Result<(), Err
     errors.extend(deputy::gc(host, call, valid).err());
     outbox::tell_network(host, network);
     del::several(errors)
+}
+
+/// Docker may share a network's pool, and a runtime that collects does not know what Docker has.
+fn is_another_s(call: &Node, entry: &Entry) -> bool {
+    let kept = entry.record.conf.get("network").and_then(|network| network.get(DOCKER));
+    kept.is_some() && call.conf.fields().get(DOCKER).is_none()
 }
 
 fn collect(host: &Host, call: &Node, seen: &Entry) -> Result<(), Error> {

@@ -19,7 +19,9 @@ pub mod dhcp;
 pub mod dry;
 mod error;
 pub mod gc;
+pub mod half;
 mod hearing;
+pub mod hold;
 mod ipam;
 mod moved;
 pub mod names;
@@ -31,6 +33,7 @@ mod ports;
 pub mod recover;
 pub mod reload;
 mod reserve;
+pub mod share;
 mod wrap;
 
 use std::collections::BTreeMap;

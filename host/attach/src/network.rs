@@ -11,7 +11,7 @@ use wharfinger_plan::{LinkRef, Plan};
 use crate::conf::{self, IpamConf, Place, Source};
 use crate::ipam::{self, Allocator};
 use crate::wrap::Wrapped;
-use crate::{Error, Host, allow, dhcp};
+use crate::{Error, Host, allow, dhcp, half};
 
 /// See the module.
 pub(crate) struct Network {
@@ -27,6 +27,8 @@ pub(crate) struct Network {
     features: Vec<Feature>,
     /// The address space.
     pub(crate) domain: String,
+    /// Our half alone is made: see [`half`](crate::half).
+    half: bool,
 }
 
 /// What was decided for an attachment.
@@ -149,7 +151,11 @@ impl Network {
             _ => Feature::all(call)?,
         };
         allow::listed_sysctls(host, &features)?;
-        Ok(Self { place, driver, ipam, wrapped, features, domain })
+        let half = half::asked(&call.conf)?;
+        if half {
+            half::check(call, driver.as_ref(), ipam.as_ref(), &features)?;
+        }
+        Ok(Self { place, driver, ipam, wrapped, features, domain, half })
     }
 
     /// Whether the interface and its addresses are others', and we stand behind or around them.
@@ -289,6 +295,9 @@ impl Network {
         };
         let mut plan = draft.as_ref().map(|draft| draft.plan.clone()).unwrap_or_default();
         let added = self.add_features(call, id, draft.as_ref(), &lease, facts, &mut plan)?;
+        if self.half {
+            half::cut(&mut plan);
+        }
         Ok(Decided { lease, draft, plan, added, ..Decided::default() })
     }
 

@@ -10,8 +10,8 @@ use serde_json::json;
 use wharfinger_attach::{Error, Host, add, check, gc};
 use wharfinger_cni::{Attach, AttachmentId, Node, Success, code};
 use wharfinger_ledger::{
-    Entry, Error as LedgerError, Ledger, MemLedger, Notice, Range, Record, Release, Scope, Session,
-    Usage,
+    Entry, Error as LedgerError, Ledger, MemLedger, Notice, Owner, Range, Record, Release, Scope,
+    Session, Usage,
 };
 use world::{NETNS, World, bridge, call, call_of};
 
@@ -164,6 +164,12 @@ impl Ledger for Odd<'_> {
     }
     fn delivered(&self, number: u64) -> Result<(), LedgerError> {
         self.book.delivered(number)
+    }
+    fn kept(&self, owner: &Owner) -> Result<Vec<(String, String)>, LedgerError> {
+        self.book.kept(owner)
+    }
+    fn keep(&self, owner: &Owner, key: &str, value: Option<&str>) -> Result<(), LedgerError> {
+        self.book.keep(owner, key, value)
     }
     fn outbox(&self, network: &str) -> Result<Vec<(u64, Notice)>, LedgerError> {
         self.book.outbox(network)

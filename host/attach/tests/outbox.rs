@@ -11,7 +11,8 @@ use serde_json::{Value, json};
 use wharfinger_attach::{Error, Host, add, gc};
 use wharfinger_cni::{Attach, AttachmentId, Node};
 use wharfinger_ledger::{
-    Entry, Error as LedgerError, Ledger, Notice, Range, Record, Release, Scope, Session, Usage,
+    Entry, Error as LedgerError, Ledger, Notice, Owner, Range, Record, Release, Scope, Session,
+    Usage,
 };
 use wharfinger_wasm::Reason;
 use world::{NETNS, TestPolicy, World, bridge, call_of};
@@ -247,6 +248,14 @@ impl Ledger for Dying<'_> {
     fn delivered(&self, number: u64) -> Result<(), LedgerError> {
         self.step()?;
         self.book.delivered(number)
+    }
+    fn kept(&self, owner: &Owner) -> Result<Vec<(String, String)>, LedgerError> {
+        self.step()?;
+        self.book.kept(owner)
+    }
+    fn keep(&self, owner: &Owner, key: &str, value: Option<&str>) -> Result<(), LedgerError> {
+        self.step()?;
+        self.book.keep(owner, key, value)
     }
     fn outbox(&self, network: &str) -> Result<Vec<(u64, Notice)>, LedgerError> {
         self.step()?;

@@ -151,6 +151,7 @@ impl Network {
         let addresses: Vec<Value> =
             self.subnets.iter().filter_map(|it| Some(it.entry(it.nobodys()?))).collect();
         self.give(&mut conf, addresses);
+        conf.insert("docker".to_owned(), json!({ "network": self.id }));
         Value::Object(conf)
     }
 

@@ -4,7 +4,9 @@
 //! value of the wrong kind is not. What has no body is as good as `{}`.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
+use ipnet::IpNet;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
@@ -87,6 +89,14 @@ pub struct Interface {
     /// As text.
     #[serde(default, deserialize_with = "nullable", skip_serializing_if = "String::is_empty")]
     pub mac_address: String,
+}
+
+impl Interface {
+    /// The addresses that can be read, without their prefix lengths.
+    pub fn addresses(&self) -> Vec<IpAddr> {
+        let both = [&self.address, &self.address_v6];
+        both.into_iter().filter_map(|text| Some(text.parse::<IpNet>().ok()?.addr())).collect()
+    }
 }
 
 /// What `Join` answers.

@@ -35,6 +35,8 @@ pub(crate) enum Ring {
     Languages,
     /// Real callers: containerd, cnitool, the reference plugins.
     Clients,
+    /// A real dockerd, which has us as its network driver and its IPAM driver.
+    Docker,
 }
 
 /// Where a ring's executables run.
@@ -48,7 +50,7 @@ enum Place {
 
 impl Ring {
     /// In the order in which they run.
-    pub(crate) const ALL: [Self; 9] = [
+    pub(crate) const ALL: [Self; 10] = [
         Self::Build,
         Self::Lint,
         Self::Unit,
@@ -57,6 +59,7 @@ impl Ring {
         Self::Faults,
         Self::Lab,
         Self::Clients,
+        Self::Docker,
         Self::Languages,
     ];
 
@@ -71,6 +74,7 @@ impl Ring {
             Self::Faults => "faults",
             Self::Lab => "lab",
             Self::Clients => "clients",
+            Self::Docker => "docker",
             Self::Languages => "languages",
         }
     }
@@ -81,7 +85,7 @@ impl Ring {
             Self::Build => 22,
             Self::Lint | Self::Unit => 3,
             Self::Conformance | Self::Faults => 2,
-            Self::Netns | Self::Lab => 6,
+            Self::Netns | Self::Lab | Self::Docker => 6,
             Self::Clients => 8,
             Self::Languages => 10,
         }
@@ -114,6 +118,7 @@ impl Ring {
                     || of_suite(&["lab_", "netns_life", "netns_check", "netns_side"])
             }
             Self::Clients => daemons || of_suite(&["clients_"]),
+            Self::Docker => of_suite(&["docker_"]),
             Self::Languages => of_suite(&["languages_"]),
         }
     }
@@ -189,6 +194,13 @@ fn place(ring: Ring, options: &Options) -> Result<Place> {
                 "dockerd",
             ])?;
             tools::reference()?;
+            Ok(Place::Root)
+        }
+        Ring::Docker => {
+            if !is_root() {
+                bail!("not root: dockerd needs it");
+            }
+            needs(&["dockerd", "docker", "containerd", "runc", "busybox", "ip", "nft"])?;
             Ok(Place::Root)
         }
         Ring::Languages => {

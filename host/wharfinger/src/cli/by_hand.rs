@@ -15,6 +15,7 @@ use super::lists::{Run, Who};
 use super::network::List;
 use super::results::Results;
 use super::{Attachment, Network, explained, network, print};
+use crate::docker;
 use crate::program::Program;
 use crate::serve::Served;
 
@@ -22,9 +23,16 @@ use crate::serve::Served;
 #[derive(Debug, Args)]
 pub(super) struct Gc {
     #[command(flatten)]
-    network: Network,
+    network: Option<Network>,
     #[command(flatten)]
-    stays: Stays,
+    stays: Option<Stays>,
+    /// Instead of a network's: what is left of networks, endpoints and addresses that Docker has no
+    /// more; Docker is asked on this socket
+    #[arg(
+        long, value_name = "SOCKET", num_args = 0..=1, require_equals = true,
+        default_missing_value = "/var/run/docker.sock", conflicts_with_all = ["name", "keep", "all"]
+    )]
+    docker: Option<String>,
 }
 
 /// One of both has to be said: what lives is detached too.
@@ -145,11 +153,20 @@ pub(super) fn status(program: &Program, network: &Network) -> Result<u8> {
 }
 
 pub(super) fn gc(program: &Program, gc: &Gc) -> Result<u8> {
-    let keep: Vec<_> = gc.stays.keep.iter().map(|text| kept(text)).collect();
-    if let Some(list) = others(&gc.network)? {
-        return run(program, &gc.network, &list).gc(&keep);
+    if let Some(socket) = &gc.docker {
+        let server = docker::Server::new(program.paths.clone(), false);
+        let gone = docker::collect(&server, socket)?;
+        let lines: Vec<String> = gone.iter().map(|what| format!("{what}\n")).collect();
+        return print(&lines.concat());
     }
-    let node = node(&gc.network)?;
+    let (Some(network), Some(stays)) = (&gc.network, &gc.stays) else {
+        bail!("name a NETWORK, and what stays: --keep CONTAINER or --all; or --docker");
+    };
+    let keep: Vec<_> = stays.keep.iter().map(|text| kept(text)).collect();
+    if let Some(list) = others(network)? {
+        return run(program, network, &list).gc(&keep);
+    }
+    let node = node(network)?;
     Served::new(program).gc(&node, &keep).map(|()| 0).map_err(explained)
 }
 

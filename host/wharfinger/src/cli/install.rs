@@ -37,6 +37,9 @@ pub(super) struct Install {
     /// Executables of others that have such a name are kept aside; `uninstall` puts them back
     #[arg(long)]
     take_over: bool,
+    /// Instead of that: write a folder for `docker plugin create`, with this executable in it
+    #[arg(long, value_name = "FOLDER", conflicts_with_all = ["directory", "names", "take_over"])]
+    docker_plugin: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -67,6 +70,11 @@ impl Place {
 impl Install {
     /// What is installed is compiled for this executable first, so that no ADD has to.
     pub(super) fn run(&self, program: &Program) -> Result<u8> {
+        if let Some(folder) = &self.docker_plugin {
+            crate::docker::folder(folder)
+                .with_context(|| format!("Docker plugin in {}", folder.display()))?;
+            return print(&format!("docker plugin create wharfinger {}\n", folder.display()));
+        }
         let bin = self.place.bin();
         let names = wanted(&self.names)?;
         let foreign: Vec<&str> =

@@ -3,30 +3,66 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
-use clap::Args;
+use clap::{Args, ValueEnum};
 
-use crate::dhcp::{self, Flags};
+use crate::dhcp;
+use crate::docker;
 use crate::program::Program;
+use crate::settings::Paths;
 
 /// What to serve.
 #[derive(Debug, Args)]
 pub(crate) struct Serve {
     /// Renew DHCP leases
-    #[arg(long, required = true)]
+    #[arg(long, required_unless_present = "docker", conflicts_with = "docker")]
     dhcp: bool,
-    /// Where to listen; by default dhcp.sock in the run directory. A service manager's socket
-    /// comes before both
+    /// Be a network driver and an IPAM driver of Docker's
+    #[arg(long)]
+    docker: bool,
+    /// Where to listen; by default dhcp.sock in the run directory, or for Docker
+    /// /run/docker/plugins/wharfinger.sock, whose name is the driver's. A service manager's socket
+    /// comes before all of them
     #[arg(long, value_name = "PATH")]
     socket: Option<PathBuf>,
     /// Ask servers to broadcast their answers
-    #[arg(long)]
+    #[arg(long, conflicts_with = "docker")]
     broadcast: bool,
+    /// Where all state is kept: in run and lib below it. By default where that of CNI is
+    #[arg(long, value_name = "DIR", requires = "docker")]
+    state: Option<PathBuf>,
+    /// Whose Docker's networks are
+    #[arg(long, value_enum, default_value_t = Scope::Local, requires = "docker")]
+    scope: Scope,
+    /// Who may come beside root: a group's name or number
+    #[arg(long, requires = "docker")]
+    group: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Scope {
+    /// The node's
+    Local,
+    /// A swarm's
+    Global,
 }
 
 impl Serve {
     pub(crate) fn run(self, program: &Program) -> Result<u8> {
-        debug_assert!(self.dhcp, "clap requires it");
         let Self { socket, broadcast, .. } = self;
-        dhcp::serve(program, &Flags { socket, broadcast, ..Flags::default() })
+        if !self.docker {
+            let flags = dhcp::Flags { socket, broadcast, ..dhcp::Flags::default() };
+            return dhcp::serve(program, &flags);
+        }
+        let flags = docker::Flags {
+            socket: socket.unwrap_or_else(|| docker::SOCKET.into()),
+            group: self.group,
+            global: matches!(self.scope, Scope::Global),
+        };
+        let paths = program.paths.clone();
+        let paths = match self.state {
+            Some(dir) => Paths { run: dir.join("run"), lib: dir.join("lib"), ..paths },
+            None => paths,
+        };
+        docker::serve(paths, &flags)
     }
 }

@@ -20,6 +20,7 @@ use wharfinger_kernel::{Error, Packets};
 
 pub(crate) use flags::{Flags, daemon};
 pub(crate) use renew::serve;
+pub(crate) use socket::listen;
 
 /// The client's side of DHCP.
 pub(crate) struct Wire {

@@ -1,0 +1,233 @@
+//! The IPAM driver: pools, and addresses from components.
+
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::net::IpAddr;
+use std::sync::PoisonError;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use wharfinger_attach::dry::{self, Unwell};
+use wharfinger_attach::hold::{self, Held};
+use wharfinger_attach::{Error, Host};
+use wharfinger_cni::AttachmentId;
+use wharfinger_docker::wire::{AddressOf, RequestPool};
+use wharfinger_docker::{Pool, Wanted};
+use wharfinger_ledger::{Record, State};
+
+use super::calls::{Answer, Failure, add, call, conf, del, with};
+use super::{Server, state};
+use crate::events;
+use crate::program::Program;
+
+/// One call's work with pools.
+pub(super) struct Ipam<'a> {
+    pub(super) server: &'a Server,
+    pub(super) program: &'a Program,
+}
+
+/// An address that is held as it is.
+pub(super) fn held(pool: &Pool, address: IpAddr) -> Held {
+    Held {
+        id: id(pool, &named(address)),
+        domain: pool.domain.clone(),
+        address,
+        conf: json!({ "network": pool.conf(None) }),
+    }
+}
+
+/// Under what the book has an address that was named.
+fn named(address: IpAddr) -> String {
+    format!("ip-{}", address.to_string().replace(':', "-"))
+}
+
+fn id(pool: &Pool, ifname: &str) -> AttachmentId {
+    AttachmentId {
+        network: pool.network.clone(),
+        container: pool.holder(),
+        ifname: ifname.to_owned(),
+    }
+}
+
+fn refuse<T>(text: String) -> Result<T, Failure> {
+    Err(Failure::Refused(text))
+}
+
+impl Ipam<'_> {
+    /// `RequestPool`.
+    pub(super) fn request_pool(&self, request: &RequestPool) -> Answer {
+        let _one = self.server.pools.lock().unwrap_or_else(PoisonError::into_inner);
+        let there = state::pools(self.program)?;
+        let pool = Pool::read(request, &there)?;
+        let conf = conf(&pool.conf(None))?;
+        with(self.program, |host: &Host| match dry::status(host, &conf, &[]) {
+            Ok(()) => Ok(()),
+            Err(Unwell::NotAvailable(error) | Unwell::Impaired(error)) => Err(*error),
+        })?;
+        state::keep_pool(self.program, &pool)?;
+        let what = json!({ "pool": pool.id, "network": pool.network, "uses": pool.uses });
+        events::happened(&self.server.paths.run, "docker pool requested", &what);
+        Ok(json!({ "PoolID": pool.id, "Pool": pool.pool, "Data": {} }))
+    }
+
+    /// `ReleasePool`: with the last one goes all that is held of it.
+    pub(super) fn release_pool(&self, request: &AddressOf) -> Answer {
+        let _one = self.server.pools.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(mut pool) = self.find(&request.pool)? else { return Ok(json!({})) };
+        pool.uses = pool.uses.saturating_sub(1);
+        if pool.uses > 0 {
+            state::keep_pool(self.program, &pool)?;
+            return Ok(json!({}));
+        }
+        self.drop_pool(&pool)?;
+        Ok(json!({}))
+    }
+
+    /// Takes a pool away, with all that is held of it.
+    pub(super) fn drop_pool(&self, pool: &Pool) -> Result<(), Failure> {
+        for record in self.records(pool)? {
+            self.free(pool, &record)?;
+        }
+        state::forget_pool(self.program, pool)?;
+        let what = json!({ "pool": pool.id, "network": pool.network });
+        events::happened(&self.server.paths.run, "docker pool released", &what);
+        Ok(())
+    }
+
+    /// `RequestAddress`.
+    pub(super) fn request_address(&self, request: &AddressOf) -> Answer {
+        let Some(pool) = self.find(&request.pool)? else {
+            return refuse(format!("pool {:?} is not known here", short(&request.pool)));
+        };
+        let address = match pool.wanted(&request.address, request.is_gateway())? {
+            Wanted::Any => self.any(&pool)?,
+            Wanted::Asked(ip) => self.asked(&pool, ip)?,
+            Wanted::Held(ip) => self.hold(&pool, ip, request)?,
+        };
+        Ok(json!({ "Address": pool.with_length(address), "Data": {} }))
+    }
+
+    /// The component chooses. Docker names nobody: each has a name of its own.
+    fn any(&self, pool: &Pool) -> Result<IpAddr, Failure> {
+        let name = format!("a-{:012x}", RandomState::new().build_hasher().finish() >> 16);
+        self.given(pool, &name, None)
+    }
+
+    /// The component is asked for this one. One that an earlier call was killed over is given.
+    fn asked(&self, pool: &Pool, address: IpAddr) -> Result<IpAddr, Failure> {
+        let _one = self.server.names.lock().unwrap_or_else(PoisonError::into_inner);
+        let name = named(address);
+        self.refuse_finished(pool, &name, address)?;
+        self.keep_named(pool, address)?;
+        self.given(pool, &name, Some(address)).inspect_err(|_| {
+            let _ = self.forget_named(pool, address);
+        })
+    }
+
+    fn refuse_finished(&self, pool: &Pool, name: &str, address: IpAddr) -> Result<(), Failure> {
+        let id = id(pool, name);
+        let there = with(self.program, |host: &Host| Ok(host.ledger.get(&id)?))?;
+        match there.filter(|entry| entry.record.state == State::Attached) {
+            Some(_) => refuse(format!("{address} is in use")),
+            None => Ok(()),
+        }
+    }
+
+    fn given(&self, pool: &Pool, name: &str, wanted: Option<IpAddr>) -> Result<IpAddr, Failure> {
+        let call = call(conf(&pool.conf(wanted))?, &pool.holder(), name);
+        let success = add(self.program, &call)?;
+        let mut given = success.ips.iter().map(|ip| ip.address.addr());
+        let fits =
+            |ip: &IpAddr| pool.pool.contains(ip) && wanted.is_none_or(|wanted| wanted == *ip);
+        if let Some(address) = given.find(fits) {
+            return Ok(address);
+        }
+        del(self.program, &call)?;
+        refuse(format!("the plugin gave no address of {} that fits", pool.pool))
+    }
+
+    /// A gateway's, or one outside of the range: nobody is asked. A gateway that nobody names is
+    /// the first one, or where that is somebody's already one that the component gives.
+    fn hold(&self, pool: &Pool, address: IpAddr, request: &AddressOf) -> Result<IpAddr, Failure> {
+        let _one = self.server.names.lock().unwrap_or_else(PoisonError::into_inner);
+        if !request.is_gateway() {
+            self.refuse_finished(pool, &named(address), address)?;
+        }
+        self.keep_named(pool, address)?;
+        let held = held(pool, address);
+        match self.program.verb(|host| hold::hold(host, &held)) {
+            Ok(()) => Ok(address),
+            Err(Error::AddressHeld { .. }) if request.address.is_empty() => {
+                self.forget_named(pool, address)?;
+                self.any(pool)
+            }
+            Err(error) => {
+                self.forget_named(pool, address)?;
+                Err(error.into())
+            }
+        }
+    }
+
+    /// `ReleaseAddress`: one that is not held is free.
+    pub(super) fn release_address(&self, request: &AddressOf) -> Answer {
+        let Some(pool) = self.find(&request.pool)? else { return Ok(json!({})) };
+        let address = pool.contained(&request.address)?;
+        for record in self.records(&pool)? {
+            if record.addresses.contains(&address) {
+                self.free(&pool, &record)?;
+            }
+        }
+        self.forget_named(&pool, address)?;
+        Ok(json!({}))
+    }
+
+    /// Frees what one record holds.
+    pub(super) fn free(&self, pool: &Pool, record: &Record) -> Result<(), Failure> {
+        if record.plugin.is_none() {
+            let id = &record.id;
+            return with(self.program, |host: &Host| hold::release(host, id, Duration::ZERO));
+        }
+        Ok(del(
+            self.program,
+            &call(conf(&pool.conf(None))?, &record.id.container, &record.id.ifname),
+        )?)
+    }
+
+    /// What is held of a pool for Docker.
+    pub(super) fn records(&self, pool: &Pool) -> Result<Vec<Record>, Failure> {
+        let holder = pool.holder();
+        let entries =
+            with(self.program, |host: &Host| Ok(host.ledger.list(Some(&pool.network))?))?;
+        let records = entries.into_iter().map(|entry| entry.record);
+        Ok(records.filter(|record| record.id.container == holder).collect())
+    }
+
+    fn find(&self, id: &str) -> Result<Option<Pool>, Failure> {
+        Ok(state::pools(self.program)?.into_iter().find(|pool| pool.id == id))
+    }
+
+    /// Docker does not ask for it again after a reboot.
+    fn keep_named(&self, pool: &Pool, address: IpAddr) -> Result<(), Failure> {
+        self.change(pool, &|named| {
+            if !named.contains(&address) {
+                named.push(address);
+            }
+        })
+    }
+
+    fn forget_named(&self, pool: &Pool, address: IpAddr) -> Result<(), Failure> {
+        self.change(pool, &|named| named.retain(|it| *it != address))
+    }
+
+    fn change(&self, pool: &Pool, how: &dyn Fn(&mut Vec<IpAddr>)) -> Result<(), Failure> {
+        let _one = self.server.pools.lock().unwrap_or_else(PoisonError::into_inner);
+        // Others may have changed it meanwhile.
+        let Some(mut pool) = self.find(&pool.id)? else { return Ok(()) };
+        let before = pool.named.clone();
+        how(&mut pool.named);
+        if pool.named == before { Ok(()) } else { state::keep_pool(self.program, &pool) }
+    }
+}
+
+fn short(text: &str) -> Value {
+    text.chars().take(80).collect::<String>().into()
+}

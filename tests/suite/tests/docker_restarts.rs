@@ -1,0 +1,169 @@
+//! Restarts of dockerd and of our server, at any moment and by any signal: nothing is lost, nothing
+//! is left, and `gc --docker` takes what Docker forgot without us.
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a failed expectation is a failed test"
+)]
+
+mod docker_side;
+
+use docker_side::{Lab, until};
+use wharfinger_suite::World;
+
+const OURS: &str = "-d wharfinger --ipam-driver wharfinger";
+
+fn create(lab: &Lab<'_>, name: &str, options: &str) {
+    lab.docker(&format!("network create {OURS} {options} {name}"));
+}
+
+/// Rows of the ledger that have ports.
+fn published(lab: &Lab<'_>) -> usize {
+    lab.ledger().iter().filter(|row| !row["ports"][0].is_null()).count()
+}
+
+#[test]
+#[ignore = "needs root and dockerd: ring docker"]
+fn our_server_ends_and_comes_back_by_any_signal() {
+    let world = World::new();
+    let lab = Lab::new(&world, "--iptables=false");
+    create(&lab, "n", "--subnet 10.101.0.0/29");
+    lab.sleeper("a", "--network n");
+    for (round, signal) in ["TERM", "KILL", "KILL"].into_iter().enumerate() {
+        lab.kill_server(signal);
+        lab.serve();
+        lab.sleeper("b", "--network n");
+        assert!(lab.pings("a", "b"), "{round}");
+        lab.kill_server(signal);
+        lab.serve();
+        lab.docker("rm -f b");
+    }
+    lab.docker("rm -f a");
+    lab.docker("network rm n");
+    lab.assert_nothing_left();
+}
+
+#[test]
+#[ignore = "needs root and dockerd: ring docker"]
+fn our_server_is_killed_during_calls() {
+    let world = World::new();
+    let lab = Lab::new(&world, "--iptables=false");
+    create(&lab, "n", "--subnet 10.102.0.0/28");
+    for round in 0..6 {
+        let mut runs: Vec<_> = (0..3)
+            .map(|number| {
+                let name = format!("c{round}-{number}");
+                let words = ["docker", "run", "-d", "--name", &name, "--network", "n", "box"];
+                lab.command(&[&words[..], &["sleep", "1000"]].concat()).spawn().expect("docker")
+            })
+            .collect();
+        std::thread::sleep(std::time::Duration::from_millis(60 * round));
+        lab.kill_server("KILL");
+        lab.serve();
+        // Docker asks again what was cut off: all of them run.
+        for run in &mut runs {
+            assert!(run.wait().expect("docker run").success(), "{round}: {}", lab.logs());
+        }
+        lab.sh("docker rm -f $(docker ps -aq)", &[]);
+    }
+    lab.docker("network rm n");
+    lab.assert_nothing_left();
+}
+
+#[test]
+#[ignore = "needs root and dockerd: ring docker"]
+fn dockerd_ends_and_comes_back() {
+    let world = World::new();
+    let lab = Lab::new(&world, "--iptables=false");
+    create(&lab, "n", "--subnet 10.103.0.0/29");
+    lab.sleeper("a", "--network n -p 18080:80 --restart always");
+    lab.sleeper("b", "--network n");
+    for signal in ["TERM", "KILL", "KILL"] {
+        lab.kill_dockerd(signal);
+        lab.dockerd("--iptables=false");
+        until("a runs again", || {
+            lab.docker("ps --format {{.Names}}").contains('a') && published(&lab) == 1
+        });
+        lab.docker("start b");
+        assert!(lab.pings("b", "a"), "{signal}");
+    }
+    lab.docker("rm -f a b");
+    lab.docker("network rm n");
+    lab.assert_nothing_left();
+}
+
+#[test]
+#[ignore = "needs root and dockerd: ring docker"]
+fn containers_live_on_without_dockerd_and_without_us() {
+    let world = World::new();
+    let lab = Lab::new(&world, "--iptables=false --live-restore");
+    create(&lab, "n", "--subnet 10.104.0.0/29");
+    lab.sleeper("a", "--network n -p 18080:80");
+    lab.sleeper("b", "--network n");
+    let b = lab.address("b", "n", "IPAddress");
+    for signal in ["TERM", "KILL"] {
+        lab.kill_dockerd(signal);
+        lab.kill_server(signal);
+        lab.serve();
+        lab.dockerd("--iptables=false --live-restore");
+        assert!(lab.pings("a", &b), "{signal}");
+        assert_eq!(published(&lab), 1);
+    }
+    // No Revoke comes after that: Leave takes the ports back.
+    lab.docker("stop -t 0 a");
+    assert_eq!(published(&lab), 0);
+    lab.docker("rm -f a b");
+    lab.docker("network rm n");
+    lab.assert_nothing_left();
+}
+
+#[test]
+#[ignore = "needs root and dockerd: ring docker"]
+fn a_reboot_takes_no_network_and_no_pool() {
+    let world = World::new();
+    let lab = Lab::new(&world, "--iptables=false");
+    create(&lab, "n", "--subnet 10.105.0.0/29 --aux-address printer=10.105.0.6");
+    lab.sleeper("a", "--network n");
+    lab.kill_dockerd("KILL");
+    lab.kill_server("KILL");
+    // What is in memory goes: the ledger of the boot, links, rules, processes of containers.
+    lab.sh(
+        "pkill -9 -f 'sleep 100[0]' || true; rm -rf /run/wf/run /run/docker-exec; \
+         for l in $(ip -o link | sed -n 's/^[0-9]*: \\(wh-[0-9a-f]*\\|veth[0-9a-f]*\\)[@:].*/\\1/p'); \
+         do ip link del $l 2>/dev/null || true; done; nft flush ruleset",
+        &[],
+    );
+    lab.serve();
+    assert!(lab.links().iter().any(|link| link.starts_with("wh-")), "{:?}", lab.links());
+    lab.dockerd("--iptables=false");
+    lab.docker("start a");
+    assert!(lab.pings("a", "10.105.0.1"));
+    for name in ["b", "c", "d"] {
+        lab.sleeper(name, "--network n");
+    }
+    let taken: Vec<String> =
+        ["a", "b", "c", "d"].map(|it| lab.address(it, "n", "IPAddress")).to_vec();
+    assert!(!taken.iter().any(|it| it == "10.105.0.1" || it == "10.105.0.6"), "{taken:?}");
+    lab.refused("run --rm --network n box true");
+    lab.docker("rm -f a b c d");
+    lab.docker("network rm n");
+    lab.assert_nothing_left();
+}
+
+#[test]
+#[ignore = "needs root and dockerd: ring docker"]
+fn a_stale_socket_is_replaced_and_is_root_s() {
+    let world = World::new();
+    let lab = Lab::bare(&world);
+    let socket = "/run/docker/plugins/wharfinger.sock";
+    assert_eq!(lab.run(&["stat", "-c", "%a %U", socket]), "600 root");
+    lab.kill_server("KILL");
+    lab.run(&["test", "-S", socket]);
+    lab.serve();
+    lab.kill_server("TERM");
+    assert!(!lab.try_run(&["test", "-e", socket]).status.success(), "taken away at the end");
+    lab.sh("wharfinger serve --docker --group daemon >>/run/wf/log 2>&1 &", &[]);
+    until("it listens", || lab.answers("Plugin.Activate", "").0 == 200);
+    assert_eq!(lab.run(&["stat", "-c", "%a %G", socket]), "660 daemon");
+}
