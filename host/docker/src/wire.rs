@@ -18,7 +18,9 @@ fn nullable<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(d: D) -> R
 /// Reads a request; no body at all is an empty one.
 pub fn read<T: for<'de> Deserialize<'de>>(body: &[u8]) -> Result<T, serde_json::Error> {
     let empty = body.iter().all(u8::is_ascii_whitespace);
-    serde_json::from_slice(if empty { b"{}" } else { body })
+    // An object: serde would take a list for one, too.
+    let object: Map<String, Value> = serde_json::from_slice(if empty { b"{}" } else { body })?;
+    serde_json::from_value(Value::Object(object))
 }
 
 /// `NetworkDriver.CreateNetwork`, and, less the addresses, `AllocateNetwork`.

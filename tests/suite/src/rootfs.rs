@@ -3,7 +3,7 @@
 use crate::World;
 
 /// What busybox is called in it.
-const APPLETS: [&str; 7] = ["sh", "sleep", "ping", "ip", "nc", "httpd", "wget"];
+const APPLETS: [&str; 9] = ["sh", "sleep", "ping", "ip", "nc", "httpd", "wget", "cat", "true"];
 
 impl World {
     /// Makes it, at `rootfs`.

@@ -29,17 +29,17 @@ fn our_server_ends_and_comes_back_by_any_signal() {
     let world = World::new();
     let lab = Lab::new(&world, "--iptables=false");
     create(&lab, "n", "--subnet 10.101.0.0/29");
-    lab.sleeper("a", "--network n");
+    lab.sleeper("aa", "--network n");
     for (round, signal) in ["TERM", "KILL", "KILL"].into_iter().enumerate() {
         lab.kill_server(signal);
         lab.serve();
-        lab.sleeper("b", "--network n");
-        assert!(lab.pings("a", "b"), "{round}");
+        lab.sleeper("bb", "--network n");
+        assert!(lab.pings("aa", "bb"), "{round}");
         lab.kill_server(signal);
         lab.serve();
-        lab.docker("rm -f b");
+        lab.docker("rm -f bb");
     }
-    lab.docker("rm -f a");
+    lab.docker("rm -f aa");
     lab.docker("network rm n");
     lab.assert_nothing_left();
 }
@@ -53,7 +53,7 @@ fn our_server_is_killed_during_calls() {
     for round in 0..6 {
         let mut runs: Vec<_> = (0..3)
             .map(|number| {
-                let name = format!("c{round}-{number}");
+                let name = format!("cc{round}-{number}");
                 let words = ["docker", "run", "-d", "--name", &name, "--network", "n", "box"];
                 lab.command(&[&words[..], &["sleep", "1000"]].concat()).spawn().expect("docker")
             })
@@ -77,18 +77,18 @@ fn dockerd_ends_and_comes_back() {
     let world = World::new();
     let lab = Lab::new(&world, "--iptables=false");
     create(&lab, "n", "--subnet 10.103.0.0/29");
-    lab.sleeper("a", "--network n -p 18080:80 --restart always");
-    lab.sleeper("b", "--network n");
+    lab.sleeper("aa", "--network n -p 18080:80 --restart always");
+    lab.sleeper("bb", "--network n");
     for signal in ["TERM", "KILL", "KILL"] {
         lab.kill_dockerd(signal);
         lab.dockerd("--iptables=false");
-        until("a runs again", || {
-            lab.docker("ps --format {{.Names}}").contains('a') && published(&lab) == 1
+        until("aa runs again", || {
+            lab.docker("ps --format {{.Names}}").contains("aa") && published(&lab) == 1
         });
-        lab.docker("start b");
-        assert!(lab.pings("b", "a"), "{signal}");
+        lab.docker("start bb");
+        assert!(lab.pings("bb", "aa"), "{signal}");
     }
-    lab.docker("rm -f a b");
+    lab.docker("rm -f aa bb");
     lab.docker("network rm n");
     lab.assert_nothing_left();
 }
@@ -99,21 +99,21 @@ fn containers_live_on_without_dockerd_and_without_us() {
     let world = World::new();
     let lab = Lab::new(&world, "--iptables=false --live-restore");
     create(&lab, "n", "--subnet 10.104.0.0/29");
-    lab.sleeper("a", "--network n -p 18080:80");
-    lab.sleeper("b", "--network n");
-    let b = lab.address("b", "n", "IPAddress");
+    lab.sleeper("aa", "--network n -p 18080:80");
+    lab.sleeper("bb", "--network n");
+    let b = lab.address("bb", "n", "IPAddress");
     for signal in ["TERM", "KILL"] {
         lab.kill_dockerd(signal);
         lab.kill_server(signal);
         lab.serve();
         lab.dockerd("--iptables=false --live-restore");
-        assert!(lab.pings("a", &b), "{signal}");
+        assert!(lab.pings("aa", &b), "{signal}");
         assert_eq!(published(&lab), 1);
     }
     // No Revoke comes after that: Leave takes the ports back.
-    lab.docker("stop -t 0 a");
+    lab.docker("stop -t 0 aa");
     assert_eq!(published(&lab), 0);
-    lab.docker("rm -f a b");
+    lab.docker("rm -f aa bb");
     lab.docker("network rm n");
     lab.assert_nothing_left();
 }
@@ -124,7 +124,7 @@ fn a_reboot_takes_no_network_and_no_pool() {
     let world = World::new();
     let lab = Lab::new(&world, "--iptables=false");
     create(&lab, "n", "--subnet 10.105.0.0/29 --aux-address printer=10.105.0.6");
-    lab.sleeper("a", "--network n");
+    lab.sleeper("aa", "--network n");
     lab.kill_dockerd("KILL");
     lab.kill_server("KILL");
     // What is in memory goes: the ledger of the boot, links, rules, processes of containers.
@@ -137,16 +137,16 @@ fn a_reboot_takes_no_network_and_no_pool() {
     lab.serve();
     assert!(lab.links().iter().any(|link| link.starts_with("wh-")), "{:?}", lab.links());
     lab.dockerd("--iptables=false");
-    lab.docker("start a");
-    assert!(lab.pings("a", "10.105.0.1"));
-    for name in ["b", "c", "d"] {
+    lab.docker("start aa");
+    assert!(lab.pings("aa", "10.105.0.1"));
+    for name in ["bb", "cc", "dd"] {
         lab.sleeper(name, "--network n");
     }
     let taken: Vec<String> =
-        ["a", "b", "c", "d"].map(|it| lab.address(it, "n", "IPAddress")).to_vec();
+        ["aa", "bb", "cc", "dd"].map(|it| lab.address(it, "n", "IPAddress")).to_vec();
     assert!(!taken.iter().any(|it| it == "10.105.0.1" || it == "10.105.0.6"), "{taken:?}");
     lab.refused("run --rm --network n box true");
-    lab.docker("rm -f a b c d");
+    lab.docker("rm -f aa bb cc dd");
     lab.docker("network rm n");
     lab.assert_nothing_left();
 }

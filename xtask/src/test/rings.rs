@@ -200,7 +200,8 @@ fn place(ring: Ring, options: &Options) -> Result<Place> {
             if !is_root() {
                 bail!("not root: dockerd needs it");
             }
-            needs(&["dockerd", "docker", "containerd", "runc", "busybox", "ip", "nft"])?;
+            needs(&["dockerd", "docker", "containerd", "runc", "busybox", "ip", "nft", "python3"])?;
+            tools::reference()?;
             Ok(Place::Root)
         }
         Ring::Languages => {

@@ -31,9 +31,7 @@ fn config() -> Value {
             "type": "bind", "options": ["rbind"],
         })
     };
-    let set = |name: &str, value: &str| {
-        json!({ "name": name, "description": "", "value": value, "settable": ["value"] })
-    };
+    let set = |name: &str, value: &str| json!({ "name": name, "description": "", "value": value, "settable": ["value"] });
     json!({
         "description": "Wharfinger: networks and addresses",
         "documentation": "https://github.com/wharfinger/wharfinger/blob/main/docs/docker.md",

@@ -69,7 +69,9 @@ impl<'w> Lab<'w> {
     /// A command on the machine.
     pub(crate) fn command(&self, words: &[&str]) -> Command {
         let bin = self.world.text_path("bin");
-        let path = format!("PATH={bin}:{}", std::env::var("PATH").unwrap_or_default());
+        // The distribution's own docker goes with its dockerd.
+        let more = std::env::var("PATH").unwrap_or_default();
+        let path = format!("PATH={bin}:/usr/sbin:/usr/bin:/sbin:/bin:{more}");
         let mut command = Command::new("nsenter");
         command.args(["-t", &self.init, "-m", "-n", "-p", "--", "env", &path]).args(ENV);
         command.args(words).stdin(Stdio::null());
