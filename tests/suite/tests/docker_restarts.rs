@@ -129,7 +129,8 @@ fn a_reboot_takes_no_network_and_no_pool() {
     lab.kill_server("KILL");
     // What is in memory goes: the ledger of the boot, links, rules, processes of containers.
     lab.sh(
-        "pkill -9 -f 'sleep 100[0]' || true; rm -rf /run/wf/run /run/docker-exec; \
+        "pkill -9 -f 'sleep 100[0]' || true; umount -q /run/docker-exec/netns/* || true; \
+         rm -rf /run/wf/run /run/docker-exec; \
          for l in $(ip -o link | sed -n 's/^[0-9]*: \\(wh-[0-9a-f]*\\|veth[0-9a-f]*\\)[@:].*/\\1/p'); \
          do ip link del $l 2>/dev/null || true; done; nft flush ruleset",
         &[],

@@ -17,10 +17,11 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use wharfinger_suite::{Mounts, World};
 
-/// The first process of the machine: when it ends, all do.
+/// The first process of the machine: when it ends, all do. A shell that waits takes in the dead, too:
+/// dockerd does not start beside a containerd of its own that is one of them.
 const MACHINE: &str = "\
 mount -t tmpfs tmpfs /run && mkdir -p /run/netns /run/wf /run/docker/plugins && \
-ip link set lo up && touch \"$1\" && exec sleep infinity";
+ip link set lo up && touch \"$1\" && while :; do sleep 1; done";
 
 /// Where things are on the machine.
 const ENV: [&str; 4] = [
