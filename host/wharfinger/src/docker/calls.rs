@@ -145,6 +145,11 @@ fn allocated(request: &wire::CreateNetwork) -> Answer {
 }
 
 fn read<T: for<'de> serde::Deserialize<'de>>(body: &[u8]) -> Result<T, Failure> {
+    if body.is_empty() {
+        let text = "the call came without a body, as Docker 20.10 sends one again that was cut off: \
+                    do it again";
+        return Err(Failure::Undecodable(text.to_owned()));
+    }
     wire::read(body).map_err(|error| Failure::Undecodable(error.to_string()))
 }
 
