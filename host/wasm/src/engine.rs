@@ -33,11 +33,23 @@ const MOST_STACK: usize = 4 << 20;
 /// What compiled code is bound to: the engine's version, the number of our settings (raised
 /// whenever [`shared`] changes) and the processor.
 pub fn engine_key() -> String {
-    format!("wasmtime-48.0.8/settings-2/{}", std::env::consts::ARCH)
+    format!("wasmtime-48.0.8/settings-3/{}", std::env::consts::ARCH)
+}
+
+/// A component beyond this is large: its memory begins with megabytes, an interpreter say, of which a
+/// call needs few. It is mapped page by page from the compiled file. For a small one that costs more
+/// than the copy.
+const LARGE: usize = 1 << 20;
+
+/// How a memory gets what it begins with. It shapes the code: an engine loads one kind alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Memory {
+    Copied,
+    Mapped,
 }
 
 /// Settings that shape the code.
-fn shared() -> Config {
+fn shared(memory: Memory) -> Config {
     let mut config = Config::new();
     config
         .epoch_interruption(true)
@@ -45,7 +57,7 @@ fn shared() -> Config {
         .memory_reservation(RESERVATION)
         .memory_reservation_for_growth(RESERVATION)
         .memory_guard_size(GUARD)
-        .memory_init_cow(false)
+        .memory_init_cow(memory == Memory::Mapped)
         // Registering it with the unwinder costs more than all the rest of loading; only
         // profilers read it.
         .native_unwind_info(false);
@@ -55,24 +67,50 @@ fn shared() -> Config {
 /// Compiles a component for the baseline processor of this architecture: naming the target
 /// keeps the build machine's own features out of the code.
 pub(crate) fn compile(wasm: &[u8]) -> wasmtime::Result<Vec<u8>> {
-    let mut config = shared();
+    let memory = if wasm.len() > LARGE { Memory::Mapped } else { Memory::Copied };
+    let mut config = shared(memory);
     config.target(&format!("{}-unknown-linux-musl", std::env::consts::ARCH))?;
     Engine::new(&config)?.precompile_component(wasm)
 }
 
 /// What components run in: engines without the compiler, made when first needed, one for each
-/// size of stack. Made once a process; a clone is the same.
+/// size of stack and kind of memory. Made once a process; a clone is the same.
 #[derive(Clone, Default)]
-pub struct Runtimes(Rc<RefCell<Vec<(usize, &'static Engine)>>>);
+pub struct Runtimes(Rc<RefCell<Vec<(Kind, &'static Engine)>>>);
+
+/// Bytes of stack, and how memories begin.
+type Kind = (usize, Memory);
 
 impl Runtimes {
-    /// The engine for plugins whose code may use so many bytes of stack. It lives as long as
-    /// the process: a timer's signal may come at any time and needs it.
-    pub(crate) fn engine(&self, stack: usize) -> Result<&'static Engine, String> {
-        let known = self.0.borrow().iter().find(|(known, _)| *known == stack).map(|(_, e)| *e);
+    /// A component of this code, which may use so many bytes of stack, and the engine that it is
+    /// for.
+    pub(crate) fn component(
+        &self,
+        stack: usize,
+        code: &Code,
+    ) -> Result<(&'static Engine, Component), String> {
+        // Compiled code is some times as large as the component. Where the guess is wrong, the
+        // engine says so at once.
+        let large = code.bytes().len() > 3 * LARGE;
+        let (likely, other) =
+            if large { (Memory::Mapped, Memory::Copied) } else { (Memory::Copied, Memory::Mapped) };
+        let load = |memory| {
+            let engine = self.engine((stack, memory))?;
+            let component = raw::component(engine, code)
+                .map_err(|e| format!("its compiled form does not fit this engine: {e:#}"))?;
+            Ok((engine, component))
+        };
+        load(likely).or_else(|error| load(other).map_err(|_| error))
+    }
+
+    /// The engine of this kind. It lives as long as the process: a timer's signal may come at any
+    /// time and needs it.
+    fn engine(&self, kind: Kind) -> Result<&'static Engine, String> {
+        let known = self.0.borrow().iter().find(|(known, _)| *known == kind).map(|(_, e)| *e);
         if let Some(engine) = known {
             return Ok(engine);
         }
+        let (stack, memory) = kind;
         if stack > MOST_STACK {
             return Err(format!(
                 "{} of {} is more than can be: at most {} bytes",
@@ -81,15 +119,16 @@ impl Runtimes {
                 MOST_STACK
             ));
         }
-        let engine = engine(stack).map_err(|e| format!("the engine does not start: {e:#}"))?;
+        let engine =
+            engine(stack, memory).map_err(|e| format!("the engine does not start: {e:#}"))?;
         let engine: &'static Engine = Box::leak(Box::new(engine));
-        self.0.borrow_mut().push((stack, engine));
+        self.0.borrow_mut().push((kind, engine));
         Ok(engine)
     }
 }
 
-fn engine(stack: usize) -> wasmtime::Result<Engine> {
-    let mut config = shared();
+fn engine(stack: usize, memory: Memory) -> wasmtime::Result<Engine> {
+    let mut config = shared(memory);
     config
         .enable_compiler(false)
         .max_wasm_stack(stack)
@@ -115,12 +154,12 @@ impl Loaded {
     /// else; an error says in plain words what does not fit. It stays loaded until the process
     /// ends, as its code stays mapped.
     pub(crate) fn new(
-        engine: &'static Engine,
+        runtimes: &Runtimes,
+        stack: usize,
         code: &Code,
         grants: &Grants,
     ) -> Result<Self, String> {
-        let component = raw::component(engine, code)
-            .map_err(|e| format!("its compiled form does not fit this engine: {e:#}"))?;
+        let (engine, component) = runtimes.component(stack, code)?;
         let names = names(engine, &component);
         let shape = contract::shape(&names.exports)?;
         let misfit = || contract::misfit(&shape, &with_functions(engine, &component));

@@ -61,8 +61,7 @@ impl Plugin {
         grants: &Grants,
     ) -> Result<Self, Error> {
         let failed = |what| Error::Unloadable { plugin: identity.to_owned(), what };
-        let engine = runtimes.engine(limits.stack).map_err(failed)?;
-        let loaded = Loaded::new(engine, code, grants).map_err(failed)?;
+        let loaded = Loaded::new(runtimes, limits.stack, code, grants).map_err(failed)?;
         let digest = identity.rsplit_once('@').map_or(identity, |(_, digest)| digest);
         let rules = Rules {
             world: loaded.shape.world,

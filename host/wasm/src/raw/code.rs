@@ -13,7 +13,12 @@ use wasmtime::{CustomCodeMemory, Engine};
 
 /// Compiled code in memory, page-aligned, never unmapped: a component is used until the process
 /// ends.
-pub struct Code(NonNull<[u8]>);
+pub struct Code {
+    bytes: NonNull<[u8]>,
+    /// Its file, where the code is at its start: what memories begin with is mapped from there, and
+    /// not copied.
+    file: Option<File>,
+}
 
 // SAFETY: the memory is never written after `Code` is made, and never unmapped.
 unsafe impl Send for Code {}
@@ -25,7 +30,7 @@ impl Code {
     pub fn bytes(&self) -> &[u8] {
         // SAFETY: the mapping is readable and as long as the slice; it is never unmapped, and
         // never written through. Its file is one that is never written in place.
-        unsafe { self.0.as_ref() }
+        unsafe { self.bytes.as_ref() }
     }
 }
 
@@ -35,17 +40,20 @@ pub(crate) fn map(file: &File, offset: u64, len: usize) -> io::Result<Code> {
     if len == 0 || end.is_none_or(|end| end > file.metadata().map_or(0, |m| m.len())) {
         return Err(io::Error::other("the file is shorter than its index says"));
     }
+    let whole = if offset == 0 { Some(file.try_clone()?) } else { None };
     let offset = libc::off_t::try_from(offset).map_err(io::Error::other)?;
-    mapped(len, libc::PROT_READ, libc::MAP_PRIVATE, file.as_raw_fd(), offset)
+    let bytes = mapped(len, libc::PROT_READ, libc::MAP_PRIVATE, file.as_raw_fd(), offset)?;
+    Ok(Code { bytes, file: whole })
 }
 
 /// Copies compiled code into pages of its own.
 pub(crate) fn copy(bytes: &[u8]) -> io::Result<Code> {
     let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
     let code = mapped(bytes.len(), libc::PROT_READ | libc::PROT_WRITE, flags, -1, 0)?;
+    let code = Code { bytes: code, file: None };
     // SAFETY: the mapping is `bytes.len()` long, writable, fresh, and nobody else knows it.
     unsafe {
-        code.0.cast::<u8>().copy_from_nonoverlapping(NonNull::from(bytes).cast(), bytes.len());
+        code.bytes.cast::<u8>().copy_from_nonoverlapping(NonNull::from(bytes).cast(), bytes.len());
     }
     Ok(code)
 }
@@ -56,21 +64,29 @@ fn mapped(
     flags: i32,
     file: RawFd,
     offset: libc::off_t,
-) -> io::Result<Code> {
+) -> io::Result<NonNull<[u8]>> {
     // SAFETY: no address is asked for, so no existing mapping is touched.
     let start = unsafe { libc::mmap(std::ptr::null_mut(), len, protection, flags, file, offset) };
     if start == libc::MAP_FAILED {
         return Err(io::Error::last_os_error());
     }
     let start = NonNull::new(start.cast()).ok_or_else(|| io::Error::other("mapped at null"))?;
-    Ok(Code(NonNull::slice_from_raw_parts(start, len)))
+    Ok(NonNull::slice_from_raw_parts(start, len))
 }
 
 /// Loads mapped code. The engine checks its own version, the target and the settings.
 pub(crate) fn component(engine: &Engine, code: &Code) -> wasmtime::Result<Component> {
+    if let Some(file) = &code.file {
+        let path = format!("/proc/self/fd/{}", file.as_raw_fd());
+        // SAFETY: the same file, whose content came from `Engine::precompile_component`, and that is
+        // never written in place, by the module's rule above.
+        if let Ok(component) = unsafe { Component::deserialize_file(engine, path) } {
+            return Ok(component);
+        }
+    }
     // SAFETY: the memory stays mapped for the process's life, nobody writes to it, and its
     // content came from `Engine::precompile_component`, by the module's rule above.
-    unsafe { Component::deserialize_raw(engine, code.0) }
+    unsafe { Component::deserialize_raw(engine, code.bytes) }
 }
 
 /// Makes the code's pages executable, and no longer so.
