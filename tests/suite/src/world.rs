@@ -19,6 +19,8 @@ pub struct World {
     pub subject: Subject,
     dir: TempDir,
     boot_id: Option<PathBuf>,
+    /// What programs find in the place of the machine's own directories: commands that mount.
+    mounts: Vec<String>,
     next: AtomicUsize,
     /// Addresses that were given and ids that were used: none may be found once all is removed.
     seen: Mutex<Vec<String>>,
@@ -76,6 +78,7 @@ impl World {
             subject,
             dir,
             boot_id: None,
+            mounts: Vec::new(),
             next: AtomicUsize::new(0),
             seen: Mutex::default(),
         };
@@ -183,11 +186,13 @@ impl World {
         }
         let net = format!("--net={}", self.host.path());
         let mut words = vec!["nsenter".to_owned(), net];
-        if let Some(file) = &self.boot_id {
-            let script = format!(
-                "mount --bind {} /proc/sys/kernel/random/boot_id && exec \"$@\"",
-                file.display()
-            );
+        let boot_id = self
+            .boot_id
+            .as_ref()
+            .map(|file| format!("mount --bind {} /proc/sys/kernel/random/boot_id", file.display()));
+        let mounts: Vec<String> = self.mounts.iter().cloned().chain(boot_id).collect();
+        if !mounts.is_empty() {
+            let script = format!("{} && exec \"$@\"", mounts.join(" && "));
             let unshare = ["unshare", "--mount", "sh", "-c", &script, "sh"];
             words.extend(unshare.map(str::to_owned));
         }
@@ -212,6 +217,37 @@ impl World {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let text = format!("0b00710d-0000-4000-8000-{number:012}\n");
         self.boot_id = Some(self.write("boot_id", &text));
+    }
+
+    /// From now on `/sys` has what the kernel says of this machine's own devices.
+    pub fn own_sysfs(&mut self) {
+        self.mounts.push("mount -t sysfs sysfs /sys".to_owned());
+    }
+
+    /// From now on `/sys` has these directories and links (a path, where it leads) and nothing
+    /// else, as if there were such devices.
+    #[track_caller]
+    pub fn devices(&mut self, directories: &[&str], links: &[(&str, &str)]) {
+        for path in directories {
+            self.write_dir(&format!("sys/{path}"));
+        }
+        for (path, to) in links {
+            let link = self.path("sys").join(path);
+            if let Err(error) = std::os::unix::fs::symlink(to, &link) {
+                panic!("{}: {error}", link.display());
+            }
+        }
+        self.mounts.push(format!("mount --bind {} /sys", self.text_path("sys")));
+    }
+
+    /// From now on what a runtime keeps in `/var/lib/cni` is this machine's own.
+    #[track_caller]
+    pub fn own_runtime(&mut self) {
+        self.write_dir("cni");
+        let cni = self.text_path("cni");
+        self.mounts.push(format!(
+            "mount -t tmpfs tmpfs /var/lib && mkdir /var/lib/cni && mount --bind {cni} /var/lib/cni"
+        ));
     }
 
     /// A new container.

@@ -1,8 +1,9 @@
 //! Real packets, sent and seen from threads that are in the namespaces.
 
 use std::fs::File;
-use std::io::{ErrorKind, Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, ErrorKind, Read as _, Write as _};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use nix::sched::{CloneFlags, setns};
@@ -18,6 +19,9 @@ pub enum Proto {
     Tcp,
     /// UDP.
     Udp,
+    /// SCTP: the first two packets of an association, made by hand: few kernels speak it, all
+    /// translate it.
+    Sctp,
 }
 
 /// Who speaks.
@@ -102,6 +106,7 @@ impl Side {
         match proto {
             Proto::Tcp => tcp(from, to, server, SocketAddr::new(any, port)),
             Proto::Udp => udp(from, to, server, SocketAddr::new(any, port)),
+            Proto::Sctp => sctp(from, to, server, port),
         }
     }
 
@@ -191,6 +196,69 @@ fn udp(from: &Netns, to: SocketAddr, server: &Netns, bind: SocketAddr) -> Option
     listener.send_to(b"you", seen).ok()?;
     client.set_read_timeout(Some(PATIENCE)).ok()?;
     client.recv(&mut buffer).ok().map(|_| seen)
+}
+
+/// Sends an INIT from port 5000, or answers one at a port with an INIT ACK and says whom it saw.
+const SCTP: &str = r"
+import socket, struct, sys
+def crc(data):
+    c = 0xffffffff
+    for b in data:
+        c ^= b
+        for _ in range(8): c = (c >> 1) ^ (0x82f63b78 if c & 1 else 0)
+    return c ^ 0xffffffff
+def packet(source, to, tag, kind):
+    chunk = struct.pack('!BBHIIHHI', kind, 0, 20, 7, 65535, 1, 1, 1)
+    if kind == 2: chunk = struct.pack('!BBHIIHHIHH', 2, 0, 24, 9, 65535, 1, 1, 1, 7, 4)
+    head = struct.pack('!HHI', source, to, tag)
+    return head + struct.pack('<I', crc(head + bytes(4) + chunk)) + chunk
+role, v6, address, port = sys.argv[1], sys.argv[2] == '6', sys.argv[3], int(sys.argv[4])
+s = socket.socket(socket.AF_INET6 if v6 else socket.AF_INET, socket.SOCK_RAW, 132)
+own, kind = (port, 1) if role == 'server' else (5000, 2)
+if role == 'server': print('ready', flush=True)
+else: s.sendto(packet(5000, port, 0, 1), (address, 0))
+s.settimeout(1.5)
+try:
+    while True:
+        data, peer = s.recvfrom(2000)
+        if not v6: data = data[(data[0] & 15) * 4:]
+        if len(data) < 32 or data[12] != kind: continue
+        source, to = struct.unpack('!HH', data[:4])
+        if to != own: continue
+        # The kernel's translation has to have kept the checksum right.
+        if struct.unpack('<I', data[8:12])[0] != crc(data[:8] + bytes(4) + data[12:]): continue
+        if role == 'server':
+            s.sendto(packet(port, source, 7, 2), (peer[0], 0))
+            print(peer[0])
+            break
+        if peer[0] == address and source == port:
+            print('answered')
+            break
+except OSError: pass
+";
+
+/// As whom the server saw it, where its answer came back as from where it was asked.
+fn sctp(from: &Netns, to: SocketAddr, server: &Netns, port: u16) -> Option<SocketAddr> {
+    let version = if to.is_ipv6() { "6" } else { "4" };
+    let words = |role: &str, address: &str, port: u16| {
+        ["python3", "-c", SCTP, role, version, address, &port.to_string()].map(str::to_owned)
+    };
+    let (name, words_of) = (server.name(), words("server", "any", port));
+    let mut serving = Command::new("ip")
+        .args(["netns", "exec", name])
+        .args(words_of)
+        .stdout(Stdio::piped())
+        .spawn()
+        .ok()?;
+    let mut said = BufReader::new(serving.stdout.take()?).lines();
+    let _ready = said.next()?.ok()?;
+    let asks = words("client", &to.ip().to_string(), to.port());
+    let asks: Vec<&str> = asks.iter().map(String::as_str).collect();
+    let answered = from.run(&asks).contains("answered");
+    let seen = said.next().and_then(Result::ok);
+    let _ = serving.wait();
+    let seen: IpAddr = seen?.trim().parse().ok()?;
+    answered.then(|| SocketAddr::new(seen, 5000))
 }
 
 /// How long it takes until all has arrived.

@@ -129,6 +129,44 @@ fn device(s: &Side) {
     host.ip("link set dev1 up");
 }
 
+/// What differs where a device goes back to the host.
+const AGAIN: &[Differs] = &[differs("del-again", "del again", "*999*", "\"well\"")];
+
+/// Devices: `dev0` is one of PCI, and of the auxiliary bus, `dev1` one of virtio, at two more
+/// addresses are one without a link and one that a program drives.
+fn sys(s: &mut Side) {
+    device(s);
+    let driven = |address: &str| format!("bus/pci/devices/{address}/driver");
+    let [net, virtio, bare, vfio] = ["03", "04", "05", "06"].map(|n| format!("0000:00:{n}.0"));
+    let directories = [
+        "devices/pci0000:00/0000:00:03.0/net/dev0".to_owned(),
+        "devices/pci0000:00/0000:00:05.0/net".to_owned(),
+        format!("bus/pci/devices/{net}/net/dev0"),
+        format!("bus/pci/devices/{virtio}/virtio0/net/dev1"),
+        format!("bus/pci/devices/{bare}"),
+        format!("bus/pci/devices/{vfio}"),
+        "bus/auxiliary/devices/mlx5_core.sf.4/net/dev0".to_owned(),
+        "bus/pci/drivers/e1000".to_owned(),
+        "bus/pci/drivers/vfio-pci".to_owned(),
+    ];
+    let kernels = [&net, &virtio, &bare].map(|address| (driven(address), "e1000"));
+    let links: Vec<(String, String)> = kernels
+        .into_iter()
+        .chain([(driven(&vfio), "vfio-pci")])
+        .map(|(link, driver)| (link, format!("../../drivers/{driver}")))
+        .collect();
+    let links: Vec<(&str, &str)> = links.iter().map(|(link, to)| (&**link, &**to)).collect();
+    s.world.devices(&directories.each_ref().map(|path| &**path), &links);
+}
+
+/// The runtime names the device.
+fn by_device_id(s: &mut Side, more: &Value, id: &str) {
+    let mut all = json!({ "capabilities": { "deviceID": true } });
+    merge(&mut all, more);
+    let mut pod = s.pod(conf(s, &all)).capabilities(json!({ "deviceID": id }));
+    s.life(&mut pod);
+}
+
 const BAD_IPAM: &str = r#"{ "type": "host-local", "ranges": [] }"#;
 
 fn bad_ipam() -> Value {
@@ -180,15 +218,15 @@ const CASES: &[Case] = &[
         let pod = s.pod(conf(s, &json!({ "master": "up0" })));
         s.status("status", &pod);
     }),
-    case("host-device: device", &[differs("del-again", "del again", "*999*", "\"well\"")], |s| {
+    case("host-device: device", AGAIN, |s| {
         device(s);
         life(s, &json!({ "device": "dev0" }));
     }),
-    case("host-device: hwaddr", &[differs("del-again", "del again", "*999*", "\"well\"")], |s| {
+    case("host-device: hwaddr", AGAIN, |s| {
         device(s);
         life(s, &json!({ "hwaddr": "02:00:00:00:00:55" }));
     }),
-    case("host-device: no ipam", &[differs("del-again", "del again", "*999*", "\"well\"")], |s| {
+    case("host-device: no ipam", AGAIN, |s| {
         device(s);
         life(s, &json!({ "device": "dev0", "ipam": null }));
     }),
@@ -201,6 +239,64 @@ const CASES: &[Case] = &[
     }),
     case("host-device: a pciBusID that is not there", &[DELETES], |s| {
         life(s, &json!({ "pciBusID": "0000:99:00.0" }));
+    }),
+    case("host-device: kernelpath, as the kernel has it", AGAIN, |s| {
+        device(s);
+        s.world.own_sysfs();
+        life(s, &json!({ "kernelpath": "/sys/devices/virtual" }));
+    }),
+    case("host-device: kernelpath of a device", AGAIN, |s| {
+        sys(s);
+        life(s, &json!({ "kernelpath": "/sys/devices/pci0000:00/0000:00:03.0" }));
+    }),
+    case("host-device: a kernelpath that is not there", &[DELETES], |s| {
+        sys(s);
+        life(s, &json!({ "kernelpath": "/sys/devices/not" }));
+    }),
+    case("host-device: kernelpath of a device without a link", &[DELETES], |s| {
+        sys(s);
+        life(s, &json!({ "kernelpath": "/sys/devices/pci0000:00/0000:00:05.0" }));
+    }),
+    case("host-device: pciBusID", AGAIN, |s| {
+        sys(s);
+        life(s, &json!({ "pciBusID": "0000:00:03.0" }));
+    }),
+    case("host-device: pciBusID of a virtio device", AGAIN, |s| {
+        sys(s);
+        life(s, &json!({ "pciBusID": "0000:00:04.0" }));
+    }),
+    case("host-device: pciBusID of a device without a link", &[DELETES], |s| {
+        sys(s);
+        life(s, &json!({ "pciBusID": "0000:00:05.0" }));
+    }),
+    case("host-device: pciBusID of a device that is left to a program", &[], |s| {
+        sys(s);
+        life(s, &json!({ "pciBusID": "0000:00:06.0" }));
+    }),
+    case("host-device: deviceID of PCI, over pciBusID", AGAIN, |s| {
+        sys(s);
+        by_device_id(s, &json!({ "pciBusID": "0000:99:00.0" }), "0000:00:03.0");
+    }),
+    case("host-device: deviceID of the auxiliary bus, over pciBusID", AGAIN, |s| {
+        sys(s);
+        by_device_id(s, &json!({ "pciBusID": "0000:00:04.0" }), "mlx5_core.sf.4");
+    }),
+    case("host-device: deviceID alone", AGAIN, |s| {
+        sys(s);
+        by_device_id(s, &json!({}), "0000:00:03.0");
+    }),
+    case("host-device: a deviceID that is not there, alone", &[DELETES], |s| {
+        sys(s);
+        by_device_id(s, &json!({}), "0000:99:00.0");
+    }),
+    case("host-device: hwaddr over kernelpath", AGAIN, |s| {
+        sys(s);
+        life(s, &json!({ "hwaddr": "02:00:00:00:00:55", "kernelpath": "/sys/devices/not" }));
+    }),
+    case("host-device: kernelpath over pciBusID", AGAIN, |s| {
+        sys(s);
+        let path = "/sys/devices/pci0000:00/0000:00:03.0";
+        life(s, &json!({ "kernelpath": path, "pciBusID": "0000:00:04.0" }));
     }),
     case(
         "host-device: a deviceID that is not there",

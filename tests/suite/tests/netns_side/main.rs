@@ -3,6 +3,7 @@
 #![allow(clippy::expect_used, clippy::panic, reason = "a failed expectation is a failed test")]
 
 mod bridge;
+mod dhcp;
 mod filter;
 mod ipam;
 mod links;

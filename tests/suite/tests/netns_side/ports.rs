@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 use wharfinger_suite::merge;
-use wharfinger_suite::side::{Case, Pod, Proto, Side, Who, case, differs, lab, run};
+use wharfinger_suite::side::{Case, Pod, Proto, Side, Who, case, differs, run};
 
 use super::{CODES, DELETES, FORWARDS, GOES, LINKS, NO_DAD};
 
@@ -248,8 +248,36 @@ const CASES: &[Case] = &[
             .capabilities(json!({ "portMappings": web() }));
         s.add("add", &mut one);
     }),
-    lab("portmap: sctp", &[], |s| {
-        let mappings = json!([tcp(&json!({ "protocol": "sctp" }))]);
-        life(s, &json!({}), mappings);
-    }),
+    case("portmap: sctp, backend iptables", &[], |s| sctp(s, &json!({ "backend": "iptables" }))),
+    case(
+        "portmap: sctp, backend nftables",
+        &[differs("one-back-end", "attached: * from neighbour", "\"10.1.0.3\"", "\"10.1.0.1\"")],
+        |s| sctp(s, &json!({ "backend": "nftables" })),
+    ),
 ];
+
+/// All ways to a port of SCTP's.
+fn sctp(s: &mut Side, more: &Value) {
+    s.outside();
+    let mut one = pod(s, more, json!([tcp(&json!({ "protocol": "sctp" }))]));
+    let mut two = pod(s, more, json!([]));
+    s.add("add", &mut one);
+    s.add("add another", &mut two);
+    let ways: [(&str, Who<'_>, &str); 6] = [
+        ("outside", Who::Outside, "203.0.113.1"),
+        ("outside, v6", Who::Outside, "[2001:db8::1]"),
+        ("host", Who::Host, "203.0.113.1"),
+        ("localhost", Who::Host, "127.0.0.1"),
+        ("neighbour", Who::Pod(&two), "203.0.113.1"),
+        ("hairpin", Who::Pod(&one), "203.0.113.1"),
+    ];
+    for (way, from, to) in ways {
+        let (what, to) = (format!("attached: sctp from {way}"), format!("{to}:8080"));
+        s.speaks(&what, from, &to, Who::Pod(&one), 80, Proto::Sctp);
+    }
+    s.speaks("tcp", Who::Outside, "203.0.113.1:8080", Who::Pod(&one), 80, Proto::Tcp);
+    s.check("check", &one);
+    s.del("del", &one);
+    s.speaks("after", Who::Outside, "203.0.113.1:8080", Who::Pod(&one), 80, Proto::Sctp);
+    s.del("del of the other", &two);
+}
