@@ -116,11 +116,14 @@ impl<'a> Facts<'a> {
         parsed(&self.pod, pod, "what the pod wrote")
     }
 
-    /// What stands at any of these paths: at the top, and in a delegate's configuration.
+    /// What stands at any of these paths: at the top, and in the configuration of a delegate, or
+    /// of each plugin of its list.
     fn found(&self, paths: &[&[&str]]) -> Result<Vec<At<'_>>, Unreadable> {
         let top = self.network()?;
+        let plugins = top.path(&["delegate", "plugins"])?;
+        let plugins = plugins.iter().flat_map(At::items);
         let mut found = Vec::new();
-        for root in [top.path(&["delegate"])?, Some(top)].into_iter().flatten() {
+        for root in top.path(&["delegate"])?.into_iter().chain(plugins).chain([top]) {
             for path in paths {
                 found.extend(root.path(path)?);
             }

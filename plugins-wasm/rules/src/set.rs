@@ -115,35 +115,34 @@ impl Set {
 
     /// The patch that makes a network configuration so; none where nothing is to be changed.
     pub(crate) fn patch(self, network: &At<'_>) -> Result<Option<Value>, Unset> {
-        let mut patch = Patch { network, map: Map::new() };
-        let delegate = network.path(&["delegate"])?.is_some_and(|at| at.value.is_object());
-        let base: &[&str] = if delegate { &["delegate"] } else { &[] };
-        let at = |rest: &[&'static str]| [base, rest].concat();
+        let whose = Whose::of(network)?;
+        let of = whose.configuration(network);
+        let (mut top, mut own) = (Patch::of(network), Patch::of(&of));
         if let Some(pool) = &self.pool {
-            let ranges = choose(network, pool, &at(&["ipam"]))?;
-            ranges.map_or(Ok(()), |ranges| patch.put(&at(&["ipam", "ranges"]), ranges))?;
+            let ranges = choose(&of, pool)?;
+            ranges.map_or(Ok(()), |ranges| own.put(&["ipam", "ranges"], ranges))?;
         }
         if let Some(addresses) = &self.address {
             let texts = addresses.iter().map(|address| Value::from(address.to_string()));
-            patch.put(&["runtimeConfig", "ips"], texts.collect())?;
+            top.put(&["runtimeConfig", "ips"], texts.collect())?;
         }
         if let Some(mtu) = self.mtu {
-            patch.put(&at(&["mtu"]), mtu.into())?;
+            own.put(&["mtu"], mtu.into())?;
         }
-        self.rates(&mut patch, base)?;
-        for (path, value) in [
-            (at(&["ipam", "routes"]), self.routes),
-            (vec!["runtimeConfig", "portMappings"], self.port_mappings),
-            (at(&["dns"]), self.dns),
-        ] {
-            value.map_or(Ok(()), |value| patch.put(&path, value))?;
+        self.rates(&mut top, &of)?;
+        if let Some(mappings) = self.port_mappings {
+            top.put(&["runtimeConfig", "portMappings"], mappings)?;
         }
-        Ok((!patch.map.is_empty()).then_some(Value::Object(patch.map)))
+        for (path, value) in [(&["ipam", "routes"][..], self.routes), (&["dns"], self.dns)] {
+            value.map_or(Ok(()), |value| own.put(path, value))?;
+        }
+        whose.put(&mut top, own.map)?;
+        Ok((!top.map.is_empty()).then_some(Value::Object(top.map)))
     }
 
     /// The runtime's `bandwidth` counts before the configuration's, whole: so all four numbers
     /// are written there. A rate without a burst gets that of one second.
-    fn rates(&self, patch: &mut Patch<'_>, base: &[&str]) -> Result<(), Unset> {
+    fn rates(&self, patch: &mut Patch<'_>, own: &At<'_>) -> Result<(), Unset> {
         if self.bandwidth.iter().all(Option::is_none) {
             return Ok(());
         }
@@ -151,7 +150,7 @@ impl Set {
         for (number, (name, set)) in numbers.iter_mut().zip(BANDWIDTH.iter().zip(self.bandwidth)) {
             *number = match set {
                 Some(number) => number,
-                None => standing(patch.network, base, name)?,
+                None => standing(patch.network, own, name)?,
             };
         }
         let [ingress, ingress_burst, egress, egress_burst] = numbers;
@@ -167,19 +166,63 @@ impl Set {
 }
 
 /// A number of the bandwidth as it stands: the runtime's, else the configuration's; 0 is none.
-fn standing(network: &At<'_>, base: &[&str], name: &str) -> Result<u64, Unset> {
-    let root = network.path(base)?;
+fn standing(network: &At<'_>, own: &At<'_>, name: &str) -> Result<u64, Unset> {
     if let Some(runtime) = network.path(&["runtimeConfig", "bandwidth"])? {
         return Ok(runtime.folded(name)?.map_or(Ok(0), |at| at.number())?);
     }
-    let Some(root) = root else { return Ok(0) };
     let paths: [&[&str]; 2] = [&["features", "bandwidth", name], &[name]];
     for path in paths {
-        if let Some(at) = root.path(path)? {
+        if let Some(at) = own.path(path)? {
             return Ok(at.number()?);
         }
     }
     Ok(0)
+}
+
+/// Whose configuration says what the interface is like.
+enum Whose<'a> {
+    Own,
+    Delegate(At<'a>),
+    /// The first of a list makes it.
+    List(At<'a>, Vec<At<'a>>),
+}
+
+impl<'a> Whose<'a> {
+    fn of(network: &At<'a>) -> Result<Self, Unset> {
+        let Some(delegate) = network.path(&["delegate"])?.filter(|at| at.value.is_object()) else {
+            return Ok(Self::Own);
+        };
+        let plugins: Vec<At<'a>> = delegate.folded("plugins")?.iter().flat_map(At::items).collect();
+        Ok(match plugins.first() {
+            Some(first) => Self::List(*first, plugins),
+            None => Self::Delegate(delegate),
+        })
+    }
+
+    fn configuration(&self, network: &At<'a>) -> At<'a> {
+        match self {
+            Self::Own => *network,
+            Self::Delegate(at) | Self::List(at, _) => *at,
+        }
+    }
+
+    /// Puts a patch of that configuration into the whole.
+    fn put(self, top: &mut Patch<'_>, own: Map<String, Value>) -> Result<(), Unset> {
+        if own.is_empty() {
+            return Ok(());
+        }
+        match self {
+            Self::Own => top.map.extend(own),
+            Self::Delegate(_) => top.put(&["delegate"], Value::Object(own))?,
+            Self::List(_, plugins) => {
+                let nothing = || Value::Object(Map::new());
+                let rest = plugins.iter().skip(1).map(|_| nothing());
+                let all = std::iter::once(Value::Object(own)).chain(rest).collect();
+                top.put(&["delegate", "plugins"], Value::Array(all))?;
+            }
+        }
+        Ok(())
+    }
 }
 
 /// A merge patch that grows.
@@ -188,7 +231,11 @@ struct Patch<'a> {
     map: Map<String, Value>,
 }
 
-impl Patch<'_> {
+impl<'a> Patch<'a> {
+    fn of(network: &'a At<'a>) -> Self {
+        Self { network, map: Map::new() }
+    }
+
     /// Puts a value at a path, whose keys are spelled as the configuration has them.
     fn put(&mut self, path: &[&str], value: Value) -> Result<(), Unset> {
         let Some((last, parents)) = path.split_last() else { return Ok(()) };
@@ -217,8 +264,8 @@ fn spelled<'a>(at: Option<At<'a>>, name: &str) -> Result<(String, Option<At<'a>>
 
 /// The configured ranges that lie within the pool: of each set of a family that the pool names.
 /// None where that is all of them.
-fn choose(network: &At<'_>, pool: &Pool, ipam: &[&str]) -> Result<Option<Value>, Unset> {
-    let ipam = network.path(ipam)?;
+fn choose(network: &At<'_>, pool: &Pool) -> Result<Option<Value>, Unset> {
+    let ipam = network.path(&["ipam"])?;
     let ranges = ipam.map_or(Ok(None), |ipam| ipam.folded("ranges"))?;
     let (mut kept, mut there, mut changed) = (Vec::new(), Vec::new(), false);
     if let Some(at) = ranges {

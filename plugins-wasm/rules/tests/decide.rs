@@ -321,6 +321,38 @@ fn around_a_wrapped_plugin_its_configuration_is_set() {
 }
 
 #[test]
+fn around_a_list_the_first_plugins_configuration_is_set() {
+    let network = json!({"delegate": {"Plugins": [
+        {"type": "bridge", "ipam": {"ranges": [
+            [{"subnet": "10.1.0.0/24"}, {"subnet": "10.2.0.0/24"}]
+        ]}},
+        {"type": "tuning"}
+    ]}});
+    let config = json!({"rules": [{"set": {
+        "mtu": 1400, "pool": "10.2.0.0/24", "address": "10.2.0.9"
+    }}]});
+    assert_eq!(
+        patch(add(network).admit(&config)),
+        json!({
+            "delegate": {"Plugins": [
+                {"mtu": 1400, "ipam": {"ranges": [[{"subnet": "10.2.0.0/24"}]]}}, {}
+            ]},
+            "runtimeConfig": {"ips": ["10.2.0.9"]}
+        })
+    );
+}
+
+#[test]
+fn what_a_plugin_of_a_list_asks_for_is_seen() {
+    let tuning = json!({"type": "tuning", "sysctl": {"net.core.somaxconn": "9"}});
+    let list = add(json!({"delegate": {"plugins": [{"type": "bridge"}, tuning]}}));
+    assert!(denied(&json!({"sysctl": ["net.core.somaxconn"]}), &list));
+    let routes = json!({"type": "bridge", "ipam": {"routes": [{"dst": "0.0.0.0/0"}]}});
+    let list = add(json!({"delegate": {"plugins": [routes]}}));
+    assert!(denied(&json!({"route": {"covers": "0.0.0.0/0"}}), &list));
+}
+
+#[test]
 fn a_pool_is_a_choice_among_the_configured_ranges() {
     let a = json!({"subnet": "10.1.0.0/24", "gateway": "10.1.0.254"});
     let b = json!({"subnet": "10.2.0.0/24"});

@@ -17,12 +17,15 @@ const FREE: &[&[&str]] = &[
     &["features", "bandwidth"],
 ];
 
-/// Of these of a delegate's configuration too: what follows it is judged as if it stood at the top.
+/// Of these of a delegate's configuration too: what follows it, or follows one of its plugins, is
+/// judged as if it stood at the top.
 const DELEGATE: &str = "delegate";
 
-/// Of a delegate, no grant opens these either: its list is another's choice as a whole, and what it
-/// gets of the runtime is said at the top.
-const NEVER_OF_A_DELEGATE: &[&[&str]] = &[&["plugins"], &["runtimeConfig"], &[DELEGATE]];
+/// The plugins of a delegate: which they are, and in which order, is another's choice.
+const PLUGINS: &str = "plugins";
+
+/// Of a delegate, no grant opens these either: what it gets of the runtime is said at the top.
+const NEVER_OF_A_DELEGATE: &[&[&str]] = &[&[PLUGINS], &["runtimeConfig"], &[DELEGATE]];
 
 /// No grant opens these: they say who does the work, on what, with whose word.
 const NEVER: &[&[&str]] = &[
@@ -98,13 +101,29 @@ pub fn can_be_granted(pointer: &str) -> bool {
 
 fn rule(pointer: &str) -> May {
     let pointer = parts(pointer);
-    match pointer.split_first() {
-        Some((first, rest)) if fold_eq(first, DELEGATE) => {
-            let never = NEVER_OF_A_DELEGATE.iter().any(|place| within(rest, place));
-            if never { May::Never } else { rule_of(rest) }
-        }
-        _ => rule_of(&pointer),
+    let (whose, rest) = pointer.split_at(delegates(&pointer));
+    let never = NEVER_OF_A_DELEGATE.iter().any(|place| within(rest, place));
+    if !whose.is_empty() && never { May::Never } else { rule_of(rest) }
+}
+
+/// How many of a pointer's parts say of which delegate it is: none, `delegate`, or the three of one
+/// of its plugins.
+fn delegates(pointer: &[String]) -> usize {
+    let is = |at: usize, name: &str| pointer.get(at).is_some_and(|part| fold_eq(part, name));
+    let numbered = pointer.get(2).is_some_and(|part| part.parse::<usize>().is_ok());
+    match (is(0, DELEGATE), is(1, PLUGINS) && numbered) {
+        (false, _) => 0,
+        (true, false) => 1,
+        (true, true) => 3,
     }
+}
+
+/// Whether a grant opens what is at a pointer. One for a delegate is one for each of its plugins.
+fn covers(grant: &str, pointer: &str) -> bool {
+    let (grant, pointer) = (parts(grant), parts(pointer));
+    let (whose, rest) = pointer.split_at(delegates(&pointer));
+    let of_each: Vec<String> = whose.iter().take(1).chain(rest).cloned().collect();
+    within(&pointer, &grant) || within(&of_each, &grant)
 }
 
 fn rule_of(pointer: &[String]) -> May {
@@ -132,7 +151,7 @@ pub(crate) fn refused<'p>(
             _ if after.pointer(pointer).is_some_and(is_path) => May::Never,
             may @ (May::Never | May::Freely) => may,
             May::Granted => {
-                let covers = |grant: &String| within(&parts(pointer), &parts(grant));
+                let covers = |grant: &String| covers(grant, pointer);
                 if granted.iter().any(covers) { May::Freely } else { May::Granted }
             }
         };
@@ -150,12 +169,11 @@ fn is_path(value: &Value) -> bool {
     }
 }
 
-/// Whether a pointer is of the ranges, and then whether of a delegate's.
-pub(crate) fn of_ranges(pointer: &str) -> Option<bool> {
+/// Whether a pointer is of the ranges, and then the place of the configuration whose they are.
+pub(crate) fn of_ranges(pointer: &str) -> Option<Vec<String>> {
     let pointer = parts(pointer);
-    let of_delegate = pointer.first().is_some_and(|first| fold_eq(first, DELEGATE));
-    let rest = pointer.get(usize::from(of_delegate)..).unwrap_or_default();
-    within(rest, &["ipam", "ranges"]).then_some(of_delegate)
+    let (whose, rest) = pointer.split_at(delegates(&pointer));
+    within(rest, &["ipam", "ranges"]).then(|| whose.to_vec())
 }
 
 /// Whether the ranges after a change are a choice among those before it: each remaining list is
@@ -163,10 +181,11 @@ pub(crate) fn of_ranges(pointer: &str) -> Option<bool> {
 pub(crate) fn chooses_ranges(
     before: &Map<String, Value>,
     after: &Map<String, Value>,
-    of_delegate: bool,
+    whose: &[String],
 ) -> bool {
-    let ranges = |conf| ranges(conf, of_delegate);
-    let (Some(configured), Some(left)) = (ranges(before), ranges(after)) else { return false };
+    let (Some(configured), Some(left)) = (ranges(before, whose), ranges(after, whose)) else {
+        return false;
+    };
     let mut configured = configured.into_iter();
     // Each list is looked for behind the one that was found before it.
     !left.is_empty()
@@ -178,9 +197,17 @@ fn is_part(set: &[Value], of: &[Value]) -> bool {
     set.iter().all(|range| of.any(|configured| configured == range))
 }
 
-fn ranges(conf: &Map<String, Value>, of_delegate: bool) -> Option<Vec<&Vec<Value>>> {
-    let fields = Fields::new(conf, "");
-    let fields = if of_delegate { fields.object(DELEGATE).ok()?? } else { fields };
+fn ranges<'m>(conf: &'m Map<String, Value>, whose: &[String]) -> Option<Vec<&'m Vec<Value>>> {
+    let top = Fields::new(conf, "");
+    let fields = match whose {
+        [] => top,
+        [_] => top.object(DELEGATE).ok()??,
+        [_, _, number, ..] => {
+            let plugins = top.object(DELEGATE).ok()??.list(PLUGINS).ok()??;
+            plugins.get(number.parse::<usize>().ok()?)?.object().ok()?
+        }
+        _ => return None,
+    };
     let ipam = fields.object("ipam").ok()??;
     let sets = ipam.get("ranges")?.value.as_array()?;
     sets.iter().map(Value::as_array).collect()

@@ -326,8 +326,8 @@ impl Judge {
             return Err(self.may_not(pointer, why, grant));
         }
         let ranges = changed.iter().filter_map(|pointer| Some((pointer, may::of_ranges(pointer)?)));
-        for (pointer, of_delegate) in ranges {
-            if !may::chooses_ranges(before, after, of_delegate) {
+        for (pointer, whose) in ranges {
+            if !may::chooses_ranges(before, after, &whose) {
                 let why = "it may only leave some of the configured ranges, in their order";
                 return Err(self.may_not(pointer, why, None));
             }
