@@ -7,7 +7,7 @@ use wharfinger_plan::{Action, Claim, Plan, Protocol};
 use crate::{Error, error};
 
 /// The ports of the host that a plan takes.
-fn of(plan: &Plan) -> Vec<HostPort> {
+pub(crate) fn of(plan: &Plan) -> Vec<HostPort> {
     let claims = plan.steps.iter().filter_map(|step| match &step.action {
         Action::PortMap(mappings) => Some(mappings.claims()),
         _ => None,

@@ -5,13 +5,14 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
-use wharfinger_cni::AttachmentId;
+use wharfinger_cni::{Attach, AttachmentId};
 use wharfinger_drivers::{Alias, parse_alias};
 use wharfinger_kernel::{AtPath, Kernel, LinkFacts, Survey};
 use wharfinger_ledger::{Entry, Record, State};
 use wharfinger_plan::{Action, Link, LinkKind, LinkRef, Owner, Peer, Plan, Step};
 
-use crate::{Error, Host, Node, del};
+use crate::conf::{self, Place};
+use crate::{Error, Host, Node, chain, del, deputy, dhcp, names, ports, wrap};
 
 /// What the kernel has of one attachment.
 #[derive(Debug, Clone, PartialEq)]
@@ -117,7 +118,8 @@ fn link_step(link: &LinkFacts, ifname: &str) -> Step {
 ///
 /// `cached` are the runtime's results whose namespaces are there; where both know an attachment,
 /// the kernel's plan and the cache's addresses are joined. An attachment whose address space
-/// nobody tells is taken for the host's.
+/// nobody tells is taken for the host's. What only the kernel can tell to be ours is left out where
+/// it does not.
 pub fn records(survey: &Survey, cached: &[Cached], now: u64) -> Vec<Record> {
     let mut records: BTreeMap<AttachmentId, Record> = attachments(survey)
         .into_iter()
@@ -125,6 +127,9 @@ pub fn records(survey: &Survey, cached: &[Cached], now: u64) -> Vec<Record> {
         .collect();
     for cached in cached {
         let nameless = stand_in(&cached.id).and_then(|id| records.remove(&id));
+        if !cached.sure && nameless.is_none() && !records.contains_key(&cached.id) {
+            continue;
+        }
         let record = nameless.unwrap_or_else(|| empty(&cached.id, now));
         let record = records.entry(cached.id.clone()).or_insert(record);
         record.id.clone_from(&cached.id);
@@ -134,7 +139,7 @@ pub fn records(survey: &Survey, cached: &[Cached], now: u64) -> Vec<Record> {
             }
         }
         record.domain.clone_from(&cached.domain);
-        record.conf.clone_from(&cached.conf);
+        record.conf = dhcp::with_bare(&cached.conf, &record.plan);
         record.netns = Some(cached.netns.clone());
         record.cookie = cached.cookie;
         record.result.clone_from(&cached.result);
@@ -159,10 +164,44 @@ pub struct Cached {
     pub conf: serde_json::Value,
     /// The result.
     pub result: Option<serde_json::Value>,
+    /// Whether its configuration says that it is ours. Under a reference plugin's name it may be
+    /// that plugin's.
+    pub sure: bool,
+}
+
+impl Cached {
+    /// What a runtime's memory of a call tells, with the result as `prev_result`: of what we made or
+    /// gave the addresses of, and of what we stand around. None for anything else.
+    pub fn of(call: &Attach, cookie: Option<u64>) -> Option<Self> {
+        let success = call.prev_result.as_ref()?;
+        let sure = names::kind(&call.conf.called).is_none();
+        let addresses = || success.ips.iter().map(|ip| ip.address.addr()).collect();
+        let (conf, addresses) = match conf::place(&call.conf).ok()? {
+            Place::Chained => return None,
+            // What it has of addresses is in another's book.
+            Place::Wrapper => (wrap::kept_whole(call)?, Vec::new()),
+            Place::Main { .. } | Place::Ipam if dhcp::is_asked(&call.conf) => {
+                (dhcp::forgotten(call, success), addresses())
+            }
+            Place::Main { .. } | Place::Ipam if sure => (deputy::kept(call, false), addresses()),
+            Place::Main { .. } | Place::Ipam => return None,
+        };
+        Some(Self {
+            id: chain::key(&call.id, &call.conf),
+            netns: call.netns.as_ref()?.display().to_string(),
+            cookie,
+            domain: conf::domain_of(&call.conf).ok()?,
+            addresses,
+            conf,
+            result: success.render(call.conf.version).ok(),
+            sure,
+        })
+    }
 }
 
 fn record_of(found: Found, now: u64) -> Record {
     Record {
+        ports: ports::of(&found.plan),
         domain: found.domain.unwrap_or_else(|| "host".to_owned()),
         addresses: found.addresses,
         plan: found.plan,

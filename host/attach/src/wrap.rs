@@ -194,6 +194,11 @@ pub(crate) fn kept(call: &Attach, begun: usize) -> Value {
     kept
 }
 
+/// The same of an ADD that ran to its end; none where its configuration cannot be read.
+pub(crate) fn kept_whole(call: &Attach) -> Option<Value> {
+    Wrapped::read(&call.conf).ok().map(|wrapped| kept(call, wrapped.len()))
+}
+
 /// CHECK of each, with the configuration of the ADD.
 pub(crate) fn check(host: &Host, call: &Attach, record: &Record) -> Result<(), Error> {
     let Some(conf) = deputy::kept_conf(&record.conf) else { return Ok(()) };

@@ -262,6 +262,87 @@ fn a_lease_of_another_address_takes_its_place() {
     assert_eq!(tell(&other).unwrap(), Told::Gone);
 }
 
+/// The book was lost: what it knows again are the links and, by the runtime's word, the call.
+fn forgotten(address: &str) -> (World, Attach) {
+    let mut world = served(address);
+    let call = call("a", NETNS[0]);
+    let prev_result = Some(world.add(&call).unwrap());
+    let call = Attach { prev_result, ..call };
+    world.lose_the_book_but(std::slice::from_ref(&call));
+    let _ = told(&world);
+    (world, call)
+}
+
+#[test]
+fn a_lease_that_was_forgotten_is_asked_for_again_and_nothing_else_changes() {
+    let (world, call) = forgotten("10.9.0.50");
+    let all = world.with(keep::leases).unwrap();
+    assert_eq!(all.len(), 1);
+    assert_eq!((&all[0].lease, all[0].had), (&None, Some("10.9.0.50".parse().unwrap())));
+    world.with(|host| check::check(host, &call)).unwrap();
+    let before = world.with(|host| host.ledger.get(&call.id)).unwrap().unwrap().record;
+    let given = lease("10.9.0.50");
+    let bound = |lease| world.with(|host| keep::bound(host, &call.id, lease, Path::new("")));
+    assert_eq!(bound(&given).unwrap(), Told::Done);
+    let after = world.with(|host| host.ledger.get(&call.id)).unwrap().unwrap().record;
+    assert_eq!((after.plan, after.addresses), (before.plan, before.addresses));
+    let all = world.with(keep::leases).unwrap();
+    assert_eq!((&all[0].lease, all[0].had), (&Some(given), None));
+    assert_eq!(addresses(&world, NETNS[0]), ["10.9.0.50/24"]);
+    world.del(&call).unwrap();
+    assert_eq!(told(&world), ["release 10.9.0.50/24"]);
+    world.assert_empty();
+}
+
+#[test]
+fn a_forgotten_lease_that_the_server_refuses_takes_its_address_along() {
+    let (world, call) = forgotten("10.9.0.50");
+    let lost = || world.with(|host| keep::lost(host, &call.id, Path::new(""))).unwrap();
+    assert_eq!((lost(), lost()), (Told::Done, Told::Done));
+    assert!(addresses(&world, NETNS[0]).is_empty());
+    assert!(world.kernel.link(100, "eth0").is_some(), "the interface stays");
+    assert!(world.addresses(&call.id).is_empty());
+    assert_eq!(world.with(keep::leases).unwrap()[0].had, None);
+    world.with(|host| check::check(host, &call)).unwrap_err();
+    let other = lease("10.9.0.77");
+    let bound = world.with(|host| keep::bound(host, &call.id, &other, Path::new("")));
+    assert_eq!(bound.unwrap(), Told::Done);
+    assert_eq!(addresses(&world, NETNS[0]), ["10.9.0.77/24"]);
+    world.del(&call).unwrap();
+    world.assert_empty();
+}
+
+#[test]
+fn a_forgotten_lease_that_became_another_address_gives_the_first_up() {
+    let (world, call) = forgotten("10.9.0.50");
+    let other = lease("10.9.0.77");
+    let bound = world.with(|host| keep::bound(host, &call.id, &other, Path::new("")));
+    assert_eq!(bound.unwrap(), Told::Done);
+    assert_eq!(addresses(&world, NETNS[0]), ["10.9.0.77/24"]);
+    assert_eq!(world.addresses(&call.id), ["10.9.0.77".parse::<std::net::IpAddr>().unwrap()]);
+    world.del(&call).unwrap();
+    world.assert_empty();
+}
+
+/// That the runtime kept it does not make it ours: another plugin may have the name.
+#[test]
+fn under_a_reference_name_only_what_the_kernel_has_is_ours() {
+    let mut world = served("10.9.0.50");
+    let mut conf = conf(&json!({ "type": "dhcp" }));
+    conf["type"] = json!("bridge");
+    let mut call = call_of(&conf, "a", NETNS[0]);
+    "bridge".clone_into(&mut call.conf.called);
+    let prev_result = Some(world.add(&call).unwrap());
+    let ours = Attach { prev_result, ..call };
+    let mut theirs = ours.clone();
+    "b".clone_into(&mut theirs.id.container);
+    world.lose_the_book_but(&[ours.clone(), theirs.clone()]);
+    let all = world.with(keep::leases).unwrap();
+    assert_eq!(all.iter().map(|kept| &kept.id).collect::<Vec<_>>(), [&ours.id]);
+    world.del(&ours).unwrap();
+    world.assert_empty();
+}
+
 #[test]
 fn nothing_is_done_about_an_attachment_that_somebody_works_on() {
     let world = served("10.9.0.50");

@@ -278,6 +278,7 @@ fn a_del_of_each_driver_after_the_book_was_lost_leaves_nothing() {
             addresses: success.ips.iter().map(|ip| ip.address.addr()).collect(),
             conf: Value::Null,
             result: None,
+            sure: true,
         };
         let survey = world.kernel.survey().unwrap();
         let records = recover::records(&survey, &[cached], 0);

@@ -293,7 +293,9 @@ impl Client {
             }
             (Phase::Requesting { server, .. }, Kind::Nak) if is_of(&answer, server) => {
                 self.so.refusals = self.so.refusals.saturating_add(1);
-                self.begin(now, now.saturating_add(REFUSED_PAUSE))
+                self.begin(now, now.saturating_add(REFUSED_PAUSE));
+                // One that was had before, and is not to be used any more.
+                if server.is_none() { Step::Lost(Why::Refused) } else { Step::Nothing }
             }
             (Phase::Holding { sent: Some(_), .. }, Kind::Ack) => self.bound(now, hardware, &answer),
             (Phase::Holding { sent: Some(_), .. }, Kind::Nak) => {

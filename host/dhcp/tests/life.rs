@@ -205,6 +205,28 @@ fn an_address_is_asked_for_again_where_its_lease_is_forgotten() {
 }
 
 #[test]
+fn an_address_that_is_refused_is_lost_and_another_is_looked_for() {
+    let mut client = client().wanting(GIVEN);
+    let (now, request) = next(&mut client);
+    let nak = Answer::new(Kind::Nak).to(&request.packet);
+    assert_eq!(hears(&mut client, now, &nak), Step::Lost(Why::Refused));
+    assert_eq!(kind(&next(&mut client).1.packet), Kind::Discover);
+}
+
+#[test]
+fn where_nobody_answers_for_an_address_another_is_looked_for() {
+    let mut client = client().wanting(GIVEN);
+    let mut asked = Vec::new();
+    while asked.last() != Some(&Kind::Discover) {
+        let now = client.next();
+        if let Step::Send(outgoing) = client.tick(now) {
+            asked.push(kind(&outgoing.packet));
+        }
+    }
+    assert!(asked.len() > 2 && asked.len() < 20, "{asked:?}");
+}
+
+#[test]
 fn a_lease_is_given_back_and_declined() {
     let mut client = client();
     let lease = bound(&mut client, &Answer::new(Kind::Ack));

@@ -7,9 +7,9 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use serde::Deserialize;
 use serde_json::{Map, Value};
-use wharfinger_attach::conf::{self, Place};
+use wharfinger_attach::conf;
 use wharfinger_attach::recover::Cached;
-use wharfinger_cni::{AttachmentId, NetConf, Success, Version};
+use wharfinger_cni::{Attach, AttachmentId, NetConf, Success, Version};
 use wharfinger_kernel::{AtPath, Kernel};
 
 /// Where libcni keeps them, unless the runtime moved it.
@@ -28,33 +28,40 @@ struct File {
     netns: String,
     #[serde(default)]
     result: Value,
+    #[serde(default)]
+    cni_args: Option<Vec<(String, String)>>,
+    #[serde(default)]
+    capability_args: Option<Map<String, Value>>,
 }
 
 /// The attachments of ours whose namespaces are there. A file that cannot be read tells nothing.
 pub(crate) fn attachments(directory: &Path, kernel: &dyn Kernel) -> Vec<Cached> {
     let Ok(entries) = fs::read_dir(directory) else { return Vec::new() };
-    entries.flatten().filter_map(|entry| attachment(&entry.path(), kernel)).collect()
+    entries.flatten().filter_map(|entry| of_file(&entry.path(), kernel)).flatten().collect()
 }
 
-fn attachment(path: &Path, kernel: &dyn Kernel) -> Option<Cached> {
+/// What a file tells of each plugin of its list.
+fn of_file(path: &Path, kernel: &dyn Kernel) -> Option<Vec<Cached>> {
     let file: File = serde_json::from_slice(&fs::read(path).ok()?).ok()?;
-    let conf = our_conf(&file)?;
-    let success = Success::parse(conf.version, &file.result).ok()?;
+    let confs = confs(&file)?;
+    let version = confs.first()?.version;
+    let success = Success::parse(version, &file.result).ok()?;
     let path = netns_of(&file, &success)?;
     let AtPath::Netns(netns) = kernel.netns(Path::new(&path)).ok()? else { return None };
-    Some(Cached {
+    let call = |conf| Attach {
         id: AttachmentId {
-            network: file.network_name,
-            container: file.container_id,
-            ifname: file.if_name,
+            network: file.network_name.clone(),
+            container: file.container_id.clone(),
+            ifname: file.if_name.clone(),
         },
-        netns: path,
-        cookie: Some(netns.cookie),
-        domain: conf::domain_of(&conf).ok()?,
-        addresses: success.ips.iter().map(|ip| ip.address.addr()).collect(),
-        conf: serde_json::json!({ "network": conf.raw, "args": "", "path": [] }),
-        result: Some(file.result),
-    })
+        netns: Some(PathBuf::from(&path)),
+        args: file.cni_args.iter().flatten().cloned().collect(),
+        path: Vec::new(),
+        netns_override: false,
+        conf,
+        prev_result: Some(success.clone()),
+    };
+    Some(confs.into_iter().filter_map(|conf| Cached::of(&call(conf), Some(netns.cookie))).collect())
 }
 
 /// Where an attachment's namespace is, by the runtime's file of it.
@@ -71,25 +78,38 @@ fn netns_of(file: &File, success: &Success) -> Option<String> {
     std::iter::once(&file.netns).chain(sandboxes).find(|path| !path.is_empty()).cloned()
 }
 
-/// The first plugin of the list that is ours, or asks us for addresses.
-fn our_conf(file: &File) -> Option<NetConf> {
+/// Each plugin of the list as it was called: name and version put in, and what the runtime gave
+/// for the capabilities that it asks for.
+fn confs(file: &File) -> Option<Vec<NetConf>> {
     let list = BASE64_STANDARD.decode(&file.config).ok()?;
     let list: Map<String, Value> = serde_json::from_slice(&list).ok()?;
     let plugins = match list.get("plugins").and_then(Value::as_array) {
         Some(plugins) => plugins.clone(),
         None => vec![Value::Object(list.clone())],
     };
-    plugins.into_iter().find_map(|plugin| {
-        let Value::Object(mut plugin) = plugin else { return None };
-        for key in ["name", "cniVersion"] {
-            if let Some(value) = list.get(key) {
-                plugin.insert(key.to_owned(), value.clone());
-            }
+    Some(plugins.into_iter().filter_map(|plugin| conf(file, &list, plugin)).collect())
+}
+
+fn conf(file: &File, list: &Map<String, Value>, plugin: Value) -> Option<NetConf> {
+    let Value::Object(mut plugin) = plugin else { return None };
+    for key in ["name", "cniVersion"] {
+        if let Some(value) = list.get(key) {
+            plugin.insert(key.to_owned(), value.clone());
         }
-        let bytes = serde_json::to_vec(&plugin).ok()?;
-        let conf = NetConf::parse(&bytes, &Version::ALL).ok()?;
-        matches!(conf::place(&conf).ok()?, Place::Main { .. } | Place::Ipam).then_some(conf)
-    })
+    }
+    let asks = plugin.get("capabilities").and_then(Value::as_object);
+    let asks = |name: &str| asks.and_then(|all| all.get(name)) == Some(&Value::Bool(true));
+    let given = file.capability_args.iter().flatten().filter(|(name, _)| asks(name));
+    let given: Map<String, Value> = given.map(|(name, v)| (name.clone(), v.clone())).collect();
+    if !given.is_empty() {
+        plugin.insert("runtimeConfig".to_owned(), Value::Object(given));
+    }
+    let mut conf = NetConf::parse(&serde_json::to_vec(&plugin).ok()?, &Version::ALL).ok()?;
+    // By another's name it may be ours all the same; but not where it asks us for addresses.
+    if conf::place(&conf).is_err() {
+        conf.called.clone_from(&conf.plugin_type);
+    }
+    Some(conf)
 }
 
 #[cfg(test)]
@@ -135,6 +155,63 @@ mod tests {
         kernel.remove_netns("/run/netns/a");
         assert!(attachments(dir.path(), &kernel).is_empty(), "it is dead");
         fs::write(dir.path().join("torn"), "{")?;
+        assert!(attachments(dir.path(), &kernel).is_empty());
+        Ok(())
+    }
+
+    fn with(plugins: &Value) -> Value {
+        let mut file = file(Some("/run/netns/a"));
+        let list = json!({ "cniVersion": "1.0.0", "name": "pods", "plugins": plugins });
+        file["config"] = json!(BASE64_STANDARD.encode(list.to_string()));
+        file["cniArgs"] = json!([["IgnoreUnknown", "1"], ["K8S_POD_NAME", "web"]]);
+        file["capabilityArgs"] = json!({ "mac": "02:00:00:00:00:01", "ips": [] });
+        file
+    }
+
+    #[test]
+    fn what_stands_around_others_is_known_with_what_it_was_given()
+    -> Result<(), Box<dyn std::error::Error>> {
+        let dir = tempfile::tempdir()?;
+        let kernel = MemKernel::new();
+        kernel.add_netns("/run/netns/a", 100);
+        let plugins = json!([
+            { "type": "wharfinger", "delegate": { "type": "macvlan" }, "capabilities": { "mac": true } },
+            { "type": "wharfinger", "features": { "tuning": { "mtu": 1400 } } },
+            { "type": "portmap" },
+        ]);
+        fs::write(dir.path().join("pods-c1-eth0"), with(&plugins).to_string())?;
+        let found = attachments(dir.path(), &kernel);
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert_eq!(found[0].id.ifname, "eth0:wrapped:macvlan");
+        assert!(found[0].sure && found[0].addresses.is_empty());
+        let kept = &found[0].conf;
+        let given = json!({ "mac": "02:00:00:00:00:01" });
+        assert_eq!(kept["network"]["runtimeConfig"], given);
+        assert_eq!(kept["network"]["name"], "pods");
+        assert_eq!(kept["args"], "IgnoreUnknown=1;K8S_POD_NAME=web");
+        Ok(())
+    }
+
+    #[test]
+    fn a_lease_is_known_by_its_address_under_a_reference_name_too()
+    -> Result<(), Box<dyn std::error::Error>> {
+        let dir = tempfile::tempdir()?;
+        let kernel = MemKernel::new();
+        kernel.add_netns("/run/netns/a", 100);
+        for (plugin, sure) in [
+            (json!({ "type": "wharfinger", "driver": "bridge", "ipam": { "type": "dhcp" } }), true),
+            (json!({ "type": "bridge", "ipam": { "type": "dhcp" } }), false),
+            (json!({ "type": "x", "ipam": { "type": "wharfinger", "plugin": "dhcp" } }), true),
+        ] {
+            fs::write(dir.path().join("pods-c1-eth0"), with(&json!([plugin])).to_string())?;
+            let found = attachments(dir.path(), &kernel);
+            assert_eq!(found.len(), 1, "{plugin}");
+            assert_eq!(found[0].sure, sure, "{plugin}");
+            assert_eq!(found[0].conf["dhcp"]["had"], "10.1.0.5/16");
+        }
+        // Whose addresses a directory has are known from there.
+        let other = json!([{ "type": "bridge", "ipam": { "type": "host-local" } }]);
+        fs::write(dir.path().join("pods-c1-eth0"), with(&other).to_string())?;
         assert!(attachments(dir.path(), &kernel).is_empty());
         Ok(())
     }

@@ -434,6 +434,56 @@ fn under_the_reference_name_the_daemon_renews_and_the_plugin_asks() {
     assert!(world.ledger().is_empty());
 }
 
+/// The ledger was lost: the runtime kept the result, and the address is asked for by name, not just
+/// any. A server that does not know it any more takes it back.
+#[test]
+#[ignore = "needs root: ring netns"]
+fn a_lease_that_was_lost_with_the_ledger_is_asked_for_again() {
+    let mut world = World::new();
+    world.own_runtime();
+    let mut lan = Lan::new(&world);
+    lan.dnsmasq(1);
+    // Behind it another's, for which the result is kept.
+    let plugins = json!([conf(&world), { "type": "portmap" }]);
+    let list = json!({ "cniVersion": "1.1.0", "name": "pods", "plugins": plugins });
+    let file = world.write("conf/10-pods.conflist", &list.to_string()).display().to_string();
+    let container = world.container();
+    let (id, netns) = (container.id.clone(), container.ns.path());
+    let cli = |verb: &str| {
+        let words = [verb, &file, "--container", &id, "--netns", &netns];
+        let path = ["--cni-path", &world.long_cni_path()];
+        world.cli_ok(&[&words[..], &path[..]].concat())
+    };
+    let result: Value = serde_json::from_str(&cli("add")).expect("a result");
+    let attached = world.attached(container, &conf(&world), result);
+    let asked = |what: &str| {
+        let log = std::fs::read_to_string(world.path("etc/dnsmasq.log")).unwrap_or_default();
+        log.lines().filter(|line| line.contains(what)).count()
+    };
+    std::fs::remove_dir_all(world.path("run")).expect("removed");
+    let discovers = asked("DHCPDISCOVER");
+    let _ = cli("check");
+    let mut renewer = Renewer::new(&world);
+    until("it is asked for", || asked("DHCPACK") == 2);
+    assert_eq!(asked("DHCPDISCOVER"), discovers, "by its address");
+    let _ = cli("check");
+    assert_eq!(address(&attached).map(|a| a.to_string()), Some(attached.v4()));
+    assert!(attached.container.ns.pings("10.77.0.1"));
+    // Another loss; and the server has changed.
+    renewer.kill();
+    std::fs::remove_dir_all(world.path("run")).expect("removed");
+    lan.stop();
+    let _ = std::fs::remove_file(world.path("etc/leases"));
+    lan.dnsmasq(2);
+    renewer.start();
+    until("it has another", || octet(&attached) == Some(2));
+    assert!(attached.container.ns.pings("10.77.0.1"));
+    let _ = cli("del");
+    until("the server hears of the end", || lan.leases().is_empty());
+    world.host.ip("link del up0");
+    world.assert_nothing_left();
+}
+
 /// All of them by one process with one thread, from leases that all end within seconds.
 #[test]
 #[ignore = "needs root: ring netns"]

@@ -4,6 +4,7 @@
 //! Each of these holds the attachment's lock while it works, and takes nothing for granted that
 //! was known before: a DEL may have come in between. Nothing here speaks to a server.
 
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
@@ -13,7 +14,7 @@ use wharfinger_kernel::{AtPath, LinkFacts, Netns};
 use wharfinger_ledger::{Entry, Record, Release, State};
 use wharfinger_plan::LinkRef;
 
-use super::{bare, conf, is_of, lease, with_lease};
+use super::{bare, conf, had, is_of, lease, with_lease};
 use crate::{Error, Hold, Host, add, del, deputy};
 
 /// A lease that is to be looked after.
@@ -29,6 +30,15 @@ pub struct Kept {
     pub asked: Asked,
     /// None: it was lost, and another is to be found.
     pub lease: Option<Lease>,
+    /// The address of a lease that was forgotten with the book, and is to be asked for.
+    pub had: Option<Ipv4Addr>,
+}
+
+impl Kept {
+    /// The address that the interface has, as far as is known.
+    pub fn known(&self) -> Option<Ipv4Addr> {
+        self.lease.as_ref().map(|lease| lease.address.addr()).or(self.had)
+    }
 }
 
 /// What came of telling the book.
@@ -58,6 +68,7 @@ fn kept(record: &Record) -> Option<Kept> {
         cookie: record.cookie,
         asked: conf::asked(&call).ok()?,
         lease: lease(record),
+        had: had(record).map(|address| address.addr()),
     })
 }
 
@@ -131,7 +142,8 @@ fn hold(host: &Host, id: &AttachmentId, prefix: &Path) -> Result<Holding, Error>
     })
 }
 
-/// A lease has begun, or goes on. Where nothing but its times is new, that is written down;
+/// A lease has begun, or goes on. Where nothing but its times is new, that is written down, and so
+/// is one that was forgotten;
 /// otherwise the container's interface becomes as an ADD with this lease would make it, policies
 /// being asked as for an ADD, and what came of the old lease goes.
 pub fn bound(host: &Host, id: &AttachmentId, lease: &Lease, prefix: &Path) -> Result<Told, Error> {
@@ -139,7 +151,7 @@ pub fn bound(host: &Host, id: &AttachmentId, lease: &Lease, prefix: &Path) -> Re
         Holding::Held(held) => *held,
         Holding::Not(told) => return Ok(told),
     };
-    if super::lease(&held.entry.record).is_some_and(|before| same(&before, lease)) {
+    if is_known(&held.entry.record, lease) {
         return amend(host, &held.entry, |record| {
             record.conf = with_lease(&record.conf, Some(lease));
         });
@@ -153,6 +165,14 @@ pub fn bound(host: &Host, id: &AttachmentId, lease: &Lease, prefix: &Path) -> Re
             super::give_back(host, &call, &held.netns, lease);
             Err(error)
         }
+    }
+}
+
+/// Whether the interface is as it is with this lease.
+fn is_known(record: &Record, now: &Lease) -> bool {
+    match lease(record) {
+        Some(before) => same(&before, now),
+        None => had(record) == Some(now.address),
     }
 }
 
@@ -188,8 +208,10 @@ fn stripped(host: &Host, held: Held) -> Result<Held, Error> {
     let record = &held.entry.record;
     let bare = bare(record);
     let mut errors = host.kernel.undo(&record.plan.beyond(&bare), Some(&held.netns));
-    if let Some(lease) = lease(record).filter(|_| bare.steps.is_empty()) {
-        let plan = wharfinger_drivers::address_of(&record.id.ifname, lease.address.into());
+    // No step of a plan gave it.
+    let given = lease(record).filter(|_| bare.steps.is_empty()).map(|lease| lease.address);
+    if let Some(address) = given.or_else(|| had(record)) {
+        let plan = wharfinger_drivers::address_of(&record.id.ifname, address.into());
         errors.extend(host.kernel.undo(&plan, Some(&held.netns)));
     }
     // The link's alias has no address any more.

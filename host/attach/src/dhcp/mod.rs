@@ -13,8 +13,9 @@ use std::fmt;
 use std::path::Path;
 use std::time::Duration;
 
+use ipnet::{IpNet, Ipv4Net};
 use serde_json::{Value, json};
-use wharfinger_cni::{Attach, NetConf};
+use wharfinger_cni::{Attach, NetConf, Success};
 use wharfinger_dhcp::{Asked, Lease, So};
 use wharfinger_kernel::{LinkFacts, Netns};
 use wharfinger_ledger::Record;
@@ -22,6 +23,9 @@ use wharfinger_plan::{Action, LinkRef, Plan, Step};
 
 use crate::conf::OUR_TYPE;
 use crate::{Error, Host, deputy};
+
+/// Of what a record keeps: the address of a lease that was forgotten.
+const HAD: &str = "had";
 
 /// As a configuration names it.
 pub const NAME: &str = "dhcp";
@@ -105,7 +109,7 @@ impl From<wharfinger_kernel::Error> for Unleased {
 }
 
 /// Whether this configuration's addresses come from a server.
-fn is_asked(conf: &NetConf) -> bool {
+pub(crate) fn is_asked(conf: &NetConf) -> bool {
     let Ok(Some(ipam)) = conf.fields().object("ipam") else { return false };
     let named = |key: &str| ipam.str(key).ok().flatten();
     match named("type") {
@@ -159,8 +163,38 @@ fn with_lease(kept: &Value, lease: Option<&Lease>) -> Value {
     let mut kept = kept.clone();
     if let Some(own) = kept.get_mut(NAME).and_then(Value::as_object_mut) {
         own.insert("lease".to_owned(), json!(lease));
+        own.remove(HAD);
     }
     kept
+}
+
+/// What a record knows of a call whose lease was forgotten with the book: which address it gave.
+/// Whoever renews leases asks for that again.
+pub(crate) fn forgotten(call: &Attach, success: &Success) -> Value {
+    let mut kept = kept(call, &Plan::default(), None);
+    let had = success.ips.iter().find_map(|ip| match ip.address {
+        IpNet::V4(address) => Some(address),
+        IpNet::V6(_) => None,
+    });
+    if let Some(own) = kept.get_mut(NAME).and_then(Value::as_object_mut) {
+        own.insert(HAD.to_owned(), json!(had));
+    }
+    kept
+}
+
+/// What is kept, of a plan that was rebuilt: without an address its links are there.
+pub(crate) fn with_bare(kept: &Value, plan: &Plan) -> Value {
+    let mut kept = kept.clone();
+    if let Some(own) = kept.get_mut(NAME).and_then(Value::as_object_mut) {
+        let links = plan.steps.iter().filter(|step| matches!(step.action, Action::Link(_)));
+        own.insert("bare".to_owned(), json!(Plan::new(links.cloned().collect())));
+    }
+    kept
+}
+
+/// The address that a forgotten lease gave.
+fn had(record: &Record) -> Option<Ipv4Net> {
+    serde_json::from_value(record.conf.get(NAME)?.get(HAD)?.clone()).ok()
 }
 
 /// What of a record's plan is there without an address; nothing where another plugin made the
@@ -216,6 +250,8 @@ pub(crate) fn check(host: &Host, record: &Record) -> Result<(), Error> {
     let id = record.id.clone();
     match lease(record) {
         Some(lease) if !lease.has_ended(host.dhcp.now()) => Ok(()),
+        // It is asked for anew, and nobody has said that the address is not to be used.
+        None if had(record).is_some() => Ok(()),
         Some(lease) => Err(Error::LeaseOver { id, address: Some(lease.address) }),
         None => Err(Error::LeaseOver { id, address: None }),
     }

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 use wharfinger_attach::dhcp::{Dhcp, On, Unleased};
+use wharfinger_attach::recover::{self, Cached};
 use wharfinger_attach::{Answer, Engine, Hold, Host, Node, Notes, Settings};
 use wharfinger_cni::{Attach, AttachmentId, NetConf, Success, Version};
 use wharfinger_delegate::{DelegateCall, DelegateError};
@@ -188,8 +189,19 @@ impl World {
 
     /// The book is lost, and made anew from what the kernel has.
     pub fn lose_the_book(&mut self) {
+        self.lose_the_book_but(&[]);
+    }
+
+    /// As [`World::lose_the_book`], where a runtime kept the results of these calls, which have them
+    /// as `prev_result`.
+    pub fn lose_the_book_but(&mut self, kept: &[Attach]) {
         let survey = self.kernel.survey().unwrap();
-        let records = wharfinger_attach::recover::records(&survey, &[], 0);
+        let cookie = |call: &Attach| match self.kernel.netns(call.netns.as_deref()?).unwrap() {
+            AtPath::Netns(netns) => Some(netns.cookie),
+            AtPath::Gone => None,
+        };
+        let cached = kept.iter().filter_map(|call| Cached::of(call, cookie(call)));
+        let records = recover::records(&survey, &cached.collect::<Vec<_>>(), 0);
         let (ledger, doubled) = MemLedger::rebuilt(&records, 1).unwrap();
         assert!(doubled.is_empty(), "{doubled:?}");
         self.ledger = ledger;

@@ -110,7 +110,7 @@ impl Watched {
     fn is_other_than(&self, kept: &Kept) -> bool {
         self.kept.cookie != kept.cookie
             || self.kept.asked != kept.asked
-            || self.news.is_none() && self.kept.lease != kept.lease
+            || self.news.is_none() && (self.kept.lease != kept.lease || self.kept.had != kept.had)
     }
 
     /// Stops asking for a while, but not past the lease's end.
@@ -258,9 +258,10 @@ impl Renewer<'_> {
             asked.broadcast |= link.kind == "ipvlan";
             let on = On { netns: &netns, link: &link };
             let client = client(on, asked, now()).resending(self.flags.resend);
-            let client = match kept.lease.clone() {
-                Some(lease) => client.holding(lease),
-                None => client,
+            let client = match (kept.lease.clone(), kept.had) {
+                (Some(lease), _) => client.holding(lease),
+                (None, Some(address)) => client.wanting(address),
+                (None, None) => client,
             };
             Ok(Some(Asking { client, packets }))
         })
@@ -287,15 +288,17 @@ impl Renewer<'_> {
         watched.news = None;
         match news {
             News::Bound(lease) => {
-                let before = watched.kept.lease.as_ref().map(|before| before.address);
-                if before != Some(lease.address) {
+                let before = watched.kept.known();
+                if before != Some(lease.address.addr()) {
                     let what = json!({ "before": before, "now": lease.address });
                     self.note(&watched.kept.id, "lease changed", what);
                 }
-                *watched = Watched::new(Kept { lease: Some(lease), ..watched.kept.clone() }, now());
+                let kept = Kept { lease: Some(lease), had: None, ..watched.kept.clone() };
+                *watched = Watched::new(kept, now());
             }
             News::Lost(why) => {
-                let before = watched.kept.lease.take().map(|lease| lease.address);
+                let before = watched.kept.known();
+                (watched.kept.lease, watched.kept.had) = (None, None);
                 let what = json!({ "address": before, "why": format!("{why:?}") });
                 self.note(&watched.kept.id, "lease lost", what);
                 watched.due = watched.asking.as_ref().map_or_else(now, |a| a.client.next());
@@ -307,12 +310,12 @@ impl Renewer<'_> {
     /// given back, and is asked for anew, later.
     fn failed(&self, watched: &mut Watched, news: &News, error: &Error) {
         say(&format!("{}: {error}", watched.kept.id));
-        let known = watched.kept.lease.as_ref().map(|lease| lease.address);
+        let known = watched.kept.known();
         match news {
-            News::Bound(lease) if known != Some(lease.address) => {
+            News::Bound(lease) if known != Some(lease.address.addr()) => {
                 let what = json!({ "address": lease.address, "error": error.to_string() });
                 self.note(&watched.kept.id, "lease not used", what);
-                watched.kept.lease = None;
+                (watched.kept.lease, watched.kept.had) = (None, None);
                 watched.news = None;
                 watched.asking = None;
                 watched.due = now().saturating_add(LATER);
