@@ -350,6 +350,160 @@ fn of_a_delegates_pools_a_policy_may_only_leave_some() {
 }
 
 #[test]
+fn a_book_that_was_lost_knows_again_what_we_stood_around() {
+    let mut world = world();
+    let call = call_of(&list(), "c1", NETNS[0]);
+    let success = world.add(&call).unwrap();
+    let known = Attach { prev_result: Some(success), ..call.clone() };
+    world.lose_the_book_but(std::slice::from_ref(&known));
+    ran(&world);
+    world.with(|host| check::check(host, &known)).unwrap();
+    assert_eq!(ran(&world), ["macvlan CHECK", "after CHECK"]);
+    calls(&world);
+    // The configuration has changed since: what was run is run.
+    let emptied = json!({ "cniVersion": "1.1.0", "name": "pods", "type": "wharfinger" });
+    world.del(&call_of(&emptied, "c1", NETNS[0])).unwrap();
+    assert_eq!(ran(&world), ["after DEL", "macvlan DEL"]);
+    for call in calls(&world) {
+        assert_eq!(call.config["prevResult"]["ips"][0]["address"], "10.9.0.5/16", "{call:?}");
+    }
+    world.assert_empty();
+}
+
+#[test]
+fn what_was_kept_of_a_dead_container_goes_with_a_gc() {
+    let mut world = world();
+    let call = call_of(&one(), "c1", NETNS[0]);
+    let prev_result = Some(world.add(&call).unwrap());
+    world.lose_the_book_but(&[Attach { prev_result, ..call.clone() }]);
+    ran(&world);
+    let node = Node { path: call.path.clone(), conf: call.conf.clone() };
+    world.with(|host| gc::gc(host, &node, &[])).unwrap();
+    assert!(ran(&world).contains(&"macvlan DEL".to_owned()));
+    world.assert_empty();
+}
+
+/// What each plugin of the list was run with, by its name: the first ADD of each.
+fn added(world: &World) -> Vec<(String, Value)> {
+    let calls = calls(world).into_iter().filter(|call| call.verb.as_str() == "ADD");
+    calls.map(|call| (call.name, call.config)).collect()
+}
+
+#[test]
+fn a_policy_amends_the_plugins_of_a_list_and_a_del_has_them_so() {
+    let mut world = world();
+    let patch = json!({ "Delegate": { "PLUGINS": [{ "mtu": 1400 }, {}] } });
+    mandatory(&mut world, TestPolicy::amends("p", &patch));
+    let call = call_of(&list(), "c1", NETNS[0]);
+    world.add(&call).unwrap();
+    world.del(&call).unwrap();
+    for call in calls(&world) {
+        let mtu = call.config.get("mtu").and_then(Value::as_u64);
+        assert_eq!(mtu, (call.name == "macvlan").then_some(1400), "{} {}", call.name, call.verb);
+    }
+    world.assert_empty();
+}
+
+#[test]
+fn a_policy_that_writes_the_whole_list_is_judged_by_what_it_changed() {
+    let mut world = world();
+    let mut plugins = list()["delegate"]["plugins"].clone();
+    plugins[1]["dns"] = json!({ "nameservers": ["10.0.0.53"] });
+    mandatory(&mut world, TestPolicy::amends("p", &json!({ "delegate": { "plugins": plugins } })));
+    world.add(&call_of(&list(), "c1", NETNS[0])).unwrap();
+    let added = added(&world);
+    assert_eq!(added[1].1["dns"]["nameservers"], json!(["10.0.0.53"]));
+    assert_eq!(added[0].1.get("dns"), None);
+}
+
+#[test]
+fn which_plugins_a_list_has_is_no_policys_to_say() {
+    let first = || list()["delegate"]["plugins"][0].clone();
+    for (plugins, pointer) in [
+        (json!([first()]), "/delegate/plugins"),
+        (json!([first(), {}, { "type": "third" }]), "/delegate/plugins"),
+        (json!([{ "type": "after" }, { "type": "macvlan" }]), "/delegate/plugins/0/type"),
+        (json!([{}, { "type": "sh" }]), "/delegate/plugins/1/type"),
+        (json!([{}, "after"]), "/delegate/plugins/1"),
+        (json!({ "0": { "mtu": 1400 } }), "/delegate/plugins"),
+        (json!([{ "master": "eth0" }, {}]), "/delegate/plugins/0/master"),
+        (json!([{ "capabilities": { "portMappings": true } }, {}]), "/delegate/plugins/0/capab"),
+        (json!([{ "runtimeConfig": { "ips": [] } }, {}]), "/delegate/plugins/0/runtimeConfig"),
+        (json!([{ "delegate": { "mtu": 1400 } }, {}]), "/delegate/plugins/0/delegate"),
+        (json!([{}, { "prevResult": {} }]), "/delegate/plugins/1/prevResult"),
+        (Value::Null, "/delegate/plugins"),
+    ] {
+        let mut world = world();
+        let patch = json!({ "delegate": { "plugins": plugins } });
+        mandatory(&mut world, TestPolicy::amends("p", &patch));
+        let grants = ["/delegate/plugins", "/delegate", "/delegate/plugins/0"];
+        let grants = grants.map(str::to_owned).to_vec();
+        world.settings.amend.insert("p".to_owned(), grants);
+        let error = world.add(&call_of(&list(), "c1", NETNS[0])).unwrap_err();
+        let (code, text) = told(&error);
+        assert_eq!(code, code::DENIED, "{patch}: {text}");
+        assert!(text.contains(pointer) && text.contains("no policy may"), "{patch}: {text}");
+        assert!(ran(&world).is_empty());
+    }
+}
+
+#[test]
+fn a_grant_is_for_one_plugin_of_a_list_or_for_each() {
+    let patch = json!({ "delegate": { "plugins": [{ "bcqueuelen": 100 }, {}] } });
+    for (grant, fine) in [
+        ("/delegate/plugins/0/bcqueuelen", true),
+        ("/delegate/bcqueuelen", true),
+        ("/delegate/plugins/1/bcqueuelen", false),
+        ("/bcqueuelen", false),
+    ] {
+        let mut world = world();
+        mandatory(&mut world, TestPolicy::amends("p", &patch));
+        world.settings.amend.insert("p".to_owned(), vec![grant.to_owned()]);
+        let result = world.add(&call_of(&list(), "c1", NETNS[0]));
+        assert_eq!(result.is_ok(), fine, "{grant}: {:?}", result.err().map(|e| told(&e)));
+        if let Err(error) = world.add(&call_of(&list(), "c2", NETNS[1]))
+            && !fine
+        {
+            let says = told(&error).1;
+            assert!(says.contains("/delegate/plugins/0/bcqueuelen"), "{says}");
+        }
+    }
+}
+
+#[test]
+fn of_the_pools_of_a_lists_plugin_a_policy_may_only_leave_some() {
+    let (a, b) = (json!({ "subnet": "10.1.0.0/24" }), json!({ "subnet": "10.2.0.0/24" }));
+    let mut conf = list();
+    conf["delegate"]["plugins"][0]["ipam"] = json!({ "type": "x", "ranges": [[a, b]] });
+    for (ranges, fine) in [(json!([[b]]), true), (json!([[{ "subnet": "10.0.0.0/8" }]]), false)] {
+        let mut world = world();
+        let patch = json!({ "delegate": { "plugins": [{ "ipam": { "ranges": ranges } }, {}] } });
+        mandatory(&mut world, TestPolicy::amends("p", &patch));
+        let result = world.add(&call_of(&conf, "c1", NETNS[0]));
+        assert_eq!(result.is_ok(), fine, "{ranges}");
+        let asked = added(&world).first().map(|(_, config)| config["ipam"]["ranges"].clone());
+        assert_eq!(asked, fine.then_some(ranges));
+    }
+}
+
+#[test]
+fn a_review_sees_what_the_list_made_and_its_refusal_deletes_it() {
+    let mut world = world();
+    mandatory(
+        &mut world,
+        TestPolicy::new("p").review(|_, _, result, _| {
+            assert_eq!(result["ips"][0]["address"], "10.9.0.5/16");
+            assert_eq!(result["routes"][0]["dst"], "10.77.0.0/16", "of the last plugin");
+            Ok(wharfinger_wasm::Verdict::Deny("not that one".to_owned()))
+        }),
+    );
+    let error = world.add(&call_of(&list(), "c1", NETNS[0])).unwrap_err();
+    assert_eq!(told(&error).0, code::DENIED);
+    assert_eq!(ran(&world), ["macvlan ADD", "after ADD", "after DEL", "macvlan DEL"]);
+    world.assert_empty();
+}
+
+#[test]
 fn a_review_sees_the_result_and_its_refusal_deletes_what_was_done() {
     let mut world = world();
     mandatory(

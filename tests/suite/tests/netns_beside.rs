@@ -53,6 +53,41 @@ fn pain_a10_around_the_reference_bridge() {
     world.assert_nothing_left();
 }
 
+/// A list is wrapped whole: policies amend its plugins, and a DEL reaches both by what was run,
+/// though the ledger was lost and the configuration is gone: the runtime kept it.
+#[test]
+#[ignore = "needs root: ring netns"]
+fn a_list_that_is_wrapped_is_amended_and_known_again_after_the_ledger_was_lost() {
+    let mut world = World::new();
+    world.own_runtime();
+    let ours = json!({
+        "type": "wharfinger",
+        "delegate": { "plugins": [reference_bridge(&world), { "type": "tuning", "promisc": true }] },
+        "policies": [{ "plugin": "rules", "config": { "rules": [{ "set": { "mtu": 1400 } }] } }],
+    });
+    // Behind it another's, for which the result is kept.
+    let plugins = json!([ours, { "type": "portmap" }]);
+    let list = json!({ "cniVersion": "1.1.0", "name": "pods", "plugins": plugins });
+    let file = world.write("conf/10-pods.conflist", &list.to_string()).display().to_string();
+    let container = world.container();
+    let (path, netns) = (world.long_cni_path(), container.ns.path());
+    let of = ["--cni-path", &path, "--container", &container.id, "--netns", &netns];
+    let cli = |words: &[&str]| world.cli_ok(&[words, &of].concat());
+    let _ = cli(&["add", &file]);
+    let promisc = || container.ns.link("eth0").raw["promiscuity"] != json!(0);
+    assert_eq!(container.ns.link("eth0").mtu, 1400);
+    assert!(promisc() && container.ns.pings("10.1.0.1"));
+    std::fs::remove_dir_all(world.path("run")).expect("removed");
+    let _ = cli(&["check", &file]);
+    let known = world.ledger();
+    assert!(known.iter().any(|row| row["ifname"] == "eth0:wrapped:bridge+tuning"), "{known:?}");
+    let del = world.call("DEL", &entry(&json!({}))).of(&container).env("CNI_PATH", &path);
+    assert_eq!(del.ok(), Value::Null);
+    assert!(container.ns.links().iter().all(|link| link.name != "eth0"));
+    assert!(world.reservations("pods").is_empty());
+    world.assert_nothing_left();
+}
+
 /// Policies admit and amend what is wrapped; a refusal after it ran deletes what it did.
 #[test]
 #[ignore = "needs root: ring netns"]
