@@ -54,6 +54,7 @@ pub fn add(host: &Host, call: &Attach) -> Result<Added, Error> {
     let id = chain::key(&call.id, &call.conf);
     let hold = del::lock(host, &id)?;
     let netns = open(host, call)?;
+    let _tables = network.observes_routing().then(|| routing(host, &netns)).transpose()?;
     moved::take_over(host, call, &network)?;
     clear(host, call, &id, &network, &netns)?;
     let facts = network.observe(host, call, Some(&netns))?;
@@ -95,6 +96,17 @@ pub(crate) fn open(host: &Host, call: &Attach) -> Result<Netns, Error> {
         AtPath::Netns(netns) => Ok(netns),
         AtPath::Gone => Err(Error::NoNetns { path: path.display().to_string() }),
     }
+}
+
+/// One interface of a container at a time chooses which of its routing tables are free.
+fn routing(host: &Host, netns: &Netns) -> Result<Hold, Error> {
+    // No network can have that name.
+    let id = AttachmentId {
+        network: "netns:".to_owned(),
+        container: netns.cookie.to_string(),
+        ifname: "routing".to_owned(),
+    };
+    del::lock(host, &id)
 }
 
 /// Nothing of an earlier ADD may stand. One that was never finished, or whose interface is gone,

@@ -1,10 +1,13 @@
 //! What an ADD would do, without doing it: for `explain` and for STATUS.
 
+use std::net::Ipv4Addr;
 use std::path::Path;
 
-use wharfinger_cni::{Attach, NetConf, Success};
-use wharfinger_kernel::AtPath;
-use wharfinger_plan::{Owner, Plan};
+use ipnet::{IpNet, Ipv4Net};
+use wharfinger_cni::{Attach, Interface, Ip, NetConf, Success};
+use wharfinger_drivers::Facts;
+use wharfinger_kernel::{AtPath, LinkFacts};
+use wharfinger_plan::{LinkRef, Owner, Plan};
 
 use crate::conf::Place;
 use crate::hearing::Hearing;
@@ -97,8 +100,10 @@ fn available(host: &Host, call: &Attach, network: &Network) -> Result<Plan, Erro
         return Err(Error::Problems(problems));
     }
     deputy::status(host, call)?;
-    let chained = network.place == Place::Chained;
-    let plan = if network.runs().is_some() || chained || network.asks_a_server() {
+    let beside = matches!(network.place, Place::Chained | Place::Wrapper);
+    let plan = if beside {
+        about_others(call, network)
+    } else if network.runs().is_some() || network.asks_a_server() {
         // What others answer, only an ADD tells.
         Plan::default()
     } else {
@@ -110,7 +115,33 @@ fn available(host: &Host, call: &Attach, network: &Network) -> Result<Plan, Erro
         }
     };
     let missing = host.kernel.missing(&plan)?;
-    if missing.is_empty() { Ok(plan) } else { Err(Error::Features(missing)) }
+    if !missing.is_empty() {
+        return Err(Error::Features(missing));
+    }
+    // What is shared follows from what is there, not from what is pretended.
+    Ok(if beside { Plan::default() } else { plan })
+}
+
+/// What would be done about an attachment that others make, as most do: a veth with an address. What
+/// does not fit that is for the ADD to tell.
+fn about_others(call: &Attach, network: &Network) -> Plan {
+    let interface = |name: &str, sandbox: &str| Interface {
+        name: name.to_owned(),
+        sandbox: sandbox.to_owned(),
+        ..Interface::default()
+    };
+    // Of the networks for documentation (RFC 5737).
+    let address = IpNet::from(Ipv4Net::new_assert(Ipv4Addr::new(192, 0, 2, 2), 24));
+    let made = Success {
+        interfaces: vec![interface("veth", ""), interface(&call.id.ifname, "/")],
+        ips: vec![Ip { address, gateway: None, interface: Some(1) }],
+        ..Success::default()
+    };
+    let veth = |link, index, peer| LinkFacts { index, peer, ..LinkFacts::new(link, "veth") };
+    let inside = veth(LinkRef::container(&call.id.ifname), 2, Some(3));
+    let host = veth(LinkRef::host("veth"), 3, Some(2));
+    let facts = Facts { links: vec![inside, host], ..Facts::default() };
+    network.draft(call, &call.id, made, &facts).map(|decided| decided.plan).unwrap_or_default()
 }
 
 /// Exhaustion is no reason where the operator says so, or where an ADD would find the dead.

@@ -253,7 +253,8 @@ impl Network {
         }
     }
 
-    fn observes_routing(&self) -> bool {
+    /// Whether what it plans follows from the container's routing tables.
+    pub(crate) fn observes_routing(&self) -> bool {
         self.features.iter().any(Feature::observes_routing)
     }
 

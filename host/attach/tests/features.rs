@@ -320,6 +320,23 @@ fn routes_by_source_of_our_own_entry_check_and_go() {
     world.assert_empty();
 }
 
+/// Two at once would choose the same table: one waits for the other.
+#[test]
+fn interfaces_of_one_container_choose_their_tables_one_after_the_other() {
+    let world = World::new();
+    let [network, container, ifname] = ["netns:", "100", "routing"].map(str::to_owned);
+    let locked = wharfinger_cni::AttachmentId { network, container, ifname };
+    let hold = world.machine.locks.borrow_mut().insert(locked.clone());
+    assert!(hold);
+    let by_source = call_of(&with_features(&json!({ "sbr": {} })), "c1", NETNS[0]);
+    let error = world.add(&by_source).unwrap_err();
+    assert_eq!(told(&error).0, code::TRY_AGAIN, "{error}");
+    world.add(&call_of(&with_features(&json!({})), "c1", NETNS[0])).unwrap();
+    world.machine.locks.borrow_mut().remove(&locked);
+    world.add(&call_of(&with_features(&json!({ "sbr": {} })), "c2", NETNS[1])).unwrap();
+    assert!(world.machine.locks.borrow().is_empty(), "and lets the next one");
+}
+
 /// The reference plugin's list of parameters counts for us, too.
 #[test]
 fn parameters_that_are_not_on_the_list_are_refused_before_anything_is_done() {

@@ -458,6 +458,13 @@ fn pain_d9_req_50_status_says_why_an_add_would_fail() {
         Err(Unwell::NotAvailable(error)) => assert!(error.to_string().contains("bridge")),
         _ => panic!("a missing feature is not well"),
     }
+    let behind = |features: serde_json::Value| json!({ "cniVersion": "1.1.0", "name": "pods", "type": "wharfinger", "features": features });
+    let shaped = behind(json!({ "bandwidth": { "ingressRate": 1000, "ingressBurst": 1000 } }));
+    assert!(matches!(status(&world, &shaped), Err(Unwell::NotAvailable(_))));
+    let mut around = behind(json!({ "firewall": {} }));
+    around["delegate"] = json!({ "type": "macvlan" });
+    assert!(matches!(status(&world, &around), Err(Unwell::NotAvailable(_))));
+    assert!(status(&world, &behind(json!({}))).is_ok(), "nothing is needed for nothing");
 }
 
 #[test]

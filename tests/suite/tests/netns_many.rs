@@ -60,6 +60,46 @@ fn pain_c5_fifty_first_adds() {
     }
 }
 
+/// Interfaces of one container that come at once have a routing table each.
+#[test]
+#[ignore = "needs root: ring netns"]
+fn interfaces_that_route_by_source_come_at_once() {
+    let world = World::new();
+    for _ in 0..rounds(3) {
+        let container = world.container();
+        let confs: Vec<Value> = (1..=4)
+            .map(|number| {
+                world.conf(
+                    "bridge",
+                    &json!({
+                        "name": format!("net{number}"), "bridge": format!("br{number}"),
+                        "isDefaultGateway": true, "features": { "sbr": {} },
+                        "ipam": world.ipam(&[&format!("10.{number}.0.0/16")]),
+                    }),
+                )
+            })
+            .collect();
+        let call = |verb: &str| -> Vec<Call<'_>> {
+            let calls = confs.iter().enumerate();
+            calls
+                .map(|(number, conf)| {
+                    let ifname = format!("net{number}");
+                    world.call(verb, conf).of(&container).env("CNI_IFNAME", &ifname)
+                })
+                .collect()
+        };
+        at_once(&call("ADD"));
+        let rules = container.ns.ip("-4 rule list");
+        let tables: BTreeSet<&str> =
+            rules.lines().filter_map(|line| line.split("lookup ").nth(1)).map(str::trim).collect();
+        for number in 100..104 {
+            assert!(tables.contains(&*number.to_string()), "{rules}");
+        }
+        at_once(&call("DEL"));
+    }
+    world.assert_nothing_left();
+}
+
 /// 64 ADDs at once, 64 DELs at once, over and over.
 #[test]
 #[ignore = "needs root: ring netns"]
