@@ -55,24 +55,13 @@ func build() error {
 	return nil
 }
 
-// compile makes the module, with its data in few segments. The names of functions stay in it, so that a trap can be read; lines
+// compile makes the module. The names of functions stay in it, so that a trap can be read; lines
 // are in Go's own tables anyway. The support code of the bindings asks for linknames.
 func compile(core string) error {
 	command := exec.Command("go", "build", "-trimpath", "-buildmode=c-shared",
 		"-ldflags=-w -checklinkname=0", "-o", core, ".")
 	command.Env = append(os.Environ(), "GOOS=wasip1", "GOARCH=wasm")
-	if err := run(command); err != nil {
-		return err
-	}
-	module, err := os.ReadFile(core)
-	if err != nil {
-		return err
-	}
-	module, err = joined(module)
-	if err != nil {
-		return fmt.Errorf("read what go built: %w", err)
-	}
-	return os.WriteFile(core, module, 0o644)
+	return run(command)
 }
 
 // worldOf is the contract's world that the module exports.
