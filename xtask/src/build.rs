@@ -115,7 +115,7 @@ fn made(name: &str, module: &[u8]) -> Result<PathBuf> {
     Ok(out)
 }
 
-/// The crates that are built for Wasm, each with a lock of its own.
+/// The crates with a lock of their own: those built for Wasm, and what assembles the adapter for WASI.
 pub(crate) fn guests() -> Vec<PathBuf> {
     let below = |folder: &str| {
         let entries = fs::read_dir(workspace().join(folder)).into_iter().flatten().flatten();
@@ -124,7 +124,8 @@ pub(crate) fn guests() -> Vec<PathBuf> {
         folders.sort();
         folders
     };
-    [below("plugins-wasm"), below("sdk"), below("sdk/rust/examples")].concat()
+    let adapter = vec![workspace().join("tests/adapter")];
+    [below("plugins-wasm"), below("sdk"), below("sdk/rust/examples"), adapter].concat()
 }
 
 /// A component from a core module that carries its world's description.

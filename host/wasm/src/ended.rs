@@ -22,23 +22,26 @@ pub(crate) struct Ended<'a> {
 
 impl Ended<'_> {
     /// By the engine, or by the host through the engine; `words` are the last that the plugin
-    /// logged as an error: what a panic says.
+    /// logged as errors: what a panic says.
     pub(crate) fn error(&self, error: wasmtime::Error, words: Option<&str>) -> Error {
+        let place = place(&error);
         let error = match error.downcast::<Stop>() {
+            Ok(Stop::Limit(limit)) => return self.limit_at(limit, place),
             Ok(stop) => return self.stopped(stop),
             Err(error) => error,
         };
         if let Some(I32Exit(status)) = error.downcast_ref::<I32Exit>() {
+            let words = words.map(|words| format!(": {words}")).unwrap_or_default();
             return self.bad(format!(
-                "it ended itself (wasi:cli/exit, status {status}) in place of answering"
+                "it ended itself (wasi:cli/exit, status {status}) in place of answering{words}"
             ));
         }
         match met(&error) {
-            Some(limit) => self.limit(limit),
+            Some(limit) => self.limit_at(limit, place),
             None => Error::Trapped {
                 plugin: self.plugin.to_owned(),
                 call: self.call,
-                message: trap(&error, words),
+                message: trap(&error, &place, words),
             },
         }
     }
@@ -61,6 +64,16 @@ impl Ended<'_> {
     /// By a limit.
     pub(crate) fn limit(&self, limit: Limit) -> Error {
         limit.error(self.plugin, self.call, self.limits)
+    }
+
+    /// The same, met in these functions.
+    fn limit_at(&self, limit: Limit, at: String) -> Error {
+        match self.limit(limit) {
+            Error::Limit { plugin, call, limit, allowed, setting, .. } => {
+                Error::Limit { plugin, call, limit, allowed, setting, place: at }
+            }
+            other => other,
+        }
     }
 
     /// By an answer, or an argument, that is not allowed.
@@ -93,12 +106,21 @@ fn met(error: &wasmtime::Error) -> Option<Limit> {
     root.starts_with("resource limit exceeded").then_some(Limit::Instances)
 }
 
-/// A trap in words: what, in which of the plugin's innermost functions, and its last words.
-fn trap(error: &wasmtime::Error, words: Option<&str>) -> String {
+/// A trap in words: what the plugin said last, a panic's message and place, then the trap itself, and
+/// in which of the plugin's innermost functions it was.
+fn trap(error: &wasmtime::Error, place: &str, words: Option<&str>) -> String {
     let what = match error.downcast_ref::<Trap>() {
         Some(trap) => trap.to_string(),
         None => error.root_cause().to_string(),
     };
+    answer::line(&match words {
+        Some(words) => format!("{words} ({what}{place})"),
+        None => format!("{what}{place}"),
+    })
+}
+
+/// ", in " and the plugin's innermost functions, as far as it has their names.
+fn place(error: &wasmtime::Error) -> String {
     let names: Vec<String> = error
         .downcast_ref::<WasmBacktrace>()
         .into_iter()
@@ -108,10 +130,8 @@ fn trap(error: &wasmtime::Error, words: Option<&str>) -> String {
         .skip_while(|name| is_of_the_language(name))
         .take(FRAMES)
         .collect();
-    let place =
-        if names.is_empty() { String::new() } else { format!(", in {}", names.join(" < ")) };
-    let words = words.map(|words| format!("; its last words: {words}")).unwrap_or_default();
-    answer::line(&format!("{what}{place}{words}"))
+    let names = answer::line(&names.join(" < "));
+    if names.is_empty() { names } else { format!(", in {names}") }
 }
 
 /// Innermost are functions of the guest's own language where it ends itself, as in a panic:

@@ -392,7 +392,7 @@ pub enum Error {
         message: String,
     },
     /// It met a limit.
-    #[error("{plugin}: {call}: {limit} of {allowed} exceeded (setting {setting})")]
+    #[error("{plugin}: {call}: {limit} of {allowed} exceeded (setting {setting}){place}")]
     Limit {
         /// Name and digest.
         plugin: String,
@@ -404,6 +404,8 @@ pub enum Error {
         allowed: String,
         /// The setting of the node's TOML file.
         setting: &'static str,
+        /// ", in " and the plugin's innermost functions, where they are known.
+        place: String,
     },
     /// What it returned, or gave to an import, is not allowed.
     #[error("{plugin}: {call}: {what}")]

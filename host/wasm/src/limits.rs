@@ -156,6 +156,7 @@ impl Limit {
             limit: self.name(),
             allowed: self.allowed(limits),
             setting: self.setting(),
+            place: String::new(),
         }
     }
 }

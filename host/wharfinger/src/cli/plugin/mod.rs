@@ -3,6 +3,7 @@
 mod bench;
 mod build;
 mod candidate;
+mod component;
 mod inspect;
 mod install;
 mod list;
@@ -12,7 +13,9 @@ mod recompile;
 mod remove;
 mod replay;
 mod run;
+mod rust;
 mod test;
+mod toolchain;
 mod upgrade;
 mod verify;
 
@@ -42,6 +45,8 @@ pub(crate) enum Plugin {
     New(new::New),
     /// Build the project in this folder: leaves dist/NAME.wasm
     Build(build::Build),
+    /// Make a component of the core module that a compiler left
+    Component(component::Component),
     /// Make one call of a component, and show all of it
     Run(run::Run),
     /// Make a recorded call again, and compare the answers
@@ -64,6 +69,7 @@ impl Plugin {
             Self::Recompile => recompile::run(program),
             Self::New(new) => new.run(),
             Self::Build(build) => build.run(),
+            Self::Component(component) => component.run(),
             Self::Run(run) => run.run(),
             Self::Replay(replay) => replay.run(program),
             Self::Test(test) => test.run(),

@@ -1,16 +1,16 @@
 //! `wharfinger plugin test`: the conformance checks, of a component or of the project here.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use clap::Args;
 use wharfinger_kit::conform::{self, Settings};
 
 use super::super::print;
 use super::load::{self, Loaded};
+use super::toolchain::Toolchain;
 
-/// Beside a project's Cargo.toml: all that the checks are made with.
+/// In a project's folder: all that the checks are made with.
 const SETTINGS: &str = "conformance.json";
 /// Or the plugin's configuration alone.
 const CONFIG: &str = "config.json";
@@ -58,7 +58,7 @@ impl Test {
         Ok(u8::from(!report.passed()))
     }
 
-    /// What is given; of a project, what lies beside its Cargo.toml.
+    /// What is given; of a project, what lies in its folder.
     fn read(&self) -> Result<Settings> {
         let beside = |name: &str| Some(PathBuf::from(name)).filter(|path| path.is_file());
         let here = self.wasm.is_none() && self.config.is_none() && self.settings.is_none();
@@ -84,12 +84,7 @@ fn chance() -> u64 {
 
 /// Tests the project here by its own means, and builds it: where its component is.
 fn project() -> Result<PathBuf> {
-    if !Path::new("Cargo.toml").is_file() {
-        bail!("there is no Cargo.toml here: name a component, or go to a plugin's project");
-    }
-    let status = Command::new("cargo").arg("test").status().context("run cargo")?;
-    if !status.success() {
-        bail!("cargo test failed");
-    }
-    super::build::build(Path::new("."))
+    let here = Path::new(".");
+    Toolchain::of(here)?.test(here)?;
+    super::build::build(here)
 }
