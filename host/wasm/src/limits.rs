@@ -213,7 +213,7 @@ mod tests {
 
     #[test]
     fn pain_h12_the_defaults_admit_every_class_of_size_of_the_authors_guide() {
-        let guide = include_str!("../../../docs/authors.md");
+        let guide = include_str!("../../../docs/authors/README.md");
         let large = "| large | Python, JavaScript on SpiderMonkey | 10 to 40 MiB | 5 to 30 s |";
         assert!(guide.contains(large), "the largest class of the guide");
         let limits = Limits::default();

@@ -1,5 +1,5 @@
-//! The authors' guide, as it stands: every `sh` block of `docs/authors.md`, in order, in an empty
-//! directory, on a machine that has the executable and cargo.
+//! The authors' guides, as they stand: every `sh` block of a page of `docs/authors`, in order, in an
+//! empty directory, on a machine that has the executable and the language's own tools.
 #![allow(
     clippy::expect_used,
     clippy::panic,
@@ -7,7 +7,7 @@
     reason = "a failed expectation is a failed test"
 )]
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use wharfinger_suite::{Mounts, World};
 
@@ -34,13 +34,43 @@ const MACHINE: &str = "\
 mount -t tmpfs tmpfs /run && mkdir /run/netns && \
 mkdir -p \"$1\" && cd \"$1\" && exec bash -euxo pipefail \"$2\"";
 
+/// A page for each language, and a test for each page.
+macro_rules! pages {
+    ($($page:ident)*) => {
+        const PAGES: &[&str] = &[$(stringify!($page)),*];
+
+        $(#[test]
+        #[ignore = "needs root and the language's tools: ring languages"]
+        fn $page() {
+            from_nothing_to_an_attached_plugin(stringify!($page));
+        })*
+    };
+}
+
+pages! { c go javascript python rust }
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/authors")
+}
+
 #[test]
-#[ignore = "needs root and cargo: ring languages"]
-fn from_nothing_to_an_attached_plugin_as_the_guide_says() {
+fn no_page_is_without_its_test() {
+    let entries = std::fs::read_dir(folder()).expect("docs/authors");
+    let names = entries.map(|entry| entry.expect("a page").file_name().into_string());
+    let mut pages: Vec<String> = names
+        .filter_map(|name| name.expect("a name").strip_suffix(".md").map(str::to_owned))
+        .filter(|page| page != "README")
+        .collect();
+    pages.sort();
+    let mut tested = PAGES.to_vec();
+    tested.sort_unstable();
+    assert_eq!(pages, tested, "pages! in this file names every page");
+}
+
+fn from_nothing_to_an_attached_plugin(page: &str) {
     let world = World::new();
     let mounts = Mounts::new(&world);
-    let guide = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/authors.md");
-    let guide = std::fs::read_to_string(guide).expect("docs/authors.md");
+    let guide = std::fs::read_to_string(folder().join(page).with_extension("md")).expect(page);
     let commands = commands(&guide);
     assert!(commands.contains("wharfinger plugin install"), "the guide installs: {commands}");
     let script = world.write("guide.sh", &commands).display().to_string();

@@ -51,15 +51,15 @@ const ALL: [Toolchain; 5] = [
         marker: "package.json",
         build: &["npm", "run", "build"],
         test: &["npm", "test"],
-        program: "https://nodejs.org, version 22 or newer",
-        prepare: Some("npm install"),
+        program: "https://nodejs.org, version 20 or newer",
+        prepare: Some("npm ci"),
     },
     Toolchain {
         language: "Python",
         marker: "pyproject.toml",
         build: &["python3", "-m", "wharfinger_sdk", "build"],
         test: &["python3", "-m", "unittest"],
-        program: "https://www.python.org, version 3.10 or newer",
+        program: "https://www.python.org, version 3.11 or newer",
         prepare: Some("python3 -m venv .venv && .venv/bin/pip install ./sdk"),
     },
     Toolchain {
@@ -175,7 +175,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let fails = Toolchain { build: &["false"], ..ALL[2] };
         let error = fails.build(dir.path()).unwrap_err().to_string();
-        assert!(error.ends_with("is brought by: npm install"), "{error}");
+        assert!(error.ends_with("is brought by: npm ci"), "{error}");
         let none = Toolchain { build: &["wharfinger-no-such-tool"], ..ALL[1] };
         let error = none.build(dir.path()).unwrap_err().to_string();
         assert!(error.contains("is Go installed") && error.contains("https://go.dev"), "{error}");
