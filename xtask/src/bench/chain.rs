@@ -145,7 +145,7 @@ fn list(machine: &Machine, name: &'static str, path: &Path, octet: u8) -> Chain 
             &mut conf,
             &json!({
                 "cniVersion": "1.0.0", "name": format!("chain{octet}"), "type": plugin,
-                "dataDir": machine.dir.join(format!("tuning{octet}")),
+                "dataDir": machine.dir.join(format!("run/tuning{octet}")),
             }),
         );
         if plugin == "bridge" {

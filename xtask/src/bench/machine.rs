@@ -31,6 +31,10 @@ impl Machine {
         let dir = std::env::temp_dir().join(format!("wharfinger-bench-{}", std::process::id()));
         std::fs::create_dir_all(&dir).with_context(|| dir.display().to_string())?;
         must(&mut program("ip link set lo up"))?;
+        // On a node it is below /run: memory. The mount is this namespace's alone.
+        let run = dir.join("run");
+        std::fs::create_dir_all(&run).with_context(|| run.display().to_string())?;
+        must(program("mount -t tmpfs tmpfs").arg(&run))?;
         Ok(Self { executables, dir })
     }
 
@@ -102,6 +106,7 @@ impl Drop for Container {
 
 impl Drop for Machine {
     fn drop(&mut self) {
+        let _ = text(program("umount").arg(self.dir.join("run")));
         let _ = std::fs::remove_dir_all(&self.dir);
     }
 }

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Params, Row};
 
 use wharfinger_cni::AttachmentId;
@@ -46,6 +47,8 @@ pub(super) fn connect(path: &Path, wait: Duration) -> rusqlite::Result<Connectio
         std::thread::sleep(nap(turn));
         slept < wait
     }))?;
+    // A plan for whatever values: else each statement is prepared a second time once it has them.
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     conn.set_prepared_statement_cache_capacity(64);
     Ok(conn)
 }
