@@ -6,6 +6,7 @@
 
 mod chain;
 mod component;
+mod languages;
 mod machine;
 mod parts;
 mod process;
@@ -49,8 +50,14 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
         bail!("the benchmark needs these packages");
     }
     // The release comes last: both are built in one place.
-    build::native()?;
+    let languages = options.only.iter().any(|name| name == parts::LANGUAGES);
+    if !languages {
+        build::native()?;
+    }
     build::run()?;
+    if languages {
+        crate::languages::run(&[])?;
+    }
     test::build_suite()?;
     executables()?;
     let host = format!("wharfinger-bench-{}", std::process::id());
@@ -73,6 +80,8 @@ fn parse(args: &[String]) -> Result<Options> {
     let mut args = args.iter();
     while let Some(arg) = args.next() {
         match arg.as_str() {
+            // By itself: `cargo xtask bench languages`.
+            parts::LANGUAGES => options.only.push(arg.clone()),
             "--quick" => {
                 options.rounds = 7;
                 options.crowds = 2;
@@ -89,7 +98,8 @@ fn parse(args: &[String]) -> Result<Options> {
                 options.pods = counts;
             }
             other => bail!(
-                "bench: no option {other:?}; there are --quick, --only PART,... and --pods COUNT,..."
+                "bench: no option {other:?}; there are languages, --quick, --only PART,... and \
+                 --pods COUNT,..."
             ),
         }
     }

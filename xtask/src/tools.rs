@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result, bail};
 use crate::command::{complain, find, is_root, must, program, say, workspace};
 
 /// A program, and the Debian package that has it.
-const PROGRAMS: [(&str, &str); 23] = [
+const PROGRAMS: [(&str, &str); 30] = [
     ("musl-gcc", "musl-tools"),
     ("ip", "iproute2"),
     ("nft", "nftables"),
@@ -33,7 +33,22 @@ const PROGRAMS: [(&str, &str); 23] = [
     ("timeout", "coreutils"),
     ("dnsmasq", "dnsmasq-base"),
     ("dhcpd", "isc-dhcp-server"),
+    // Plugins in C.
+    ("clang-19", "clang-19"),
+    ("wasm-ld-19", "lld-19"),
+    (WASI_LIBC, "wasi-libc"),
+    (CLANG_RT, "libclang-rt-19-dev-wasm32"),
+    ("make", "make"),
+    ("cc", "gcc"),
+    // The largest of the corpus.
+    ("xz", "xz-utils"),
 ];
+
+/// By these files the packages are known that have no program: a libc for Wasm, and what its compiler
+/// calls.
+pub(crate) const WASI_LIBC: &str = "/usr/lib/wasm32-wasi/libc.a";
+pub(crate) const CLANG_RT: &str =
+    "/usr/lib/llvm-19/lib/clang/19/lib/wasi/libclang_rt.builtins-wasm32.a";
 
 /// The reference plugins' release, and that of libcni's cnitool.
 const PLUGINS: &str = "v1.9.1";
@@ -76,8 +91,13 @@ pub(crate) fn install(wanted: &[&str]) -> Result<bool> {
     if missing.is_empty() {
         return Ok(true);
     }
-    let mut packages: Vec<&str> = missing.iter().map(|(_, package)| *package).collect();
-    packages.dedup();
+    let mut wanted: Vec<&str> = missing.iter().map(|(_, package)| *package).collect();
+    wanted.dedup();
+    Ok(packages(&wanted)? && missing.iter().all(|(name, _)| find(name).is_some()))
+}
+
+/// Installs Debian's packages, as root; otherwise says that they are missing. Whether it did.
+pub(crate) fn packages(packages: &[&str]) -> Result<bool> {
     if !is_root() || find("apt-get").is_none() {
         complain(&format!("missing here: Debian's packages {}", packages.join(" ")));
         return Ok(false);
@@ -86,14 +106,14 @@ pub(crate) fn install(wanted: &[&str]) -> Result<bool> {
     let install = "apt-get install -y -q --no-install-recommends";
     let once = || {
         let mut command = program(install);
-        command.args(&packages).env("DEBIAN_FRONTEND", "noninteractive");
+        command.args(packages).env("DEBIAN_FRONTEND", "noninteractive");
         must(&mut command)
     };
     if once().is_err() {
         must(&mut program("apt-get update -q"))?;
         once()?;
     }
-    Ok(missing.iter().all(|(name, _)| find(name).is_some()))
+    Ok(true)
 }
 
 /// The directory of the reference plugins, of cnitool and of our client of the CRI socket: built

@@ -71,11 +71,7 @@ fn subject(
 fn install(machine: &Machine, wasm: &std::path::Path) -> Result<()> {
     let mut command = std::process::Command::new(&machine.executables.ours);
     command.args(["plugin", "install"]).arg(wasm).args(["--name", "installed"]);
-    for (name, dir) in [("WHARFINGER_RUN_DIR", "run"), ("WHARFINGER_LIB_DIR", "lib")] {
-        command.env(name, machine.dir.join(dir));
-    }
-    command.env("WHARFINGER_CONFIG", machine.dir.join("config.toml"));
-    must(&mut command)
+    must(command.envs(machine.variables()))
 }
 
 /// An ADD that has to compile first: what was compiled is taken away.
@@ -92,9 +88,18 @@ fn cold(machine: &Machine, wasm: &std::path::Path) -> Result<super::process::Too
     Ok(took)
 }
 
-/// Within an ADD: each call of a component, as the events have it. What is left of the difference
-/// to the first row is finding, mapping and loading it.
+/// Within an ADD: each call of a component. What is left of the difference to the first row is
+/// finding, mapping and loading it.
 fn phases(machine: &Machine) -> Result<()> {
+    say("\n| call within an ADD | n | median ms |\n|---|---|---|");
+    for (call, took) in calls(machine)? {
+        say(&format!("| {call} | {} | {:.2} |", took.len(), median(took)));
+    }
+    Ok(())
+}
+
+/// How long each call of a component took, in milliseconds, by "PLUGIN CALL", as the events have it.
+pub(crate) fn calls(machine: &Machine) -> Result<BTreeMap<String, Vec<f64>>> {
     let mut calls: BTreeMap<String, Vec<f64>> = BTreeMap::new();
     for file in ["run/events.jsonl.1", "run/events.jsonl"] {
         let text = std::fs::read_to_string(machine.dir.join(file)).unwrap_or_default();
@@ -108,11 +113,11 @@ fn phases(machine: &Machine) -> Result<()> {
             }
         }
     }
-    say("\n| call within an ADD | n | median ms |\n|---|---|---|");
-    for (call, mut took) in calls {
-        took.sort_by(f64::total_cmp);
-        let median = took.get(took.len() / 2).copied().unwrap_or_default();
-        say(&format!("| {call} | {} | {median:.2} |", took.len()));
-    }
-    Ok(())
+    Ok(calls)
+}
+
+/// The middle one.
+pub(crate) fn median(mut took: Vec<f64>) -> f64 {
+    took.sort_by(f64::total_cmp);
+    took.get(took.len() / 2).copied().unwrap_or_default()
 }

@@ -38,6 +38,15 @@ impl Machine {
         Ok(Self { executables, dir })
     }
 
+    /// Ours: where this machine's directories are.
+    pub(crate) fn variables(&self) -> [(&'static str, PathBuf); 3] {
+        [
+            ("WHARFINGER_RUN_DIR", self.dir.join("run")),
+            ("WHARFINGER_LIB_DIR", self.dir.join("lib")),
+            ("WHARFINGER_CONFIG", self.dir.join("config.toml")),
+        ]
+    }
+
     /// A call of a subject for a container. `prev` is the result of its ADD.
     pub(crate) fn call(
         &self,
@@ -61,13 +70,9 @@ impl Machine {
             variable("CNI_IFNAME", "eth0"),
             variable("CNI_PATH", &subject.path.display().to_string()),
         ];
-        for (name, dir) in [("WHARFINGER_RUN_DIR", "run"), ("WHARFINGER_LIB_DIR", "lib")] {
-            env.push(variable(name, &self.dir.join(dir).display().to_string()));
-        }
-        env.push(variable(
-            "WHARFINGER_CONFIG",
-            &self.dir.join("config.toml").display().to_string(),
-        ));
+        env.extend(
+            self.variables().map(|(name, path)| variable(name, &path.display().to_string())),
+        );
         let args = if subject.name == FLOOR { floor_args(&conf, verb, container) } else { vec![] };
         Ok(Call { program: subject.program.clone(), args, env, stdin })
     }

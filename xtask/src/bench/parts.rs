@@ -14,14 +14,18 @@ use crate::command::{program, say, text};
 use crate::tools;
 
 /// Their names, in the order in which they run.
-pub(crate) const NAMES: [&str; 8] =
-    ["start", "plain", "masquerade", "ipam", "component", "crowd", "chain", "books"];
+pub(crate) const NAMES: [&str; 9] =
+    ["start", "plain", "masquerade", "ipam", "component", "crowd", "chain", "books", LANGUAGES];
+
+/// Runs where it is named alone: it needs the tools of every language.
+pub(crate) const LANGUAGES: &str = "languages";
 
 /// Runs those that are wanted.
 pub(crate) fn run(machine: &Machine, options: &Options) -> Result<()> {
     introduce(machine)?;
     for name in NAMES {
-        if !options.only.is_empty() && !options.only.iter().any(|only| only == name) {
+        let named = options.only.iter().any(|only| only == name);
+        if !named && (name == LANGUAGES || !options.only.is_empty()) {
             continue;
         }
         match name {
@@ -32,6 +36,7 @@ pub(crate) fn run(machine: &Machine, options: &Options) -> Result<()> {
             "component" => super::component::run(machine, options)?,
             "crowd" => crowd(machine, options)?,
             "chain" => super::chain::run(machine, options)?,
+            LANGUAGES => super::languages::run(machine, options)?,
             _ => books(machine, options)?,
         }
     }

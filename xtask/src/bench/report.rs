@@ -23,7 +23,8 @@ impl Figures {
         self.samples.entry(key).or_default().push(took);
     }
 
-    fn wall(&self, what: &str, whose: &str) -> Option<f64> {
+    /// The median of what the clock said, in milliseconds.
+    pub(crate) fn median(&self, what: &str, whose: &str) -> Option<f64> {
         let took = self.samples.get(&(what.to_owned(), whose.to_owned()))?;
         Some(quantile(took.iter().map(|took| took.wall), 0.5))
     }
@@ -57,7 +58,7 @@ impl Figures {
         let Some(took) = self.samples.get(&(what.to_owned(), whose.to_owned())) else { return };
         let wall = |q: f64| quantile(took.iter().map(|took| took.wall), q);
         let cpu = quantile(took.iter().map(|took| took.cpu), 0.5);
-        let ratio = match self.wall(what, mine) {
+        let ratio = match self.median(what, mine) {
             Some(ours) if whose != mine => format!("{:.2} of it", ours / wall(0.5)),
             _ => String::new(),
         };
@@ -81,7 +82,7 @@ impl Figures {
         for verb in ["ADD", "CHECK", "DEL"] {
             for name in whose {
                 let medians: Vec<Option<f64>> =
-                    books.iter().map(|n| self.wall(&format!("{verb} at {n}"), name)).collect();
+                    books.iter().map(|n| self.median(&format!("{verb} at {n}"), name)).collect();
                 let cell = |m: &Option<f64>| m.map_or_else(String::new, |ms| format!("{ms:.2} ms"));
                 let cells: Vec<String> = medians.iter().map(cell).collect();
                 let growth = match (medians.first(), medians.last()) {

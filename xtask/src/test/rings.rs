@@ -12,6 +12,7 @@ use super::table::{Counts, Row};
 use crate::command::{
     UNSHARE, UNSHARED, can_unshare, capture, cargo, complain, find, is_root, say, target, workspace,
 };
+use crate::languages::{self, Language, Outcome};
 use crate::tools;
 
 /// A kind of test with its own needs.
@@ -142,25 +143,66 @@ pub(crate) fn run(ring: Ring, binaries: &[Binary], options: &Options) -> Row {
         Err(reason) => return Row::skipped(ring, count(ring, &mine), &format!("{reason:#}")),
     };
     let mut counts = Counts::default();
-    for binary in mine {
-        counts.add(run_binary(ring, &place, binary, options));
+    let mut lacking = Lacking::default();
+    if ring == Ring::Languages {
+        lacking = Lacking::after(languages::build(|_| true), &mut counts);
+    }
+    for binary in &mine {
+        counts.add(run_binary(ring, &place, binary, &lacking, options));
     }
     if ring == Ring::Unit {
         counts.add(doc_tests());
         counts.add(component_tests());
     }
-    Row::counted(ring, counts, start.elapsed())
+    Row::counted(ring, counts, start.elapsed()).without(lacking.count(&mine), &lacking.reasons)
+}
+
+/// Languages that are not there: their tests are left out.
+#[derive(Debug, Default)]
+struct Lacking {
+    /// The modules that their tests are in, as a test's name has them.
+    modules: Vec<String>,
+    /// Why, of those whose tools cannot be had.
+    reasons: Vec<String>,
+}
+
+impl Lacking {
+    /// What was not built; where the tools were there, that is a failure.
+    fn after(outcomes: Vec<(Language, Outcome)>, counts: &mut Counts) -> Self {
+        let mut lacking = Self::default();
+        for (language, outcome) in outcomes {
+            match outcome {
+                Outcome::Built => continue,
+                Outcome::Failed(_) => counts.add(Counts::failure()),
+                Outcome::Lacking(why) => lacking.reasons.push(format!("{}: {why}", language.name)),
+            }
+            lacking.modules.push(format!("in_{}::", language.name.replace('-', "_")));
+        }
+        lacking
+    }
+
+    /// How many tests that leaves out.
+    fn count(&self, binaries: &[&Binary]) -> usize {
+        if self.modules.is_empty() {
+            return 0;
+        }
+        let names = binaries.iter().flat_map(|binary| tests(Ring::Languages, binary));
+        names.filter(|name| self.modules.iter().any(|module| name.contains(module))).count()
+    }
 }
 
 /// How many tests a ring has that is not run.
 fn count(ring: Ring, binaries: &[&Binary]) -> usize {
-    let list = |binary: &&Binary| {
-        let mut command = Command::new(&binary.path);
-        command.args(["--list", "--format=terse"]).args(ring.ignored().then_some("--ignored"));
-        let output = capture(&mut command).map(|o| o.stdout).unwrap_or_default();
-        String::from_utf8_lossy(&output).lines().filter(|line| line.ends_with(": test")).count()
-    };
-    binaries.iter().map(list).sum()
+    binaries.iter().map(|binary| tests(ring, binary).len()).sum()
+}
+
+/// The names of the tests that a ring has in an executable.
+fn tests(ring: Ring, binary: &Binary) -> Vec<String> {
+    let mut command = Command::new(&binary.path);
+    command.args(["--list", "--format=terse"]).args(ring.ignored().then_some("--ignored"));
+    let output = capture(&mut command).map(|output| output.stdout).unwrap_or_default();
+    let text = String::from_utf8_lossy(&output);
+    text.lines().filter_map(|line| Some(line.strip_suffix(": test")?.to_owned())).collect()
 }
 
 /// Where it runs, or why it cannot.
@@ -248,9 +290,16 @@ fn lab_kernel(options: &Options) -> Result<PathBuf> {
 }
 
 /// One executable to its end; what it said is shown where something failed.
-fn run_binary(ring: Ring, place: &Place, binary: &Binary, options: &Options) -> Counts {
+fn run_binary(
+    ring: Ring,
+    place: &Place,
+    binary: &Binary,
+    lacking: &Lacking,
+    options: &Options,
+) -> Counts {
     let start = Instant::now();
     let mut command = command(ring, place, binary, options);
+    command.args(lacking.modules.iter().flat_map(|module| ["--skip", module]));
     let output = match capture(&mut command) {
         Ok(output) => output,
         Err(error) => {

@@ -1,0 +1,86 @@
+//! Each language's tools: from Debian's packages, from its own registry at a pinned version, or as
+//! the machine has them. An error says what is lacking, and is no failure of ours.
+
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result, bail};
+
+use super::Tools;
+use crate::command::{capture, find, must, program, say, text, workspace};
+use crate::tools::{CLANG_RT, WASI_LIBC, install, packages};
+
+/// From Python's registry: what makes components of Python, and the compiler of the plugin that is
+/// written by the contract alone.
+const PYTHON: [&str; 2] = ["componentize-py==0.25.1", "ziglang==0.17.1"];
+
+/// Rust's targets are there since the build.
+pub(super) fn rust() -> Result<Tools> {
+    here(&["cargo"])
+}
+
+/// clang, its linker and a libc for Wasm.
+pub(super) fn c() -> Result<Tools> {
+    let wanted = ["clang-19", "wasm-ld-19", "make", WASI_LIBC, CLANG_RT];
+    if !install(&wanted)? {
+        bail!("Debian's packages clang-19 lld-19 wasi-libc libclang-rt-19-dev-wasm32 make");
+    }
+    Ok(Tools::default())
+}
+
+/// As the machine has it; modules are pinned by `go.sum`.
+pub(super) fn go() -> Result<Tools> {
+    here(&["go"])
+}
+
+/// As the machine has it; packages are pinned by `package-lock.json`.
+pub(super) fn js() -> Result<Tools> {
+    here(&["node", "npm"])
+}
+
+/// A virtual environment with the pinned packages, and the SDK from the checkout.
+pub(super) fn python() -> Result<Tools> {
+    here(&["python3"])?;
+    let venv = venv()?;
+    let sdk = workspace().join("sdk/python");
+    Ok(Tools { path: vec![venv.join("bin")], variables: vec![("PYTHONPATH", sdk)] })
+}
+
+/// The same environment: its compiler is a package of Python's.
+pub(super) fn zig() -> Result<Tools> {
+    here(&["python3"])?;
+    let venv = venv()?;
+    let mut ask = program("env");
+    ask.arg(venv.join("bin/python3")).args(["-c", "import ziglang; print(ziglang.__path__[0])"]);
+    let zig = PathBuf::from(text(&mut ask)?.trim()).join("zig");
+    let cache = workspace().join("target/tools/zig");
+    Ok(Tools { path: vec![], variables: vec![("ZIG", zig), ("ZIG_GLOBAL_CACHE_DIR", cache)] })
+}
+
+fn here(programs: &[&str]) -> Result<Tools> {
+    match programs.iter().find(|name| find(name).is_none()) {
+        Some(name) => bail!("no `{name}` here"),
+        None => Ok(Tools::default()),
+    }
+}
+
+/// The environment, made once for these versions.
+fn venv() -> Result<PathBuf> {
+    let dir = workspace().join("target/tools/python");
+    let stamp = dir.join(".made");
+    let wanted = PYTHON.join(" ");
+    if std::fs::read_to_string(&stamp).is_ok_and(|made| made == wanted) {
+        return Ok(dir);
+    }
+    let _ = std::fs::remove_dir_all(&dir);
+    say(&format!("making an environment of Python with {wanted}"));
+    // Debian has it apart from Python.
+    if !capture(program("python3 -c").arg("import ensurepip, venv"))?.status.success() {
+        packages(&["python3-venv"])?;
+    }
+    must(program("python3 -m venv").arg(&dir))?;
+    let mut pip = program("env");
+    pip.arg(dir.join("bin/pip")).args(["install", "--quiet"]).args(PYTHON);
+    must(&mut pip).context("install from Python's registry")?;
+    std::fs::write(&stamp, wanted).with_context(|| stamp.display().to_string())?;
+    Ok(dir)
+}
