@@ -9,6 +9,8 @@
 #![expect(clippy::panic, reason = "a failed expectation is a failed test")]
 
 mod call;
+mod containerd;
+mod languages;
 mod look;
 mod mounts;
 mod netns;
@@ -18,6 +20,8 @@ mod subject;
 mod world;
 
 pub use call::{Call, Failure, Output};
+pub use containerd::Containerd;
+pub use languages::{Language, pod};
 pub use look::{Link, strings};
 pub use mounts::Mounts;
 pub use netns::{Netns, run, try_run};

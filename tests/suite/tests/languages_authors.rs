@@ -34,20 +34,22 @@ const MACHINE: &str = "\
 mount -t tmpfs tmpfs /run && mkdir /run/netns && \
 mkdir -p \"$1\" && cd \"$1\" && exec bash -euxo pipefail \"$2\"";
 
-/// A page for each language, and a test for each page.
+/// A page for each language, and a test for each page, in a module of the language.
 macro_rules! pages {
-    ($($page:ident)*) => {
+    ($($module:ident: $page:ident)*) => {
         const PAGES: &[&str] = &[$(stringify!($page)),*];
 
-        $(#[test]
-        #[ignore = "needs root and the language's tools: ring languages"]
-        fn $page() {
-            from_nothing_to_an_attached_plugin(stringify!($page));
+        $(mod $module {
+            #[test]
+            #[ignore = "needs root and the language's tools: ring languages"]
+            fn $page() {
+                crate::from_nothing_to_an_attached_plugin(stringify!($page));
+            }
         })*
     };
 }
 
-pages! { c go javascript python rust }
+pages! { in_c: c in_go: go in_js: javascript in_python: python in_rust: rust }
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/authors")

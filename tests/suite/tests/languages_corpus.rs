@@ -3,14 +3,16 @@
 #![allow(clippy::expect_used, clippy::panic, reason = "a failed expectation is a failed test")]
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use serde_json::{Value, json};
 use wharfinger_suite::World;
 
 /// What a component is configured with, and what an ADD with it must say.
 struct Member {
-    /// `VERSION/LANGUAGE-NAME.wasm`.
+    /// `VERSION/LANGUAGE-NAME.wasm`, or the same with `.xz` after it.
     file: String,
+    packed: bool,
     kind: Kind,
 }
 
@@ -28,13 +30,30 @@ fn members() -> Vec<Member> {
     };
     let versions = folder(&corpus).into_iter().filter(|path| path.is_dir());
     let files = versions.flat_map(|version| folder(&version));
-    let wasm = files.filter(|path| path.extension().is_some_and(|end| end == "wasm"));
-    wasm.map(|path| {
-        let file = path.display().to_string();
-        let kind = if file.ends_with("-policy.wasm") { Kind::Policy } else { Kind::Ipam };
-        Member { file, kind }
-    })
-    .collect()
+    files
+        .filter(|path| path.extension().is_some_and(|end| end == "wasm" || end == "xz"))
+        .map(|path| {
+            let packed = path.extension().is_some_and(|end| end == "xz");
+            let file = path.display().to_string();
+            let kind = if file.contains("-policy.wasm") { Kind::Policy } else { Kind::Ipam };
+            Member { file, packed, kind }
+        })
+        .collect()
+}
+
+impl Member {
+    /// The component, unpacked where it is kept packed.
+    fn wasm(&self, world: &World) -> String {
+        if !self.packed {
+            return self.file.clone();
+        }
+        let xz = Command::new("xz").args(["--decompress", "--stdout", &self.file]).output();
+        let xz = xz.expect("xz, of Debian's package xz-utils");
+        assert!(xz.status.success(), "{}: {xz:?}", self.file);
+        let path = world.path("member.wasm");
+        std::fs::write(&path, xz.stdout).expect("the unpacked component");
+        path.display().to_string()
+    }
 }
 
 /// All of the corpus takes these configurations: what they mean may never change.
@@ -55,10 +74,11 @@ fn conf(world: &World, kind: &Kind) -> Value {
 #[ignore = "needs root: ring languages"]
 fn pain_h1_pain_h16_components_of_every_version_run() {
     let members = members();
-    assert!(members.len() >= 4, "an IPAM component and a policy of each version");
+    assert!(members.len() >= 11, "components of each version, and of each language");
     for member in &members {
         let world = World::new();
-        let _ = world.cli_ok(&["plugin", "install", &member.file, "--name", "member"]);
+        let wasm = member.wasm(&world);
+        let _ = world.cli_ok(&["plugin", "install", &wasm, "--name", "member"]);
         let conf = conf(&world, &member.kind);
         let attached = world.attach(&conf);
         match member.kind {
