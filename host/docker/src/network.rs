@@ -29,6 +29,9 @@ pub struct Network {
     /// The host had no such bridge: it goes with the network.
     #[serde(default)]
     pub made_bridge: bool,
+    /// When it was made, in seconds since the Unix epoch.
+    #[serde(default)]
+    pub made: u64,
     /// The configuration of an attachment, less what is one endpoint's.
     conf: Map<String, Value>,
     internal: bool,
@@ -76,6 +79,7 @@ impl Network {
             driver: options.driver.clone(),
             subnets,
             made_bridge: false,
+            made: 0,
             conf: Map::new(),
             internal,
             gateway: options.gateway,

@@ -45,6 +45,7 @@ use wharfinger_plan::{Action, LinkRef, Mac, Plan, Routing};
 pub use foreign::ForwardDrop;
 pub use packets::{Heard, Packets, inherited_listener, uptime};
 pub use remains::{Cleared, Reference};
+pub use sysctl::let_be_set;
 pub use wharfinger_plan::{Answer, LinkFacts, Query};
 
 /// A network namespace: opened once, checked to be one, and known by its cookie.

@@ -39,6 +39,19 @@ fn path(key: &str) -> io::Result<PathBuf> {
     Ok(PathBuf::from("/proc/sys").join(key))
 }
 
+/// Lets kernel parameters be set where this process has mounts of its own in which they are read-only,
+/// as Docker gives them to a plugin that it manages. Elsewhere it changes nothing.
+pub fn let_be_set() -> std::io::Result<()> {
+    const AT: &std::ffi::CStr = c"/proc/sys";
+    let flags =
+        libc::MS_BIND | libc::MS_REMOUNT | libc::MS_NOSUID | libc::MS_NODEV | libc::MS_NOEXEC;
+    let none = std::ptr::null();
+    // SAFETY: mount(2) reads one path, which is a C string that lives through the call; a change of
+    // flags has no other argument.
+    let done = unsafe { libc::mount(none, AT.as_ptr(), none, flags, none.cast()) };
+    if done == 0 { Ok(()) } else { Err(std::io::Error::last_os_error()) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -19,13 +19,27 @@ use crate::docker;
 use crate::program::Program;
 use crate::serve::Served;
 
-/// `wharfinger gc`.
+/// `wharfinger gc`: of a network, or of Docker's.
 #[derive(Debug, Args)]
 pub(super) struct Gc {
-    #[command(flatten)]
-    network: Option<Network>,
-    #[command(flatten)]
-    stays: Option<Stays>,
+    /// The network's name in the configuration directory, or the path of a conflist
+    #[arg(value_name = "NETWORK", required_unless_present = "docker")]
+    name: Option<String>,
+    /// Where conflists are
+    #[arg(long, default_value = "/etc/cni/net.d", env = "NETCONFPATH")]
+    conf_dir: PathBuf,
+    /// Where executables of other plugins are, separated by colons
+    #[arg(long, default_value = "/opt/cni/bin", env = "CNI_PATH")]
+    cni_path: String,
+    /// Where results of lists with other plugins are kept, as runtimes keep them
+    #[arg(long, default_value = "/var/lib/cni")]
+    cache_dir: PathBuf,
+    /// An attachment that stays, as CONTAINER or CONTAINER/IFNAME; may be repeated
+    #[arg(long, required_unless_present_any = ["all", "docker"], conflicts_with = "all")]
+    keep: Vec<String>,
+    /// Nothing stays: all that is attached to the network is detached, living or not
+    #[arg(long)]
+    all: bool,
     /// Instead of a network's: what is left of networks, endpoints and addresses that Docker has no
     /// more; Docker is asked on this socket
     #[arg(
@@ -33,18 +47,20 @@ pub(super) struct Gc {
         default_missing_value = "/var/run/docker.sock", conflicts_with_all = ["name", "keep", "all"]
     )]
     docker: Option<String>,
+    /// With --docker: how many seconds old what goes has to be
+    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+    older: u64,
 }
 
-/// One of both has to be said: what lives is detached too.
-#[derive(Debug, Args)]
-#[group(required = true, multiple = false)]
-struct Stays {
-    /// An attachment that stays, as CONTAINER or CONTAINER/IFNAME; may be repeated
-    #[arg(long)]
-    keep: Vec<String>,
-    /// Nothing stays: all that is attached to the network is detached, living or not
-    #[arg(long)]
-    all: bool,
+impl Gc {
+    fn network(&self) -> Option<Network> {
+        Some(Network {
+            name: self.name.clone()?,
+            conf_dir: self.conf_dir.clone(),
+            cni_path: self.cni_path.clone(),
+            cache_dir: self.cache_dir.clone(),
+        })
+    }
 }
 
 pub(super) fn add(program: &Program, attachment: &Attachment) -> Result<u8> {
@@ -155,14 +171,12 @@ pub(super) fn status(program: &Program, network: &Network) -> Result<u8> {
 pub(super) fn gc(program: &Program, gc: &Gc) -> Result<u8> {
     if let Some(socket) = &gc.docker {
         let server = docker::Server::new(program.paths.clone(), false);
-        let gone = docker::collect(&server, socket)?;
+        let gone = docker::collect(&server, socket, gc.older)?;
         let lines: Vec<String> = gone.iter().map(|what| format!("{what}\n")).collect();
         return print(&lines.concat());
     }
-    let (Some(network), Some(stays)) = (&gc.network, &gc.stays) else {
-        bail!("name a NETWORK, and what stays: --keep CONTAINER or --all; or --docker");
-    };
-    let keep: Vec<_> = stays.keep.iter().map(|text| kept(text)).collect();
+    let Some(network) = &gc.network() else { bail!("name a NETWORK, or --docker") };
+    let keep: Vec<_> = gc.keep.iter().map(|text| kept(text)).collect();
     if let Some(list) = others(network)? {
         return run(program, network, &list).gc(&keep);
     }

@@ -33,6 +33,9 @@ pub(crate) struct Serve {
     /// Whose Docker's networks are
     #[arg(long, value_enum, default_value_t = Scope::Local, requires = "docker")]
     scope: Scope,
+    /// Docker has started this as a plugin that it manages
+    #[arg(long, hide = true, requires = "docker")]
+    managed: bool,
     /// Who may come beside root: a group's name or number
     #[arg(long, requires = "docker")]
     group: Option<String>,
@@ -57,6 +60,7 @@ impl Serve {
             socket: socket.unwrap_or_else(|| docker::SOCKET.into()),
             group: self.group,
             global: matches!(self.scope, Scope::Global),
+            managed: self.managed,
         };
         let paths = program.paths.clone();
         let paths = match self.state {

@@ -1,6 +1,5 @@
 //! `wharfinger gc --docker`: what we have for Docker that Docker does not have any more. Asks Docker,
-//! and so is never part of a call of Docker's. What is younger than a minute stays: Docker may be
-//! about to list it.
+//! and so is never part of a call of Docker's. What is young stays: Docker may be about to list it.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -19,8 +18,6 @@ use super::network::Networks;
 use super::{Server, state};
 use crate::program::Program;
 
-/// Seconds.
-const YOUNG: u64 = 60;
 /// Seconds that Docker may take to answer.
 const PATIENCE: u64 = 30;
 
@@ -32,17 +29,17 @@ struct Theirs {
     addresses: BTreeSet<IpAddr>,
 }
 
-/// Collects; answers what went, a line each.
-pub(crate) fn collect(server: &Server, socket: &str) -> Result<Vec<String>> {
+/// Collects what is older than so many seconds; answers what went, a line each.
+pub(crate) fn collect(server: &Server, socket: &str, young: u64) -> Result<Vec<String>> {
     let program = server.program()?;
     // Ours are read first: what comes later is not looked at.
     let networks = state::networks(&program).map_err(told)?;
     let pools = state::pools(&program).map_err(told)?;
-    let old = old(&program).map_err(told)?;
+    let (before, old) = old(&program, young).map_err(told)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let theirs = runtime.block_on(ask(socket))?;
     let mut gone = Vec::new();
-    for network in &networks {
+    for network in networks.iter().filter(|network| network.made <= before) {
         collect_network(server, &program, network, &theirs, &old, &mut gone).map_err(told)?;
     }
     for pool in &pools {
@@ -58,12 +55,12 @@ fn told(failure: Failure) -> anyhow::Error {
     }
 }
 
-/// Records that are not young.
-fn old(program: &Program) -> Result<Vec<Record>, Failure> {
+/// Records that are not young, and until when they were made.
+fn old(program: &Program, young: u64) -> Result<(u64, Vec<Record>), Failure> {
     with(program, |host: &Host| {
+        let before = host.node.now().saturating_sub(young);
         let entries = host.ledger.list(None)?.into_iter().map(|entry| entry.record);
-        let before = host.node.now().saturating_sub(YOUNG);
-        Ok(entries.filter(|record| record.created <= before).collect())
+        Ok((before, entries.filter(|record| record.created <= before).collect()))
     })
 }
 
@@ -160,7 +157,8 @@ fn collect_pool(
         }
         return Ok(());
     }
-    for record in ours {
+    // What no component gave is a gateway, most often, and Docker tells only of those that users name.
+    for record in ours.filter(|record| record.plugin.is_some()) {
         if record.addresses.iter().any(|address| theirs.addresses.contains(address)) {
             continue;
         }

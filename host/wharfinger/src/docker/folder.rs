@@ -35,7 +35,7 @@ fn config() -> Value {
     json!({
         "description": "Wharfinger: networks and addresses",
         "documentation": "https://github.com/wharfinger/wharfinger/blob/main/docs/docker.md",
-        "entrypoint": ["/wharfinger", "serve", "--docker", "--scope", "global",
+        "entrypoint": ["/wharfinger", "serve", "--docker", "--managed", "--scope", "global",
             "--socket", "/run/docker/plugins/wharfinger.sock"],
         "workdir": "/",
         "interface": {

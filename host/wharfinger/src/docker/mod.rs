@@ -40,6 +40,8 @@ pub(crate) struct Flags {
     pub(crate) group: Option<String>,
     /// Networks are a swarm's, not the node's.
     pub(crate) global: bool,
+    /// Docker starts and stops this process, among mounts of its own.
+    pub(crate) managed: bool,
 }
 
 /// What all calls have in common.
@@ -74,6 +76,9 @@ impl Server {
 
 /// Serves until told to end; calls that have begun are finished.
 pub(crate) fn serve(paths: Paths, flags: &Flags) -> Result<u8> {
+    if flags.managed {
+        wharfinger_kernel::let_be_set().context("let kernel parameters be set")?;
+    }
     let server = Arc::new(Server::new(paths, flags.global));
     // Nobody is heard before all is as it was.
     state::restore(&server)?;

@@ -35,7 +35,7 @@ impl Networks<'_> {
         let _one = self.server.networks.lock().unwrap_or_else(PoisonError::into_inner);
         let there = state::networks(self.program)?;
         if let Some(known) = there.iter().find(|known| known.id == network.id) {
-            network.made_bridge = known.made_bridge;
+            (network.made_bridge, network.made) = (known.made_bridge, known.made);
             return if *known == network {
                 self.shared(&network).map(|()| json!({}))
             } else {
@@ -49,6 +49,7 @@ impl Networks<'_> {
             let there = with(self.program, |host: &Host| share::has_link(host, bridge))?;
             network.made_bridge = !there;
         }
+        network.made = with(self.program, |host: &Host| Ok(host.node.now()))?;
         state::keep_network(self.program, &network)?;
         if let Err(failure) = self.shared(&network) {
             self.take_away(&network)?;
