@@ -154,13 +154,13 @@ impl Network {
         let mut conf = self.conf.clone();
         let addresses: Vec<Value> =
             self.subnets.iter().filter_map(|it| Some(it.entry(it.nobodys()?))).collect();
-        self.give(&mut conf, addresses);
+        self.give(&mut conf, &addresses);
         conf.insert("docker".to_owned(), json!({ "network": self.id }));
         Value::Object(conf)
     }
 
     /// Addresses that Docker gave.
-    fn give(&self, conf: &mut Map<String, Value>, addresses: Vec<Value>) {
+    fn give(&self, conf: &mut Map<String, Value>, addresses: &[Value]) {
         if conf.contains_key("ipam") || addresses.is_empty() {
             return;
         }
@@ -176,7 +176,7 @@ impl Network {
         let given = Given::read(&request.interface)?;
         let mut conf = self.conf.clone();
         let addresses = given.addresses.iter().map(|address| self.entry(*address));
-        self.give(&mut conf, addresses.collect());
+        self.give(&mut conf, &addresses.collect::<Vec<_>>());
         let ports = crate::choices(&request.options, self.binding)?;
         let ports: Vec<_> = ports.into_iter().map(|it| (it.clone(), fixed(&it))).collect();
         let mut runtime = json!({ "portMappings": crate::mappings(&ports) });
@@ -243,7 +243,7 @@ impl Network {
     }
 
     /// The configuration under which an endpoint's ports are published, behind its attachment.
-    pub fn published(&self, endpoint: &Id, mappings: Value) -> Value {
+    pub fn published(&self, endpoint: &Id, mappings: &Value) -> Value {
         let mut conf = Map::new();
         for key in ["cniVersion", "name", "type", "policies"] {
             conf.extend(self.conf.get(key).map(|value| (key.to_owned(), value.clone())));

@@ -82,6 +82,7 @@ fn ports() -> Value {
 
 #[test]
 #[ignore = "needs root: ring docker"]
+#[expect(clippy::cognitive_complexity, reason = "one life, told from its beginning to its end")]
 fn a_container_s_life_as_20_10_tells_it_and_each_call_twice() {
     let world = World::new();
     let lab = Lab::bare(&world);

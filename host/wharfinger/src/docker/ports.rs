@@ -28,7 +28,7 @@ pub(super) fn publish(
     let mut taken: Vec<u16> = Vec::new();
     for _ in 0..ATTEMPTS {
         let chosen = choose(wanted, &taken)?;
-        let conf = conf(&network.published(endpoint, mappings(&chosen)))?;
+        let conf = conf(&network.published(endpoint, &mappings(&chosen)))?;
         let call = Attach {
             prev_result: Some(made.clone()),
             ..call(conf, endpoint.as_str(), &interface(endpoint))
@@ -58,7 +58,7 @@ fn added(program: &Program, call: &Attach) -> Result<(), Error> {
 
 /// Takes the ports back; that there are none is fine.
 pub(super) fn withdraw(program: &Program, network: &Network, id: &Id) -> Result<(), Failure> {
-    let conf = conf(&network.published(id, mappings(&[])))?;
+    let conf = conf(&network.published(id, &mappings(&[])))?;
     Ok(del(program, &call(conf, id.as_str(), &interface(id)))?)
 }
 
