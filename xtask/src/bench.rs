@@ -6,6 +6,7 @@
 
 mod chain;
 mod component;
+mod docker;
 mod languages;
 mod machine;
 mod parts;
@@ -48,6 +49,9 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     }
     if !tools::install(&["musl-gcc", "ip", "nft", "iptables"])? {
         bail!("the benchmark needs these packages");
+    }
+    if options.only.iter().any(|name| name == "docker") && !tools::install(&docker::PROGRAMS)? {
+        bail!("the benchmark of Docker needs these packages");
     }
     // The release comes last: both are built in one place.
     let languages = options.only.iter().any(|name| name == parts::LANGUAGES);

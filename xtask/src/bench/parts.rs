@@ -14,8 +14,18 @@ use crate::command::{program, say, text};
 use crate::tools;
 
 /// Their names, in the order in which they run.
-pub(crate) const NAMES: [&str; 9] =
-    ["start", "plain", "masquerade", "ipam", "component", "crowd", "chain", "books", LANGUAGES];
+pub(crate) const NAMES: [&str; 10] = [
+    "start",
+    "plain",
+    "masquerade",
+    "ipam",
+    "component",
+    "crowd",
+    "chain",
+    "docker",
+    "books",
+    LANGUAGES,
+];
 
 /// Runs where it is named alone: it needs the tools of every language.
 pub(crate) const LANGUAGES: &str = "languages";
@@ -36,6 +46,7 @@ pub(crate) fn run(machine: &Machine, options: &Options) -> Result<()> {
             "component" => super::component::run(machine, options)?,
             "crowd" => crowd(machine, options)?,
             "chain" => super::chain::run(machine, options)?,
+            "docker" => super::docker::run(machine, options)?,
             LANGUAGES => super::languages::run(machine, options)?,
             _ => books(machine, options)?,
         }
