@@ -10,7 +10,7 @@
 mod docker_side;
 
 use docker_side::Lab;
-use wharfinger_suite::World;
+use wharfinger_suite::{Netns, World};
 
 /// A network of ours with addresses of ours.
 const OURS: &str = "-d wharfinger --ipam-driver wharfinger";
@@ -207,11 +207,9 @@ fn a_policy_refuses_with_its_reason() {
     let policy = "[[policies]]\nplugin = \"rules\"\n[policies.config]\nrules = [{ match = { \
                   network = \"docker-*\", args = { team = \"red\" } }, deny = \"red\" }]\n";
     lab.sh("printf '%s' \"$1\" > /run/wf/config.toml", &[policy]);
-    let said = lab.refused("network connect --driver-opt team=red ruled nobody");
-    assert!(said.contains("No such container"), "{said}");
-    lab.sleeper("bb", "--network none");
-    lab.sleeper("cc", "--network ruled");
-    lab.docker("rm -f bb cc");
+    let said = lab.refused("run --rm --network name=ruled,driver-opt=team=red box true");
+    assert!(said.contains("rules") && said.contains("red"), "{said}");
+    lab.docker("run --rm --network name=ruled,driver-opt=team=blue box true");
     lab.docker("network rm ruled");
     lab.assert_nothing_left();
 }
@@ -310,5 +308,61 @@ fn without_a_gateway_docker_publishes_itself() {
     assert!(world.host.fetch("127.0.0.1:18080", "/hello").contains("wharf"));
     lab.docker("rm -f aa");
     lab.docker("network rm shown");
+    lab.assert_nothing_left();
+}
+
+#[test]
+#[ignore = "needs root and dockerd: ring docker"]
+fn docker_s_own_rules_let_our_packets_through() {
+    let world = World::new();
+    let lab = Lab::new(&world, "--iptables=true");
+    let outside = Netns::new("out");
+    world.host.ip(&format!("link add up0 type veth peer name eth0 netns {}", outside.name()));
+    for (netns, link, address) in
+        [(&world.host, "up0", "192.0.2.1/24"), (&outside, "eth0", "192.0.2.2/24")]
+    {
+        netns.ip(&format!("addr add {address} dev {link}"));
+        netns.ip(&format!("link set {link} up"));
+    }
+    create(&lab, "out", "--subnet 10.111.0.0/24");
+    lab.docker("run -d --name aa --network out -p 18080:80 box httpd -f -h /www");
+    // Docker drops what is forwarded unless it is accepted; and nobody outside has a route back.
+    assert!(lab.run(&["iptables", "-S", "FORWARD"]).contains("-P FORWARD DROP"));
+    assert!(lab.pings("aa", "192.0.2.2"));
+    assert!(outside.fetch("192.0.2.1:18080", "/hello").contains("wharf"));
+    create(
+        &lab,
+        "plain",
+        "--subnet 10.112.0.0/24 -o com.docker.network.bridge.enable_ip_masquerade=0",
+    );
+    lab.sleeper("bb", "--network plain");
+    assert!(!lab.pings("bb", "192.0.2.2"), "its own address, to which there is no way back");
+    outside.ip("route add 10.112.0.0/24 via 192.0.2.1");
+    assert!(lab.pings("bb", "192.0.2.2"));
+    lab.docker("rm -f aa bb");
+    lab.docker("network rm out plain");
+    lab.assert_nothing_left();
+}
+
+#[test]
+#[ignore = "needs root and dockerd: ring docker"]
+fn features_of_ours_are_options_too() {
+    let world = World::new();
+    let lab = Lab::new(&world, "--iptables=false");
+    let bandwidth = r#"{"ingressRate":8000000,"ingressBurst":8000000}"#;
+    let features = format!(r#"'features={{"firewall":{{}},"bandwidth":{bandwidth}}}'"#);
+    create(&lab, "fast", &format!("--subnet 10.113.0.0/24 -o {features} -o hairpinMode=true"));
+    lab.sleeper("aa", "--network fast");
+    let qdiscs = lab.run(&["tc", "qdisc", "show"]);
+    assert!(qdiscs.contains("tbf"), "{qdiscs}");
+    assert!(lab.pings("aa", "10.113.0.1"));
+    let ports = lab.run(&["bridge", "-d", "link"]);
+    assert!(ports.contains("hairpin on"), "{ports}");
+    lab.docker("rm -f aa");
+    let refused = r#"'features={"tuning":{"sysctl":{"net.core.somaxconn":"500"}}}'"#;
+    let said =
+        lab.refused(&format!("network create {OURS} --subnet 10.114.0.0/24 -o {refused} tuned"));
+    assert!(said.contains("tuning") && said.contains("not ours to enter"), "{said}");
+    lab.docker("network rm fast");
     lab.assert_nothing_left();
 }

@@ -62,6 +62,8 @@ impl<'w> Lab<'w> {
     #[track_caller]
     pub(crate) fn new(world: &'w World, options: &str) -> Self {
         let lab = Self::bare(world);
+        // Where Docker is the one to turn it on, its policy becomes to drop.
+        lab.sh("echo 0 > /proc/sys/net/ipv4/ip_forward", &[]);
         lab.dockerd(options);
         lab.sh("tar -C \"$1\" -c . | docker import - box", &[&world.text_path("rootfs")]);
         lab
