@@ -189,6 +189,49 @@ fn what_newer_docker_adds_is_taken() {
     lab.assert_nothing_left();
 }
 
+#[test]
+#[ignore = "needs root: ring docker"]
+fn what_a_component_cannot_do_is_said_when_the_pool_is_asked_for() {
+    let world = World::new();
+    let lab = Lab::bare(&world);
+    for (options, text) in [
+        (json!({ "plugin": "nobody" }), "name of a component"),
+        (json!({ "config": "{\"ranges\": [[]]}" }), "/ipam"),
+        (json!({ "config": "[]" }), "a JSON object is expected"),
+        (json!({ "network": "a/b" }), "is no name of a network"),
+        (json!({ "domain": "a b" }), "domain"),
+    ] {
+        let body = with(pool(), "Options", options.clone());
+        let said = refused(&lab, "IpamDriver.RequestPool", &body);
+        assert!(said.contains(text), "{options}: {said}");
+    }
+    lab.assert_nothing_left();
+}
+
+/// A service manager that has the socket, and what it starts when somebody comes.
+const ACTIVATED: &str = r#"
+import os, socket, sys
+listener = socket.socket(socket.AF_UNIX); listener.bind(sys.argv[1]); listener.listen(9)
+os.dup2(listener.fileno(), 3); os.set_inheritable(3, True)
+os.environ.update(LISTEN_FDS="1", LISTEN_PID=str(os.getpid()))
+os.execvp("wharfinger", ["wharfinger", "serve", "--docker", "--state", "/run/wf/state"])
+"#;
+
+#[test]
+#[ignore = "needs root: ring docker"]
+fn a_service_manager_s_socket_is_served_and_left() {
+    let world = World::new();
+    let lab = Lab::bare(&world);
+    lab.kill_server("TERM");
+    let socket = "/run/docker/plugins/wharfinger.sock";
+    lab.sh("python3 -c \"$1\" \"$2\" >>/run/wf/log 2>&1 &", &[ACTIVATED, socket]);
+    docker_side::until("it answers", || lab.answers("Plugin.Activate", "").0 == 200);
+    call(&lab, "IpamDriver.RequestPool", &pool());
+    lab.run(&["test", "-d", "/run/wf/state/lib"]);
+    lab.kill_server("TERM");
+    lab.run(&["test", "-S", socket]);
+}
+
 /// All methods with a body.
 const METHODS: [&str; 15] = [
     "NetworkDriver.AllocateNetwork",
