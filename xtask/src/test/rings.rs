@@ -242,7 +242,17 @@ fn place(ring: Ring, options: &Options) -> Result<Place> {
             if !is_root() {
                 bail!("not root: dockerd needs it");
             }
-            needs(&["dockerd", "docker", "containerd", "runc", "busybox", "ip", "nft", "python3"])?;
+            needs(&[
+                "dockerd",
+                "docker",
+                "containerd",
+                "runc",
+                "busybox",
+                "ip",
+                "nft",
+                "python3",
+                "wget",
+            ])?;
             tools::reference()?;
             Ok(Place::Root)
         }
