@@ -208,6 +208,34 @@ fn what_a_component_cannot_do_is_said_when_the_pool_is_asked_for() {
     lab.assert_nothing_left();
 }
 
+#[test]
+#[ignore = "needs root: ring docker"]
+fn a_ledger_that_is_lost_gives_no_address_twice() {
+    let world = World::new();
+    let lab = Lab::bare(&world);
+    let request = json!({ "AddressSpace": "wharfinger-local", "Pool": "10.90.0.0/24" });
+    let pool = call(&lab, "IpamDriver.RequestPool", &request)["PoolID"].clone();
+    let of = |address: &str, options: Value| json!({ "PoolID": pool, "Address": address, "Options": options });
+    call(&lab, "IpamDriver.RequestAddress", &of("10.90.0.2", gateway()));
+    let mut create = network();
+    create["IPv4Data"][0]["Gateway"] = json!("10.90.0.2/24");
+    call(&lab, "NetworkDriver.CreateNetwork", &create);
+    let given = call(&lab, "IpamDriver.RequestAddress", &of("", Value::Null))["Address"].clone();
+    assert_eq!(given, "10.90.0.3/24");
+    let endpoint = with(about(), "Interface", json!({ "Address": given }));
+    call(&lab, "NetworkDriver.CreateEndpoint", &endpoint);
+    lab.sh("rm -rf /run/wf/run/*-*-*", &[]);
+    let other = call(&lab, "IpamDriver.RequestAddress", &of("", Value::Null))["Address"].clone();
+    assert_eq!(other, "10.90.0.4/24", "neither the gateway nor what the link's alias has");
+    call(&lab, "NetworkDriver.DeleteEndpoint", &about());
+    for address in ["10.90.0.2", "10.90.0.3", "10.90.0.4"] {
+        call(&lab, "IpamDriver.ReleaseAddress", &of(address, Value::Null));
+    }
+    call(&lab, "IpamDriver.ReleasePool", &json!({ "PoolID": pool }));
+    call(&lab, "NetworkDriver.DeleteNetwork", &json!({ "NetworkID": NETWORK }));
+    lab.assert_nothing_left();
+}
+
 /// A service manager that has the socket, and what it starts when somebody comes.
 const ACTIVATED: &str = r#"
 import os, socket, sys

@@ -11,7 +11,7 @@ use wharfinger_attach::hold::{self, Held};
 use wharfinger_attach::{Error, Host};
 use wharfinger_cni::AttachmentId;
 use wharfinger_docker::wire::{AddressOf, RequestPool};
-use wharfinger_docker::{Pool, Wanted};
+use wharfinger_docker::{Pool, SPACES, Wanted};
 use wharfinger_ledger::{Record, State};
 
 use super::calls::{Answer, Failure, add, call, conf, del, with};
@@ -38,6 +38,18 @@ pub(super) fn held(pool: &Pool, address: IpAddr) -> Held {
 /// Under what the book has an address that was named.
 fn named(address: IpAddr) -> String {
     format!("ip-{}", address.to_string().replace(':', "-"))
+}
+
+/// Holds again what was asked for by name, where a reboot or the loss of the ledger let it go.
+pub(super) fn hold_named(program: &Program, pool: &Pool) -> Result<(), Failure> {
+    for address in &pool.named {
+        let held = held(pool, *address);
+        with(program, |host: &Host| match host.ledger.get(&held.id)? {
+            Some(_) => Ok(()),
+            None => hold::hold(host, &held),
+        })?;
+    }
+    Ok(())
 }
 
 fn id(pool: &Pool, ifname: &str) -> AttachmentId {
@@ -98,6 +110,7 @@ impl Ipam<'_> {
         let Some(pool) = self.find(&request.pool)? else {
             return refuse(format!("pool {:?} is not known here", short(&request.pool)));
         };
+        hold_named(self.program, &pool)?;
         let address = match pool.wanted(&request.address, request.is_gateway())? {
             Wanted::Any => self.any(&pool)?,
             Wanted::Asked(ip) => self.asked(&pool, ip)?,
@@ -106,10 +119,30 @@ impl Ipam<'_> {
         Ok(json!({ "Address": pool.with_length(address), "Data": {} }))
     }
 
-    /// The component chooses. Docker names nobody: each has a name of its own.
+    /// The component chooses. Docker names nobody: each has a name of its own. Where the ledger was
+    /// lost and made anew, an address may be given that a container has: it stays held for that one.
     fn any(&self, pool: &Pool) -> Result<IpAddr, Failure> {
-        let name = format!("a-{:012x}", RandomState::new().build_hasher().finish() >> 16);
-        self.given(pool, &name, None)
+        loop {
+            let name = format!("a-{:012x}", RandomState::new().build_hasher().finish() >> 16);
+            let address = self.given(pool, &name, None)?;
+            if !self.is_in_use(pool, address)? {
+                return Ok(address);
+            }
+        }
+    }
+
+    /// Whether an endpoint has it. A swarm's manager gives addresses before nodes do.
+    fn is_in_use(&self, pool: &Pool, address: IpAddr) -> Result<bool, Failure> {
+        if pool.space != SPACES[0] {
+            return Ok(false);
+        }
+        let entries = with(self.program, |host: &Host| Ok(host.ledger.list(None)?))?;
+        // The address space of a network's own attachments has the network's name.
+        let endpoint = |record: &Record| {
+            record.domain == record.id.network && record.domain.starts_with("docker-")
+        };
+        let mut records = entries.iter().map(|entry| &entry.record);
+        Ok(records.any(|record| endpoint(record) && record.addresses.contains(&address)))
     }
 
     /// The component is asked for this one. One that an earlier call was killed over is given.

@@ -5,13 +5,13 @@ use anyhow::{Result, anyhow};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
-use wharfinger_attach::{Host, hold, share};
+use wharfinger_attach::{Host, share};
 use wharfinger_docker::{Network, Pool};
 use wharfinger_ledger::Owner;
 
 use super::Server;
 use super::calls::{Failure, conf, with};
-use super::ipam::held;
+use super::ipam::hold_named;
 use crate::events;
 use crate::program::Program;
 
@@ -72,14 +72,7 @@ pub(super) fn restore(server: &Server) -> Result<()> {
     let program = server.program()?;
     let said = |failure: Failure| anyhow!("what is kept for Docker: {failure:?}");
     for pool in pools(&program).map_err(said)? {
-        for address in &pool.named {
-            let held = held(&pool, *address);
-            let again = with(&program, |host: &Host| match host.ledger.get(&held.id)? {
-                Some(_) => Ok(()),
-                None => hold::hold(host, &held),
-            });
-            note(server, &format!("hold {address} of {}", pool.id), again);
-        }
+        note(server, &format!("addresses of {}", pool.id), hold_named(&program, &pool));
     }
     for network in networks(&program).map_err(said)? {
         if network.bridge().is_some() {
