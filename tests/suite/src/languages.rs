@@ -31,6 +31,8 @@ impl Language {
     pub const C: Self = Self::new("c", "c", "sdk/c/examples", 1_000);
     /// JavaScript.
     pub const JS: Self = Self::new("js", "js", "sdk/js/examples", 300);
+    /// TypeScript: the same engine and SDK, so the same answers, and no more is tried.
+    pub const TS: Self = Self::new("ts", "ts", "sdk/js/examples", 300);
     /// Go.
     pub const GO: Self = Self::new("go", "go", "sdk/go/examples", 300);
     /// Python.

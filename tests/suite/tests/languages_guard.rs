@@ -3,9 +3,18 @@
 #![allow(clippy::expect_used, clippy::panic, reason = "a failed expectation is a failed test")]
 
 use serde_json::{Value, json};
-use wharfinger_suite::{Attached, Language, World, in_each_language, pod};
+use wharfinger_suite::{Attached, Language, World, in_each_language, in_language, pod};
 
 in_each_language! {
+    only_named_namespaces_are_attached
+    ports_of_the_host_are_those_that_are_allowed
+    a_quota_counts_what_is_attached
+    the_mtu_is_amended
+    problems_are_told_by_their_pointers
+}
+
+in_language! {
+    in_ts, TS,
     only_named_namespaces_are_attached
     ports_of_the_host_are_those_that_are_allowed
     a_quota_counts_what_is_attached

@@ -3,9 +3,18 @@
 #![allow(clippy::expect_used, clippy::panic, reason = "a failed expectation is a failed test")]
 
 use serde_json::{Value, json};
-use wharfinger_suite::{Attached, Failure, Language, World, in_each_language, pod};
+use wharfinger_suite::{Attached, Failure, Language, World, in_each_language, in_language, pod};
 
 in_each_language! {
+    sets_routes_and_gateways
+    a_requested_address_is_had_or_the_error_says_whose_it_is
+    a_full_set_is_exhausted
+    sticky_is_by_pod_and_outlives_a_del
+    problems_are_told_by_their_pointers
+}
+
+in_language! {
+    in_ts, TS,
     sets_routes_and_gateways
     a_requested_address_is_had_or_the_error_says_whose_it_is
     a_full_set_is_exhausted
