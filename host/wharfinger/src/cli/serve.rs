@@ -12,6 +12,7 @@ use crate::settings::Paths;
 
 /// What to serve.
 #[derive(Debug, Args)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub(crate) struct Serve {
     /// Renew DHCP leases
     #[arg(long, required_unless_present = "docker", conflicts_with = "docker")]
