@@ -1,17 +1,27 @@
 //! Making what attachments share, looking whether it is whole, and removing it with its last
 //! member.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::TABLE;
 use super::parts::{self, Part, Shared};
 use super::wanted::{Group, Wanted};
+use super::{FAMILIES, TABLE};
 use crate::nft::{self, Chain, Family, Transaction};
 use crate::socket::{ENSURE, MAKE, Refusal, Socket};
 
 /// Makes what is not there yet of what all attachments rely on.
 pub(super) fn lay(socket: &mut Socket, wanted: &Wanted) -> Result<(), Refusal> {
     wanted.parts.iter().try_for_each(|part| lay_part(socket, &parts::shared(*part)))
+}
+
+/// Whether the sets are there that all attachments rely on: if so then most often all is.
+pub(super) fn has_sets(socket: &mut Socket, wanted: &Wanted) -> Result<bool, Refusal> {
+    let mut there = BTreeSet::new();
+    for family in FAMILIES {
+        there.extend(nft::sets(socket, TABLE, family)?.into_iter().map(|name| (family, name)));
+    }
+    let mut shared = wanted.parts.iter().flat_map(|part| parts::shared(*part).sets);
+    Ok(!there.is_empty() && shared.all(|set| there.contains(&(set.family, set.name))))
 }
 
 /// The groups that are not there.

@@ -57,11 +57,18 @@ pub(crate) fn add(socket: &mut Socket, actions: &[&Action]) -> Result<bool, Erro
     let mut missing: Vec<&Element> = wanted.elements.iter().collect();
     let mut groups: Vec<&Group> = Vec::new();
     let mut done = insert(socket, &groups, &missing);
+    let mut once = false;
     for _ in 0..ATTEMPTS {
         match &done {
             Err(Refusal { errno: libc::ENOENT, .. }) => {
-                lay::lay(socket, &wanted)
-                    .map_err(|refusal| refused("prepare", objects(actions), refusal))?;
+                // Most often a group alone is not there, which went with its last member. What all
+                // rely on is a dozen transactions, of milliseconds each.
+                let groups_alone = !once && lay::has_sets(socket, &wanted).map_err(refuse)?;
+                once = true;
+                if !groups_alone {
+                    lay::lay(socket, &wanted)
+                        .map_err(|refusal| refused("prepare", objects(actions), refusal))?;
+                }
             }
             // Other data under the same key is EBUSY.
             Err(Refusal { errno: libc::EEXIST | libc::EBUSY, .. }) => {
