@@ -14,6 +14,8 @@ use wharfinger_suite::World;
 
 /// Its ledger is the host's, where CNI would have it.
 const LS: &str = "env -u WHARFINGER_RUN_DIR -u WHARFINGER_LIB_DIR wharfinger ls --json";
+const GC: &str = "env -u WHARFINGER_RUN_DIR -u WHARFINGER_LIB_DIR wharfinger gc \
+                  --docker=/run/dockerd.sock --older 0";
 
 #[test]
 #[ignore = "needs root and dockerd: ring docker"]
@@ -43,6 +45,9 @@ fn a_swarm_of_one_has_networks_of_ours() {
         rows.contains("docker-global-10.120.0.0-24") && rows.contains("\"docker-10.120"),
         "{rows}"
     );
+    // What other nodes have, and the services' own, is not in this node's list.
+    assert_eq!(lab.sh(GC, &[]), "");
+    assert_eq!(lab.sh(LS, &[]), rows);
     lab.docker("rm -f aa");
     lab.docker("service rm web");
     until("the tasks are gone", || lab.docker("ps -q").is_empty());

@@ -348,3 +348,64 @@ fn many_calls_at_once_have_an_address_each() {
     call(&lab, "IpamDriver.ReleasePool", &json!({ "PoolID": pool["PoolID"] }));
     lab.assert_nothing_left();
 }
+
+/// An endpoint by its id, at an address, with ports that are published.
+fn published(lab: &Lab<'_>, endpoint: &str, address: &str) -> Value {
+    let about = with(about(), "EndpointID", json!(endpoint));
+    let interface = json!({ "Address": address, "AddressIPv6": "", "MacAddress": "" });
+    let create = with(with(about.clone(), "Interface", interface), "Options", ports());
+    call(lab, "NetworkDriver.CreateEndpoint", &create);
+    call(
+        lab,
+        "NetworkDriver.ProgramExternalConnectivity",
+        &with(about.clone(), "Options", ports()),
+    );
+    about
+}
+
+#[test]
+#[ignore = "needs root: ring docker"]
+fn a_bridge_that_went_is_made_again_and_no_link_takes_another_s_name() {
+    let world = World::new();
+    let lab = Lab::bare(&world);
+    call(&lab, "NetworkDriver.CreateNetwork", &network());
+    let bridge = format!("wh-{}", &NETWORK[..12]);
+    lab.run(&["ip", "link", "del", &bridge]);
+    let about = published(&lab, ENDPOINT, "10.90.0.9/24");
+    let joined = call(&lab, "NetworkDriver.Join", &with(about.clone(), "SandboxKey", json!("/x")));
+    assert!(lab.run(&["ip", "-4", "addr", "show", &bridge]).contains("10.90.0.1/24"));
+    let link = joined["InterfaceName"]["SrcName"].as_str().expect("a name");
+    assert!(link.len() <= 15, "{link}");
+    // As many digits of it as a name has room for are another's.
+    let alike = format!("{}{}", &ENDPOINT[..32], &"0".repeat(32));
+    let interface = json!({ "Address": "10.90.0.10/24" });
+    let other = with(with(about.clone(), "EndpointID", json!(alike)), "Interface", interface);
+    let said = refused(&lab, "NetworkDriver.CreateEndpoint", &other);
+    assert!(said.contains(link), "{said}");
+    lab.run(&["ip", "link", "show", link]);
+    // Neither Revoke nor Leave comes: the ports go all the same.
+    assert!(lab.run(&["nft", "list", "ruleset"]).contains("18080"));
+    call(&lab, "NetworkDriver.DeleteEndpoint", &about);
+    assert!(!lab.run(&["nft", "list", "ruleset"]).contains("18080"));
+    call(&lab, "NetworkDriver.DeleteNetwork", &json!({ "NetworkID": NETWORK }));
+    lab.assert_nothing_left();
+}
+
+#[test]
+#[ignore = "needs root: ring docker"]
+fn a_pool_goes_with_the_last_that_asked_for_it() {
+    let world = World::new();
+    let lab = Lab::bare(&world);
+    let first = call(&lab, "IpamDriver.RequestPool", &pool());
+    assert_eq!(call(&lab, "IpamDriver.RequestPool", &pool()), first);
+    let about = json!({ "PoolID": first["PoolID"] });
+    let any = with(about.clone(), "Address", json!(""));
+    call(&lab, "IpamDriver.RequestAddress", &any);
+    call(&lab, "IpamDriver.ReleasePool", &about);
+    assert_eq!(lab.ledger().len(), 1, "the other one's");
+    call(&lab, "IpamDriver.RequestAddress", &any);
+    call(&lab, "IpamDriver.ReleasePool", &about);
+    let said = refused(&lab, "IpamDriver.RequestAddress", &any);
+    assert!(said.contains("not known"), "{said}");
+    lab.assert_nothing_left();
+}

@@ -9,7 +9,7 @@ use bollard::models::NetworkInspect;
 use bollard::{API_DEFAULT_VERSION, Docker};
 use wharfinger_attach::Host;
 use wharfinger_docker::wire::About;
-use wharfinger_docker::{Id, Network, Pool};
+use wharfinger_docker::{Id, Network, Pool, SPACES};
 use wharfinger_ledger::Record;
 
 use super::calls::{Failure, with};
@@ -155,6 +155,10 @@ fn collect_pool(
             ipam.drop_pool(pool)?;
             gone.push(format!("pool {}", pool.id));
         }
+        return Ok(());
+    }
+    // Of a swarm's, Docker lists what is on this node alone.
+    if pool.space != SPACES[0] {
         return Ok(());
     }
     // What no component gave is a gateway, most often, and Docker tells only of those that users name.
