@@ -157,6 +157,34 @@ fn a_reboot_takes_no_network_and_no_pool() {
 
 #[test]
 #[ignore = "needs root and dockerd: ring docker"]
+fn of_a_docker_that_lost_all_it_had_all_is_collected() {
+    let world = World::new();
+    let lab = Lab::new(&world, "--iptables=false");
+    create(&lab, "n", "--subnet 10.106.0.0/29");
+    lab.sleeper("aa", "--network n -p 18080:80");
+    let rows = lab.ledger();
+    lab.kill_dockerd("KILL");
+    // Who does not answer has not said that it has nothing.
+    let gc = ["wharfinger", "gc", "--docker=/run/dockerd.sock", "--older", "0"];
+    let output = lab.try_run(&gc);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success() && said.contains("is it running"), "{said}");
+    assert_eq!(lab.ledger(), rows);
+    lab.sh(
+        "for d in data exec; do umount -l /run/docker-$d || true; mv /run/docker-$d /run/lost-$d; \
+         done",
+        &[],
+    );
+    lab.dockerd("--iptables=false");
+    let gone = lab.run(&gc);
+    for what in ["network docker-", "pool wharfinger/10.106.0.0/29"] {
+        assert!(gone.contains(what), "{what}: {gone}");
+    }
+    lab.assert_nothing_left();
+}
+
+#[test]
+#[ignore = "needs root and dockerd: ring docker"]
 fn a_stale_socket_is_replaced_and_is_root_s() {
     let world = World::new();
     let lab = Lab::bare(&world);

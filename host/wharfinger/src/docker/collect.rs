@@ -65,7 +65,12 @@ fn old(program: &Program, young: u64) -> Result<(u64, Vec<Record>), Failure> {
 }
 
 async fn ask(socket: &str) -> Result<Theirs> {
-    let at = || format!("Docker at {socket}");
+    let at = || {
+        format!(
+            "nothing is collected: ask Docker at {socket} what it has (is it running? \
+             --docker=SOCKET names another)"
+        )
+    };
     let docker = Docker::connect_with_unix(socket, PATIENCE, API_DEFAULT_VERSION);
     let docker = docker.with_context(at)?.negotiate_version().await.with_context(at)?;
     let mut theirs = Theirs {
