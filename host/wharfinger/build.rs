@@ -30,7 +30,6 @@ fn main() -> Result<()> {
 
 /// The folders in a folder, sorted by name.
 fn folders(folder: &Path) -> Result<Vec<PathBuf>> {
-    println!("cargo::rerun-if-changed={}", folder.display());
     let mut found: Vec<PathBuf> =
         fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect::<Result<_>>()?;
     found.retain(|path| path.is_dir());
@@ -47,7 +46,8 @@ fn list(code: &mut String, name: &str, folders: &[PathBuf]) -> Result<()> {
         walk(folder, "", &[], &mut found)?;
         found.sort();
         for path in found {
-            let file = folder.join(&path);
+            let file = folder.join(&path).display().to_string();
+            println!("cargo::rerun-if-changed={file}");
             writeln!(code, "    ({title:?}, {path:?}, include_bytes!({file:?})),")?;
         }
     }
@@ -58,14 +58,18 @@ fn list(code: &mut String, name: &str, folders: &[PathBuf]) -> Result<()> {
 /// The files below a folder, links followed, less what is ignored there or further up.
 fn walk(folder: &Path, path: &str, ignored: &[Ignored], found: &mut Vec<String>) -> Result<()> {
     let here = folder.join(path);
-    println!("cargo::rerun-if-changed={}", here.display());
+    // Cargo looks at all that is below: where examples are built, that changes with each build.
+    if !path.is_empty() {
+        println!("cargo::rerun-if-changed={}", here.display());
+    }
     let mut ignored = ignored.to_vec();
     // A template's own is for the project that is made of it.
     if !path.starts_with("template") {
         ignored.extend(Ignored::read(&here, path)?);
     }
     for entry in fs::read_dir(&here)? {
-        let name = entry?.file_name().into_string().map_err(|name| format!("name {name:?}"))?;
+        let name =
+            entry?.file_name().into_string().map_err(|name| format!("name {}", name.display()))?;
         let path = if path.is_empty() { name.clone() } else { format!("{path}/{name}") };
         let is_folder = folder.join(&path).is_dir();
         let not = if is_folder {

@@ -177,14 +177,13 @@ impl Cached {
         let sure = names::kind(&call.conf.called).is_none();
         let addresses = || success.ips.iter().map(|ip| ip.address.addr()).collect();
         let (conf, addresses) = match conf::place(&call.conf).ok()? {
-            Place::Chained => return None,
             // What it has of addresses is in another's book.
             Place::Wrapper => (wrap::kept_whole(call)?, Vec::new()),
             Place::Main { .. } | Place::Ipam if dhcp::is_asked(&call.conf) => {
                 (dhcp::forgotten(call, success), addresses())
             }
             Place::Main { .. } | Place::Ipam if sure => (deputy::kept(call, false), addresses()),
-            Place::Main { .. } | Place::Ipam => return None,
+            Place::Chained | Place::Main { .. } | Place::Ipam => return None,
         };
         Some(Self {
             id: chain::key(&call.id, &call.conf),

@@ -165,7 +165,7 @@ fn pain_d7_a_limit_that_a_policy_met_is_named_with_its_setting() {
             limit: "deadline",
             allowed: "1 s".into(),
             setting: "limits.deadline",
-            place: String::new(),
+            place: Box::default(),
         })
     });
     let world = world(vec![("slow", slow)]);

@@ -70,7 +70,7 @@ impl Ended<'_> {
     fn limit_at(&self, limit: Limit, at: String) -> Error {
         match self.limit(limit) {
             Error::Limit { plugin, call, limit, allowed, setting, .. } => {
-                Error::Limit { plugin, call, limit, allowed, setting, place: at }
+                Error::Limit { plugin, call, limit, allowed, setting, place: at.into() }
             }
             other => other,
         }

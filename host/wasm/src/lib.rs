@@ -401,11 +401,11 @@ pub enum Error {
         /// "deadline", "memory".
         limit: &'static str,
         /// With its unit.
-        allowed: String,
+        allowed: Box<str>,
         /// The setting of the node's TOML file.
         setting: &'static str,
         /// ", in " and the plugin's innermost functions, where they are known.
-        place: String,
+        place: Box<str>,
     },
     /// What it returned, or gave to an import, is not allowed.
     #[error("{plugin}: {call}: {what}")]

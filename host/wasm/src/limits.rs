@@ -154,9 +154,9 @@ impl Limit {
             plugin: plugin.to_owned(),
             call,
             limit: self.name(),
-            allowed: self.allowed(limits),
+            allowed: self.allowed(limits).into(),
             setting: self.setting(),
-            place: String::new(),
+            place: Box::default(),
         }
     }
 }

@@ -264,7 +264,7 @@ impl Failure {
             Error::Trapped { message, .. } => Self::Trapped { message: message.clone() },
             Error::Limit { limit, allowed, setting, .. } => Self::Limit {
                 limit: (*limit).to_owned(),
-                allowed: allowed.clone(),
+                allowed: allowed.to_string(),
                 setting: (*setting).to_owned(),
             },
             Error::BadAnswer { what, .. } => Self::BadAnswer { what: what.clone() },

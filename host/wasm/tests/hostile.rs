@@ -95,7 +95,7 @@ fn the_time_of_host_functions_counts() {
 fn meets(plugin: &IpamPlugin, name: &str, wanted: &str, said: &str) {
     match misdeed(plugin, name) {
         Error::Limit { setting, allowed, call: "allocate", plugin, .. } => {
-            assert_eq!((setting, allowed.as_str()), (wanted, said), "{name}");
+            assert_eq!((setting, &*allowed), (wanted, said), "{name}");
             assert!(plugin.starts_with("hostile@sha256:"));
         }
         other => panic!("{name}: {other:?}"),

@@ -153,7 +153,7 @@ fn pain_d7_the_stores_quota_has_its_own_error() {
     for what in ["store-over-quota", "store-over-in-parts"] {
         match plugin.allocate(&node(), &request(what, &[]), &mut MemBook::default()) {
             Err(Error::Limit { setting: "limits.store", allowed, .. }) => {
-                assert_eq!(allowed, "1 MiB");
+                assert_eq!(&*allowed, "1 MiB");
             }
             other => panic!("{what}: {other:?}"),
         }

@@ -86,7 +86,7 @@ mod tests {
     const GUEST: &[u8] = include_bytes!("component/guest.wasm");
 
     fn guest() -> Vec<u8> {
-        make(GUEST, Some(World::PolicyPlugin)).unwrap()
+        make(GUEST, Some(World::Policy)).unwrap()
     }
 
     fn call(name: &str) -> Record {
@@ -135,20 +135,20 @@ mod tests {
     fn a_module_needs_a_world_and_its_exports() {
         let error = |module, world| format!("{:#}", make(module, world).unwrap_err());
         assert!(error(GUEST, None).contains("--world"));
-        let other = error(GUEST, Some(World::IpamPlugin));
+        let other = error(GUEST, Some(World::Ipam));
         assert!(other.contains("wharfinger:plugin/ipam@"), "{other}");
-        let empty = error(b"\0asm\x01\0\0\0", Some(World::PolicyPlugin));
+        let empty = error(b"\0asm\x01\0\0\0", Some(World::Policy));
         assert!(empty.contains("wharfinger:plugin/policy@"), "{empty}");
-        assert!(error(b"#!/bin/sh", Some(World::PolicyPlugin)).contains("core module"));
+        assert!(error(b"#!/bin/sh", Some(World::Policy)).contains("core module"));
     }
 
     #[test]
     fn what_describes_itself_needs_no_world_and_is_of_no_other() {
         let mut module = GUEST.to_vec();
-        encode::embed(&mut module, World::PolicyPlugin.name(), "").unwrap();
+        encode::embed(&mut module, World::Policy.name(), "").unwrap();
         make(&module, None).unwrap();
-        make(&module, Some(World::PolicyPlugin)).unwrap();
-        let error = make(&module, Some(World::IpamPlugin)).unwrap_err().to_string();
+        make(&module, Some(World::Policy)).unwrap();
+        let error = make(&module, Some(World::Ipam)).unwrap_err().to_string();
         assert_eq!(error, "it describes itself as policy-plugin, not as ipam-plugin");
     }
 }

@@ -21,28 +21,31 @@ world adapter { import wharfinger:plugin/logger@VERSION; import wharfinger:plugi
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum World {
     /// Gives out addresses
-    IpamPlugin,
+    #[value(name = "ipam-plugin")]
+    Ipam,
     /// The same, and is told of releases
-    IpamRemotePlugin,
+    #[value(name = "ipam-remote-plugin")]
+    IpamRemote,
     /// Admits or refuses attachments
-    PolicyPlugin,
+    #[value(name = "policy-plugin")]
+    Policy,
 }
 
 impl World {
     /// What a component is.
     pub(crate) fn of(world: Option<wharfinger_wasm::World>, remote: bool) -> Option<Self> {
         Some(match (world?, remote) {
-            (wharfinger_wasm::World::Ipam, false) => Self::IpamPlugin,
-            (wharfinger_wasm::World::Ipam, true) => Self::IpamRemotePlugin,
-            (wharfinger_wasm::World::Policy, _) => Self::PolicyPlugin,
+            (wharfinger_wasm::World::Ipam, false) => Self::Ipam,
+            (wharfinger_wasm::World::Ipam, true) => Self::IpamRemote,
+            (wharfinger_wasm::World::Policy, _) => Self::Policy,
         })
     }
 
     pub(crate) fn name(self) -> &'static str {
         match self {
-            Self::IpamPlugin => "ipam-plugin",
-            Self::IpamRemotePlugin => "ipam-remote-plugin",
-            Self::PolicyPlugin => "policy-plugin",
+            Self::Ipam => "ipam-plugin",
+            Self::IpamRemote => "ipam-remote-plugin",
+            Self::Policy => "policy-plugin",
         }
     }
 }
