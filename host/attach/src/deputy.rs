@@ -246,7 +246,7 @@ pub(crate) fn kept_conf(kept: &Value) -> Option<NetConf> {
 
 /// Where the caller says that executables are, and then where they were at ADD: one that was
 /// moved since is found.
-fn folders(record: &Record, call: Option<&Attach>) -> Vec<PathBuf> {
+pub(crate) fn folders(record: &Record, call: Option<&Attach>) -> Vec<PathBuf> {
     let kept = record.conf.get("path").cloned().unwrap_or_default();
     let kept: Vec<PathBuf> = serde_json::from_value(kept).unwrap_or_default();
     let mut folders = call.map(|call| call.path.clone()).unwrap_or_default();

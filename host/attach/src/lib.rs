@@ -29,6 +29,7 @@ mod network;
 mod notes;
 mod outbox;
 mod policy;
+pub mod pools;
 mod ports;
 pub mod recover;
 pub mod reload;

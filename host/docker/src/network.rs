@@ -102,6 +102,11 @@ impl Network {
         self.driver != "none"
     }
 
+    /// Whether its addresses are its own to give, and not Docker's IPAM's.
+    pub fn gives_addresses(&self) -> bool {
+        self.conf.contains_key("ipam")
+    }
+
     /// The bridge that attachments share, where they do.
     pub fn bridge(&self) -> Option<&str> {
         let bridge = self.conf.get("bridge").and_then(Value::as_str);

@@ -25,6 +25,24 @@ fn held(lab: &Lab<'_>, network: &str) -> Vec<String> {
         .collect()
 }
 
+/// What people are shown has Docker's beside CNI's.
+#[track_caller]
+fn assert_shown(lab: &Lab<'_>) {
+    let text = lab.run(&["wharfinger", "pools", "--json"]);
+    let pools: Vec<Value> = serde_json::from_str(&text).expect("JSON");
+    let pods: Vec<_> = pools.iter().filter(|row| row["network"] == "pods").collect();
+    assert_eq!(pods.iter().map(|row| &row["by"]).collect::<Vec<_>>(), ["conf", "docker"], "{text}");
+    assert!(pods.iter().all(|row| row["held"] == pods[0]["held"]), "one pool: {text}");
+    assert!(pods[0]["held"].as_u64().expect("a number") >= 8, "{text}");
+    let network = pools.iter().find(|row| row["reason"] == "10.130.0.0/28 is of pods");
+    let network = network.unwrap_or_else(|| panic!("Docker's network: {text}"));
+    let network = network["network"].as_str().expect("a name");
+    let events = lab.run(&["wharfinger", "events"]);
+    for said in ["  docker pool requested  ", "  ADD  pods  ", &format!("  ADD  {network}  ")] {
+        assert!(events.contains(said), "no {said:?}: {events}");
+    }
+}
+
 #[test]
 #[ignore = "needs root and dockerd: ring docker"]
 fn a_pod_and_a_container_have_their_addresses_of_one_plugin_s_pool() {
@@ -57,6 +75,7 @@ fn a_pod_and_a_container_have_their_addresses_of_one_plugin_s_pool() {
     }
     let all = held(&lab, "pods");
     assert_eq!(all.iter().collect::<BTreeSet<_>>().len(), 9, "{all:?}");
+    assert_shown(&lab);
     let exec = format!("{CTR} task exec --exec-id x pod0 /bin/ip -4 -o address show eth0");
     let shown = lab.sh(&exec, &[]);
     let pod = shown.split_whitespace().nth(3).and_then(|it| it.split('/').next()).expect("one");

@@ -3,12 +3,14 @@
 mod by_hand;
 mod conf;
 mod doctor;
+mod events;
 mod explain;
 mod install;
 mod list;
 mod lists;
 mod network;
 mod plugin;
+mod pools;
 mod reload;
 mod results;
 mod serve;
@@ -38,6 +40,10 @@ enum Command {
     Explain(explain::Explain),
     /// List attachments
     Ls(list::Ls),
+    /// List what networks allocate from, and how full that is
+    Pools(pools::Pools),
+    /// Show what happened on this node
+    Events(events::Events),
     /// Attach a namespace to a network, as a runtime would
     Add(Attachment),
     /// Compare an attachment with what was made
@@ -117,6 +123,8 @@ pub(crate) fn run(cli: Cli, program: &Program) -> Result<u8> {
     match cli.command {
         Command::Explain(explain) => explain.run(program),
         Command::Ls(ls) => ls.run(program),
+        Command::Pools(pools) => pools.run(program),
+        Command::Events(events) => events.run(program),
         Command::Add(attachment) => by_hand::add(program, &attachment),
         Command::Check(attachment) => by_hand::check(program, &attachment),
         Command::Status(network) => by_hand::status(program, &network),
@@ -143,11 +151,16 @@ fn sweep(program: &Program) -> Result<u8> {
 
 /// Everything that people read from standard output passes here.
 fn print(text: &str) -> Result<u8> {
+    is_read(text.as_bytes()).map(|_| 0)
+}
+
+/// As [`print`]; answers whether anybody still reads.
+fn is_read(text: &[u8]) -> Result<bool> {
     let mut out = std::io::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+    match out.write_all(text).and_then(|()| out.flush()) {
         // `wharfinger ls | head`: whoever reads has read enough.
-        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(0),
-        other => other.map(|()| 0).map_err(Into::into),
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(false),
+        other => other.map(|()| true).map_err(Into::into),
     }
 }
 

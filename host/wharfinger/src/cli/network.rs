@@ -52,6 +52,17 @@ impl List {
         self.plugins.len() == 1 && self.plugins.iter().all(ours)
     }
 
+    /// The plugins that are ours, or that ask us for addresses, each as it is configured.
+    pub(super) fn ours(&self) -> Vec<Map<String, Value>> {
+        let is = |object: &Map<String, Value>| {
+            object.get("type").and_then(Value::as_str) == Some(OUR_TYPE)
+        };
+        let ours = |plugin: &&Map<String, Value>| {
+            is(plugin) || plugin.get("ipam").and_then(Value::as_object).is_some_and(is)
+        };
+        self.plugins.iter().filter(ours).map(|plugin| within(&self.map, plugin)).collect()
+    }
+
     /// The network's name.
     pub(super) fn name(&self) -> &str {
         self.map.get("name").and_then(Value::as_str).unwrap_or_default()
@@ -84,13 +95,7 @@ fn find(wanted: &str, dir: &Path) -> Result<Map<String, Value>> {
     if wanted.contains('/') || known_ending(path) {
         return read(path);
     }
-    let mut files: Vec<PathBuf> = std::fs::read_dir(dir)
-        .with_context(|| format!("configuration directory {}", dir.display()))?
-        .flatten()
-        .map(|entry| entry.path())
-        .filter(|path| known_ending(path))
-        .collect();
-    files.sort();
+    let files = files(dir)?;
     // A broken file is another network's trouble, unless ours is nowhere else.
     let mut broken = Vec::new();
     let named =
@@ -103,6 +108,18 @@ fn find(wanted: &str, dir: &Path) -> Result<Map<String, Value>> {
         }
     }
     bail!("no network {wanted:?} in {}{}", dir.display(), broken.concat())
+}
+
+/// The files of a configuration directory, in the order in which runtimes read them.
+pub(super) fn files(dir: &Path) -> Result<Vec<PathBuf>> {
+    let mut files: Vec<PathBuf> = std::fs::read_dir(dir)
+        .with_context(|| format!("configuration directory {}", dir.display()))?
+        .flatten()
+        .map(|entry| entry.path())
+        .filter(|path| known_ending(path))
+        .collect();
+    files.sort();
+    Ok(files)
 }
 
 fn known_ending(path: &Path) -> bool {
@@ -123,18 +140,38 @@ fn only_plugin(list: &Map<String, Value>) -> Result<Map<String, Value>> {
     let (Some(plugin), None) = (ours.next(), ours.next()) else {
         bail!("the list has not one entry of type {OUR_TYPE:?}, but none or several");
     };
+    Ok(within(list, plugin))
+}
+
+fn within(list: &Map<String, Value>, plugin: &Map<String, Value>) -> Map<String, Value> {
     let mut plugin = plugin.clone();
     for key in ["name", "cniVersion"] {
         if let Some(value) = list.get(key) {
             plugin.insert(key.to_owned(), value.clone());
         }
     }
-    Ok(plugin)
+    plugin
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
+
+    #[test]
+    fn entries_are_ours_by_their_type_or_by_whom_they_ask() -> Result<()> {
+        let list = json!({ "name": "pods", "cniVersion": "1.1.0", "plugins": [
+            { "type": "wharfinger", "driver": "bridge" },
+            { "type": "bridge", "ipam": { "type": "host-local" } },
+            { "type": "macvlan", "ipam": { "type": "wharfinger", "plugin": "host-local" } },
+        ] });
+        let ours = List::read(list.as_object().cloned().unwrap_or_default())?.ours();
+        let types: Vec<_> = ours.iter().map(|plugin| &plugin["type"]).collect();
+        assert_eq!(types, ["wharfinger", "macvlan"]);
+        assert!(ours.iter().all(|plugin| plugin["name"] == "pods"));
+        Ok(())
+    }
 
     #[test]
     fn a_network_that_is_nowhere_names_the_files_that_cannot_be_read() -> Result<()> {

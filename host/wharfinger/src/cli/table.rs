@@ -12,6 +12,11 @@ pub(super) fn table<const N: usize>(head: [&str; N], rows: &[[String; N]]) -> St
     rows.iter().fold(first, |text, row| text + &line(row, &widths))
 }
 
+/// Others' words on one line: what would move a terminal's cursor is a space.
+pub(super) fn plain(text: &str) -> String {
+    text.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect()
+}
+
 fn line(cells: &[String], widths: &[usize]) -> String {
     let padded: Vec<_> =
         cells.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}")).collect();

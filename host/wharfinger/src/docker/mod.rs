@@ -24,6 +24,7 @@ use anyhow::{Context, Result, bail};
 
 pub(crate) use collect::collect;
 pub(crate) use folder::folder;
+pub(crate) use state::look;
 
 use crate::program::Program;
 use crate::settings::{self, Paths};

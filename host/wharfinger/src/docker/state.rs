@@ -24,11 +24,21 @@ fn owner() -> Owner {
 
 fn all<T: DeserializeOwned>(program: &Program, kind: &str) -> Result<Vec<T>, Failure> {
     let kept = with(program, |host: &Host| Ok(host.ledger.kept(&owner())?))?;
+    Ok(of_kind(&kept, kind)?)
+}
+
+fn of_kind<T: DeserializeOwned>(kept: &[(String, String)], kind: &str) -> Result<Vec<T>> {
     let ours = kept.iter().filter(|(key, _)| key.starts_with(kind));
     let read = ours.map(|(key, text)| {
         serde_json::from_str(text).map_err(|error| anyhow!("what is kept as {key}: {error}"))
     });
-    Ok(read.collect::<Result<_>>()?)
+    read.collect()
+}
+
+/// All networks and pools, for people to look at.
+pub(crate) fn look(host: &Host) -> Result<(Vec<Network>, Vec<Pool>)> {
+    let kept = host.ledger.kept(&owner())?;
+    Ok((of_kind(&kept, NETWORK)?, of_kind(&kept, POOL)?))
 }
 
 fn keep<T: Serialize>(program: &Program, key: &str, value: Option<&T>) -> Result<(), Failure> {

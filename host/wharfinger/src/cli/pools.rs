@@ -1,0 +1,252 @@
+//! `wharfinger pools`: what networks allocate from, and how full that is. A look, which writes nothing;
+//! what cannot be told of one network is that one's row.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Result, bail};
+use clap::Args;
+use serde_json::{Map, Value, json};
+use wharfinger_attach::pools::{self, Given, Pool};
+use wharfinger_attach::{Error, Host};
+use wharfinger_docker as docker;
+use wharfinger_ledger::Range;
+
+use super::network::{self, List};
+use super::{print, told};
+use crate::program::Program;
+
+/// The highest number that every reader of JSON has exactly.
+const EXACT: u128 = 1 << 53;
+
+#[derive(Debug, Args)]
+pub(super) struct Pools {
+    /// Only this network's
+    network: Option<String>,
+    /// Where conflists are
+    #[arg(long, default_value = "/etc/cni/net.d", env = "NETCONFPATH")]
+    conf_dir: PathBuf,
+    /// As JSON: a list of pools
+    #[arg(long)]
+    json: bool,
+}
+
+/// What is told of one network.
+#[derive(Debug)]
+struct Found {
+    network: String,
+    /// Who knows of it.
+    by: &'static str,
+    given: Given,
+}
+
+impl Pools {
+    pub(super) fn run(&self, program: &Program) -> Result<u8> {
+        let mut all = program.look(|host| self.all(host)).map_err(|error| told(&error))?;
+        if let Some(wanted) = &self.network {
+            all.retain(|found| found.network == *wanted);
+            if all.is_empty() {
+                let dir = self.conf_dir.display();
+                bail!(
+                    "no network {wanted:?}: no entry of ours in {dir}, none of Docker's, no attachment"
+                );
+            }
+        }
+        if self.json {
+            let all: Vec<Value> = all.iter().flat_map(objects).collect();
+            return print(&format!("{:#}\n", Value::Array(all)));
+        }
+        let rows: Vec<[String; 8]> = all.iter().flat_map(rows).collect();
+        print(&super::table::table(HEAD, &rows))
+    }
+
+    fn all(&self, host: &Host) -> Result<Vec<Found>, Error> {
+        let mut all = configured(host, &self.conf_dir);
+        all.extend(of_docker(host));
+        let mut known: BTreeSet<String> = all.iter().map(|found| found.network.clone()).collect();
+        // Of those that are attached to what is configured nowhere, the last tells most.
+        let mut entries = host.ledger.list(None)?;
+        entries.sort_by_key(|entry| std::cmp::Reverse(entry.seq));
+        for entry in &entries {
+            let network = &entry.record.id.network;
+            if known.insert(network.clone()) {
+                all.push(Found::new(network, "attachment", pools::of_record(host, &entry.record)));
+            }
+        }
+        Ok(all)
+    }
+}
+
+impl Found {
+    fn new(network: &str, by: &'static str, given: Result<Given, Error>) -> Self {
+        let failed = |error: &Error| Given::None(format!("{:#}", told(error)));
+        let given = given.unwrap_or_else(|error| failed(&error));
+        Self { network: network.to_owned(), by, given }
+    }
+
+    fn none(network: &str, by: &'static str, why: String) -> Self {
+        Self { network: network.to_owned(), by, given: Given::None(why) }
+    }
+}
+
+/// Those of the configuration directory; one that is not there has none.
+fn configured(host: &Host, dir: &Path) -> Vec<Found> {
+    let files = network::files(dir).unwrap_or_default();
+    files.iter().flat_map(|file| of_file(host, file)).collect()
+}
+
+fn of_file(host: &Host, file: &Path) -> Vec<Found> {
+    match network::read(file).and_then(List::read) {
+        Ok(list) => of_list(host, &list),
+        Err(error) => {
+            let name = file.file_name().unwrap_or_default().display().to_string();
+            vec![Found::none(&name, "conf", format!("{error:#}"))]
+        }
+    }
+}
+
+/// What an entry says that has no addresses matters where none has.
+fn of_list(host: &Host, list: &List) -> Vec<Found> {
+    let mut all: Vec<Found> =
+        list.ours().into_iter().map(|entry| of_entry(host, list.name(), entry)).collect();
+    let has_pools = |found: &Found| matches!(found.given, Given::Pools(..));
+    if all.iter().any(has_pools) {
+        all.retain(has_pools);
+    }
+    all
+}
+
+fn of_entry(host: &Host, name: &str, entry: Map<String, Value>) -> Found {
+    match network::conf(entry) {
+        Ok(conf) => Found::new(name, "conf", pools::of_conf(host, &conf, &[])),
+        Err(error) => Found::none(name, "conf", format!("{error:#}")),
+    }
+}
+
+/// Docker's pools, and its networks with where their addresses are from.
+fn of_docker(host: &Host) -> Vec<Found> {
+    let (networks, pools) = match crate::docker::look(host) {
+        Ok(kept) => kept,
+        Err(error) => return vec![Found::none("docker", "docker", format!("{error:#}"))],
+    };
+    let by_conf = |name: &str, conf: &Value| {
+        let conf = conf.as_object().cloned().unwrap_or_default();
+        Found { by: "docker", ..of_entry(host, name, conf) }
+    };
+    let mut all: Vec<Found> =
+        pools.iter().map(|pool| by_conf(&pool.network, &pool.conf(None))).collect();
+    all.extend(networks.iter().map(|network| {
+        let name = network.name();
+        if network.gives_addresses() {
+            return by_conf(&name, &network.conf());
+        }
+        Found::none(&name, "docker", from(network, &pools))
+    }));
+    all
+}
+
+/// Where Docker has the addresses from that it gives a network.
+fn from(network: &docker::Network, pools: &[docker::Pool]) -> String {
+    let from = |subnet: &docker::Subnet| {
+        let ours = pools.iter().find(|pool| pool.pool == subnet.pool);
+        let whose = ours.map_or("Docker's own IPAM", |pool| pool.network.as_str());
+        format!("{} is of {whose}", subnet.pool)
+    };
+    let all: Vec<String> = network.subnets.iter().map(from).collect();
+    if all.is_empty() { "it has no addresses".to_owned() } else { all.join(", ") }
+}
+
+fn objects(found: &Found) -> Vec<Value> {
+    let Found { network, by, given } = found;
+    match given {
+        Given::None(why) => vec![json!({ "network": network, "by": by, "reason": why })],
+        Given::Pools(plugin, pools) => {
+            let object = |pool: &Pool| {
+                let exact = |count: u128| u64::try_from(count.min(EXACT)).unwrap_or(u64::MAX);
+                json!({
+                    "network": network,
+                    "by": by,
+                    "plugin": plugin,
+                    "domain": pool.domain,
+                    "pool": pool.name,
+                    "ranges": pool.ranges,
+                    "total": exact(pool.usage.total),
+                    "held": exact(pool.usage.held),
+                    "resting": exact(pool.usage.cooling),
+                    "remembered": exact(pool.usage.remembered),
+                })
+            };
+            pools.iter().map(object).collect()
+        }
+    }
+}
+
+const HEAD: [&str; 8] =
+    ["NETWORK", "BY", "POOL", "TOTAL", "HELD", "RESTING", "REMEMBERED", "RANGES"];
+
+/// Where there is no pool, the last column says why.
+fn rows(found: &Found) -> Vec<[String; 8]> {
+    let row = |pool: &str, counts: [String; 4], last: &str| {
+        let [total, held, resting, remembered] = counts;
+        let texts = [found.network.as_str(), found.by, pool].map(super::table::plain);
+        let [network, by, pool] = texts;
+        [network, by, pool, total, held, resting, remembered, super::table::plain(last)]
+    };
+    match &found.given {
+        Given::None(why) => vec![row("-", ["-"; 4].map(str::to_owned), why)],
+        Given::Pools(_, pools) => {
+            let of_pool = |pool: &Pool| {
+                let usage = &pool.usage;
+                let counts = [usage.total, usage.held, usage.cooling, usage.remembered];
+                let ranges: Vec<String> = pool.ranges.iter().map(range).collect();
+                row(&pool.name, counts.map(|count| count.to_string()), &ranges.join(","))
+            };
+            pools.iter().map(of_pool).collect()
+        }
+    }
+}
+
+fn range(range: &Range) -> String {
+    format!("{}-{}", range.first(), range.last())
+}
+
+#[cfg(test)]
+mod tests {
+    use wharfinger_ledger::Usage;
+
+    use super::*;
+
+    fn found() -> Vec<Found> {
+        let range = |first: &str, last: &str| Range::new(first.parse().ok()?, last.parse().ok()?);
+        let pool = Pool {
+            name: "0".into(),
+            domain: "host".into(),
+            ranges: range("fd00::", "fd00::ffff:ffff:ffff:ffff").into_iter().collect(),
+            usage: Usage { total: 1 << 64, held: 2, cooling: 1, remembered: 3 },
+        };
+        let given = Given::Pools("host-local".into(), vec![pool]);
+        let why = "it says \u{1b}[2J\nno".to_owned();
+        vec![Found { network: "pods".into(), by: "conf", given }, Found::none("web", "docker", why)]
+    }
+
+    #[test]
+    fn a_pool_is_a_row_and_so_is_what_cannot_be_told() {
+        let rows: Vec<_> = found().iter().flat_map(rows).collect();
+        let text = super::super::table::table(HEAD, &rows);
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(lines.len(), 3, "{text}");
+        assert!(lines[1].contains("18446744073709551616  2 "), "{text}");
+        assert!(lines[1].ends_with("fd00::-fd00::ffff:ffff:ffff:ffff"), "{text}");
+        assert!(lines[2].ends_with("it says  [2J no"), "{text}");
+    }
+
+    #[test]
+    fn as_json_it_has_numbers_that_readers_have_exactly() {
+        let all: Vec<Value> = found().iter().flat_map(objects).collect();
+        assert_eq!(all[0]["total"], 1_u64 << 53);
+        assert_eq!(all[0]["held"], 2);
+        assert_eq!(all[0]["ranges"][0]["first"], "fd00::");
+        assert_eq!(all[1]["reason"], "it says \u{1b}[2J\nno");
+        assert!(all[1].get("pool").is_none());
+    }
+}
