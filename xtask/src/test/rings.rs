@@ -113,10 +113,16 @@ impl Ring {
                 (!suite && !of_lab) || of_suite(&["netns_", "plugins_"])
             }
             Self::Faults => of_suite(&["faults_"]),
-            // Starting processes is what costs there: the kernel's own tests and two of ours.
+            // Starting processes is what costs there: the kernel's own tests and few of ours.
             Self::Lab => {
                 binary.package == "wharfinger-kernel"
-                    || of_suite(&["lab_", "netns_life", "netns_check", "netns_side"])
+                    || of_suite(&[
+                        "lab_",
+                        "netns_life",
+                        "netns_check",
+                        "netns_side",
+                        "docker_networks",
+                    ])
             }
             Self::Clients => daemons || of_suite(&["clients_"]),
             Self::Docker => of_suite(&["docker_"]),
@@ -355,8 +361,10 @@ fn command(ring: Ring, place: &Place, binary: &Binary, options: &Options) -> Com
     let mut command = Command::new(first);
     command.args(rest).args(ring.ignored().then_some("--ignored"));
     // What this machine's kernel may not have.
-    if !matches!(place, Place::Lab(_)) {
-        command.args(["--skip", "lab_"]);
+    match place {
+        Place::Lab(_) if binary.target.starts_with("docker_") => _ = command.arg("lab_"),
+        Place::Lab(_) => {}
+        Place::Here | Place::Root => _ = command.args(["--skip", "lab_"]),
     }
     command.current_dir(&binary.folder).env("CARGO_MANIFEST_DIR", &binary.folder);
     if let Ok(dir) = tools::reference() {

@@ -51,8 +51,7 @@ impl<'w> Lab<'w> {
         let words = [&unshare[..], &[MACHINE, "sh", &ready]].concat();
         let holder = mounts.command(&words).spawn().expect("unshare");
         until("the machine is there", || world.path("ready").exists());
-        let children = format!("/proc/{0}/task/{0}/children", holder.id());
-        let init = std::fs::read_to_string(children).expect("a child").trim().to_owned();
+        let init = child_of(holder.id());
         let lab = Self { world, mounts, holder, init };
         lab.serve();
         lab
@@ -242,6 +241,19 @@ impl<'w> Lab<'w> {
         let rules = self.run(&["nft", "list", "ruleset"]);
         assert!(!rules.contains("docker-"), "{rules}");
     }
+}
+
+/// A process's only child. Not every kernel lists the children of one.
+#[track_caller]
+fn child_of(parent: u32) -> String {
+    let parent = parent.to_string();
+    let of = |process: &std::path::Path| {
+        let stat = std::fs::read_to_string(process.join("stat")).ok()?;
+        stat.rsplit_once(')')?.1.split_whitespace().nth(1).map(str::to_owned)
+    };
+    let mut processes = std::fs::read_dir("/proc").expect("/proc").flatten();
+    let child = processes.find(|process| of(&process.path()).as_ref() == Some(&parent));
+    child.expect("a child").file_name().to_string_lossy().into_owned()
 }
 
 impl Drop for Lab<'_> {
