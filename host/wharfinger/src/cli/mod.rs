@@ -70,7 +70,7 @@ enum Command {
     /// Configurations of networks
     #[command(subcommand)]
     Conf(conf::Conf),
-    /// Serve until killed: renew DHCP leases
+    /// Serve until killed: renew DHCP leases, or be a driver of Docker's
     Serve(serve::Serve),
     /// Print the version
     Version,
