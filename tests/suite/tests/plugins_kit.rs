@@ -73,7 +73,7 @@ fn a_project_is_needed_where_no_component_is_named() {
         .output()
         .expect("our executable");
     assert_eq!(output.status.code(), Some(1), "{output:?}");
-    assert!(text(&output.stderr).contains("there is no Cargo.toml here"), "{output:?}");
+    assert!(text(&output.stderr).contains("wharfinger plugin new"), "{output:?}");
 }
 
 /// The input that `--example` prints, for the built-in component.
