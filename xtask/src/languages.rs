@@ -1,5 +1,5 @@
 //! `cargo xtask languages`: each language's tools at pinned versions, and its examples as
-//! components, at `target/wasm/LANGUAGE-EXAMPLE.wasm`.
+//! components, at `target/wasm/LANGUAGE-EXAMPLE.wasm`; their unit tests, and those of its SDK.
 //!
 //! Each example is built by the command that an author of that language uses; what is pinned is
 //! pinned where that ecosystem pins (`go.sum`, `package-lock.json`, `Cargo.lock`), or in
@@ -38,7 +38,18 @@ pub(crate) struct Language {
     /// What the name of an example's folder ends in.
     suffix: &'static str,
     by: By,
+    /// By which words its unit tests run: its examples', and those of the SDK in this folder. Rust's
+    /// are with the crates'.
+    tests: Option<Tests>,
     tools: fn() -> Result<Tools>,
+}
+
+/// How a language tests.
+#[derive(Debug, Clone, Copy)]
+struct Tests {
+    words: &'static str,
+    /// Where the SDK's own are.
+    sdk: Option<&'static str>,
 }
 
 /// What a language's commands have in their environment.
@@ -64,6 +75,7 @@ pub(crate) const ALL: [Language; 8] = [
         examples: EXAMPLES,
         suffix: "",
         by: By::Cargo,
+        tests: None,
         tools: tools::rust,
     },
     Language {
@@ -72,6 +84,7 @@ pub(crate) const ALL: [Language; 8] = [
         examples: EXAMPLES,
         suffix: "-std",
         by: By::Cargo,
+        tests: None,
         tools: tools::rust,
     },
     Language {
@@ -80,6 +93,7 @@ pub(crate) const ALL: [Language; 8] = [
         examples: EXAMPLES,
         suffix: "",
         by: By::Words("make"),
+        tests: Some(Tests { words: "make test", sdk: Some("sdk/c/tests") }),
         tools: tools::c,
     },
     Language {
@@ -88,6 +102,7 @@ pub(crate) const ALL: [Language; 8] = [
         examples: &["zig"],
         suffix: "",
         by: By::Words("./build dist/zig.wasm"),
+        tests: None,
         tools: tools::zig,
     },
     Language {
@@ -96,6 +111,7 @@ pub(crate) const ALL: [Language; 8] = [
         examples: EXAMPLES,
         suffix: "",
         by: By::Words("npm run --silent build"),
+        tests: Some(Tests { words: "npm test --silent", sdk: Some("sdk/js") }),
         tools: tools::js,
     },
     Language {
@@ -104,6 +120,7 @@ pub(crate) const ALL: [Language; 8] = [
         examples: TWO,
         suffix: "-ts",
         by: By::Words("npm run --silent build"),
+        tests: Some(Tests { words: "npm test --silent", sdk: None }),
         tools: tools::js,
     },
     Language {
@@ -112,6 +129,7 @@ pub(crate) const ALL: [Language; 8] = [
         examples: EXAMPLES,
         suffix: "",
         by: By::Words("go tool wharfinger-build"),
+        tests: Some(Tests { words: "go test ./...", sdk: Some("sdk/go") }),
         tools: tools::go,
     },
     Language {
@@ -120,6 +138,7 @@ pub(crate) const ALL: [Language; 8] = [
         examples: EXAMPLES,
         suffix: "",
         by: By::Words("python3 -m wharfinger_sdk build"),
+        tests: Some(Tests { words: "python3 -m unittest", sdk: Some("sdk/python") }),
         tools: tools::python,
     },
 ];
@@ -178,6 +197,11 @@ impl Language {
             Ok(tools) => tools,
             Err(why) => return Outcome::Lacking(format!("{why:#}")),
         };
+        if let Some(Tests { words, sdk: Some(sdk) }) = self.tests
+            && let Err(why) = must(tools.around(words).current_dir(workspace().join(sdk)))
+        {
+            return Outcome::Failed(format!("{why:#}"));
+        }
         let all = self.examples.iter().try_for_each(|example| {
             let built = self.example(example, &tools)?;
             let name = self.component(example);
@@ -217,6 +241,9 @@ impl Language {
         must(tools.around(words).current_dir(&folder))?;
         if !built.is_file() {
             bail!("{words} in {} left no {}", folder.display(), built.display());
+        }
+        if let Some(tests) = self.tests {
+            must(tools.around(tests.words).current_dir(&folder))?;
         }
         Ok(built)
     }
