@@ -13,6 +13,10 @@ use crate::tools::{CLANG_RT, WASI_LIBC, install, packages};
 /// written by the contract alone.
 const PYTHON: [&str; 2] = ["componentize-py==0.25.1", "ziglang==0.17.1"];
 
+/// What `pip install ./sdk` fetches, for the guide: its commands run in a namespace without a way
+/// out.
+const SDK: [&str; 2] = ["componentize-py==0.25.1", "setuptools==84.2.1"];
+
 /// Rust's targets are there since the build.
 pub(super) fn rust() -> Result<Tools> {
     here(&["cargo"])
@@ -67,7 +71,7 @@ fn here(programs: &[&str]) -> Result<Tools> {
 fn venv() -> Result<PathBuf> {
     let dir = workspace().join("target/tools/python");
     let stamp = dir.join(".made");
-    let wanted = PYTHON.join(" ");
+    let wanted = [PYTHON, SDK].concat().join(" ");
     if std::fs::read_to_string(&stamp).is_ok_and(|made| made == wanted) {
         return Ok(dir);
     }
@@ -81,6 +85,9 @@ fn venv() -> Result<PathBuf> {
     let mut pip = program("env");
     pip.arg(dir.join("bin/pip")).args(["install", "--quiet"]).args(PYTHON);
     must(&mut pip).context("install from Python's registry")?;
+    let mut pip = program("env");
+    pip.arg(dir.join("bin/pip")).args(["download", "--quiet", "--dest"]).arg(dir.join("wheels"));
+    must(pip.args(SDK)).context("download from Python's registry")?;
     std::fs::write(&stamp, wanted).with_context(|| stamp.display().to_string())?;
     Ok(dir)
 }
