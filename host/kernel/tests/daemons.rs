@@ -192,6 +192,8 @@ fn dockerd() -> Daemon {
     let log = "/run/dockerd.log";
     // Of one that was killed: each has its own processes' numbers.
     run("rm -rf /run/dockerd.pid /run/dockerd.log /run/docker /run/docker-exec");
+    // A namespace begins as the machine is, where somebody may have turned it on.
+    run("echo 0 > /proc/sys/net/ipv4/ip_forward");
     let daemon = Daemon::start(
         "dockerd --data-root /run/docker-data --exec-root /run/docker-exec --storage-driver vfs \
          --pidfile /run/dockerd.pid -H unix:///run/dockerd.sock --ip6tables --experimental \

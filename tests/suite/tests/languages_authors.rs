@@ -89,6 +89,7 @@ fn from_nothing_to_an_attached_plugin(page: &str) {
         .env("PATH", format!("{}:{path}", world.text_path("bin")))
         .env("PIP_NO_INDEX", "1")
         .env("PIP_FIND_LINKS", wheels)
+        .envs([("npm_config_audit", "false"), ("npm_config_prefer_offline", "true")])
         .output()
         .expect("the guide's commands");
     let said = String::from_utf8_lossy(&output.stdout);

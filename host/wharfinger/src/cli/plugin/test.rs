@@ -31,6 +31,9 @@ pub(crate) struct Test {
     /// Where to write the report as JSON
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+    /// How many attachments come and go in the long check: fewer where a call is slow
+    #[arg(long, value_name = "COUNT")]
+    attachments: Option<usize>,
     /// Where chance begins: the report of a run names its own
     #[arg(long)]
     seed: Option<u64>,
@@ -40,6 +43,7 @@ impl Test {
     pub(super) fn run(&self) -> Result<u8> {
         let (limits, grants) = self.outside.granted()?;
         let mut settings = self.read()?;
+        settings.attachments = self.attachments.unwrap_or(settings.attachments);
         settings.seed = self.seed.unwrap_or_else(chance);
         settings.deadline = u64::try_from(limits.deadline.as_millis()).unwrap_or(u64::MAX);
         let wasm = match &self.wasm {
