@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::{Mutex, PoisonError};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
@@ -153,9 +155,7 @@ pub(crate) fn run(ring: Ring, binaries: &[Binary], options: &Options) -> Row {
     if ring == Ring::Languages {
         lacking = Lacking::after(languages::build(|_| true), &mut counts);
     }
-    for binary in &mine {
-        counts.add(run_binary(ring, &place, binary, &lacking, options));
-    }
+    counts.add(run_all(ring, &place, &mine, &lacking, options));
     if ring == Ring::Unit {
         counts.add(doc_tests());
         counts.add(component_tests());
@@ -195,6 +195,33 @@ impl Lacking {
         let names = binaries.iter().flat_map(|binary| tests(Ring::Languages, binary));
         names.filter(|name| self.modules.iter().any(|module| name.contains(module))).count()
     }
+}
+
+/// Each executable to its end. The lab's machines have a processor each: two run at once.
+fn run_all(
+    ring: Ring,
+    place: &Place,
+    binaries: &[&Binary],
+    lacking: &Lacking,
+    options: &Options,
+) -> Counts {
+    let next = Mutex::new(binaries.iter());
+    let take = || next.lock().unwrap_or_else(PoisonError::into_inner).next();
+    let work = || {
+        let mut counts = Counts::default();
+        while let Some(binary) = take() {
+            counts.add(run_binary(ring, place, binary, lacking, options));
+        }
+        counts
+    };
+    thread::scope(|scope| {
+        let second = matches!(place, Place::Lab(_)).then(|| scope.spawn(work));
+        let mut counts = work();
+        if let Some(second) = second {
+            counts.add(second.join().unwrap_or_else(|_| Counts::failure()));
+        }
+        counts
+    })
 }
 
 /// How many tests a ring has that is not run.
