@@ -368,7 +368,7 @@ fn run_binary(
 }
 
 /// A hung test ends with its executable after this long.
-const DEADLINE: Duration = Duration::from_mins(15);
+const DEADLINE: Duration = Duration::from_mins(20);
 
 fn command(ring: Ring, place: &Place, binary: &Binary, options: &Options) -> Command {
     let mut words: Vec<String> = Vec::new();
