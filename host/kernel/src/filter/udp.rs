@@ -8,12 +8,9 @@ use wharfinger_plan::{HostPort, PortMap, Protocol};
 use crate::nft::attrs::Attrs;
 use crate::socket::{Attributes, CHANGE, Refusal, Socket};
 
-/// IPCTNL_MSG_CT_GET, IPCTNL_MSG_CT_DELETE, IPCTNL_MSG_CT_GET_STATS; NFNL_SUBSYS_CTNETLINK.
+/// IPCTNL_MSG_CT_GET, IPCTNL_MSG_CT_DELETE; NFNL_SUBSYS_CTNETLINK.
 const GET: u16 = 0x101;
 const DELETE: u16 = 0x102;
-const COUNT: u16 = 0x105;
-/// CTA_STATS_GLOBAL_ENTRIES.
-const ENTRIES: u16 = 1;
 /// CTA_TUPLE_ORIG, CTA_TUPLE_REPLY, CTA_FILTER.
 const ORIGINAL: u16 = 1;
 const REPLY: u16 = 2;
@@ -49,10 +46,6 @@ pub(crate) fn forget(
     local: &[IpAddr],
     mapped: bool,
 ) -> Result<(), Refusal> {
-    // To go through the table takes the kernel milliseconds, even where it has nothing in it.
-    if is_empty(socket)? {
-        return Ok(());
-    }
     for port in map.ports.iter().filter(|port| port.protocol == Protocol::Udp) {
         for known in known(socket, port)? {
             if !concerns(&known, port, local, mapped) {
@@ -69,22 +62,6 @@ pub(crate) fn forget(
         }
     }
     Ok(())
-}
-
-/// Whether the kernel remembers nothing at all of this namespace. A kernel that does not say how
-/// much it remembers may remember something.
-fn is_empty(socket: &mut Socket) -> Result<bool, Refusal> {
-    let write = |bytes: &mut Vec<u8>| bytes.extend([0; HEADER]);
-    let read = |payload: &[u8]| entries(payload) == Some(0);
-    match socket.get(COUNT, write, read) {
-        Err(Refusal { errno: libc::EOPNOTSUPP | libc::EINVAL, .. }) => Ok(false),
-        done => done,
-    }
-}
-
-fn entries(payload: &[u8]) -> Option<u32> {
-    let count = attribute(payload.get(HEADER..)?, ENTRIES)?;
-    count.first_chunk().copied().map(u32::from_be_bytes)
 }
 
 fn concerns(known: &Known, port: &HostPort, local: &[IpAddr], mapped: bool) -> bool {
@@ -164,15 +141,6 @@ fn attribute(bytes: &[u8], wanted: u16) -> Option<&[u8]> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn only_a_count_of_none_is_none() {
-        let told = |count: &[u8]| [&[0, 0, 0, 0, 8, 0, 1, 0], count].concat();
-        assert_eq!(entries(&told(&[0, 0, 0, 0])), Some(0));
-        assert_eq!(entries(&told(&[0, 0, 1, 2])), Some(258));
-        assert_eq!(entries(&told(&[0])), None);
-        assert_eq!(entries(&[0, 0, 0, 0]), None);
-    }
 
     #[test]
     fn only_who_is_answered_by_the_wrong_one_is_forgotten() {
