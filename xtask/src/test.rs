@@ -72,13 +72,12 @@ fn prepare(options: &Options, table: &mut Table) -> Result<()> {
 
 /// Components that the suite runs, each the crate of a folder: what does wrong, and what is meant to
 /// be read.
-const GUESTS: [&str; 11] = [
+const GUESTS: [&str; 10] = [
     "tests/hostile",
     "tests/hostile-policy",
     "tests/hostile-wasi",
     "tests/faulty",
     "tests/faulty-policy",
-    "tests/panics",
     "sdk/rust/examples/sticky",
     "sdk/rust/examples/by-namespace",
     "sdk/rust/examples/netbox",

@@ -336,6 +336,14 @@ impl World {
         self.attached(container, conf, result)
     }
 
+    /// Attaches a container with this `CNI_ARGS`.
+    #[track_caller]
+    pub fn attach_with(&self, conf: &Value, args: &str) -> Attached<'_> {
+        let container = self.container();
+        let result = self.call("ADD", conf).of(&container).env("CNI_ARGS", args).ok();
+        self.attached(container, conf, result)
+    }
+
     /// Takes a result for an attachment.
     pub fn attached(&self, container: Container, conf: &Value, result: Value) -> Attached<'_> {
         for address in addresses(&result) {

@@ -188,7 +188,7 @@ fn of_a_docker_that_lost_all_it_had_all_is_collected() {
 fn a_stale_socket_is_replaced_and_is_root_s() {
     let world = World::new();
     let lab = Lab::bare(&world);
-    let socket = "/run/docker/plugins/wharfinger.sock";
+    let socket = docker_side::SOCKET;
     assert_eq!(lab.run(&["stat", "-c", "%a %U", socket]), "600 root");
     lab.kill_server("KILL");
     lab.run(&["test", "-S", socket]);

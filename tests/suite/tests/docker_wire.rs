@@ -251,7 +251,7 @@ fn a_service_manager_s_socket_is_served_and_left() {
     let world = World::new();
     let lab = Lab::bare(&world);
     lab.kill_server("TERM");
-    let socket = "/run/docker/plugins/wharfinger.sock";
+    let socket = docker_side::SOCKET;
     lab.sh("python3 -c \"$1\" \"$2\" >>/run/wf/log 2>&1 &", &[ACTIVATED, socket]);
     docker_side::until("it answers", || lab.answers("Plugin.Activate", "").0 == 200);
     call(&lab, "IpamDriver.RequestPool", &pool());

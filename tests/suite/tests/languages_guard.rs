@@ -3,7 +3,7 @@
 #![allow(clippy::expect_used, clippy::panic, reason = "a failed expectation is a failed test")]
 
 use serde_json::{Value, json};
-use wharfinger_suite::{Attached, Language, World, in_each_language, in_language, pod};
+use wharfinger_suite::{Language, World, in_each_language, in_language, pod};
 
 in_each_language! {
     only_named_namespaces_are_attached
@@ -41,13 +41,6 @@ fn with_ports(conf: &Value, mappings: &Value) -> Value {
 }
 
 #[track_caller]
-fn add<'w>(world: &'w World, conf: &Value, args: &str) -> Attached<'w> {
-    let container = world.container();
-    let result = world.call("ADD", conf).of(&container).env("CNI_ARGS", args).ok();
-    world.attached(container, conf, result)
-}
-
-#[track_caller]
 fn refused(world: &World, conf: &Value, args: &str, code: u64, words: &[&str]) {
     let container = world.container();
     let failure = world.call("ADD", conf).of(&container).env("CNI_ARGS", args).fails();
@@ -61,8 +54,8 @@ fn refused(world: &World, conf: &Value, args: &str, code: u64, words: &[&str]) {
 fn only_named_namespaces_are_attached(language: Language) {
     let world = world(language);
     let conf = conf(&world, &json!({ "namespaces": ["web", "db"] }));
-    add(&world, &conf, &pod("web", "a")).del();
-    add(&world, &conf, &pod("db", "b")).del();
+    world.attach_with(&conf, &pod("web", "a")).del();
+    world.attach_with(&conf, &pod("db", "b")).del();
     let said = ["guard", "namespace webb is not attached"];
     refused(&world, &conf, &pod("webb", "c"), 101, &said);
     refused(&world, &conf, "", 101, &["guard", "an attachment without a pod is refused"]);
@@ -74,15 +67,15 @@ fn ports_of_the_host_are_those_that_are_allowed(language: Language) {
     let conf = conf(&world, &json!({ "hostPorts": ["80", "8000-8100"] }));
     let port = |port: u32| json!([{ "hostPort": port, "containerPort": 80, "protocol": "tcp" }]);
     for allowed in [80, 8000, 8100] {
-        add(&world, &with_ports(&conf, &port(allowed)), "").del();
+        world.attach_with(&with_ports(&conf, &port(allowed)), "").del();
     }
     for forbidden in [22, 79, 81, 7999, 8101, 65535] {
         let words = format!("port {forbidden} of the host is not allowed");
         refused(&world, &with_ports(&conf, &port(forbidden)), "", 101, &["guard", &words]);
     }
     // None, and one that is none of the host.
-    add(&world, &conf, "").del();
-    add(&world, &with_ports(&conf, &json!([])), "").del();
+    world.attach_with(&conf, "").del();
+    world.attach_with(&with_ports(&conf, &json!([])), "").del();
     // What cannot be read refuses. Its words are the host's own where it reads them first.
     for nonsense in [json!("22"), json!([22]), json!({ "hostPort": 80 }), json!([[]])] {
         let conf = with_ports(&conf, &nonsense);
@@ -96,14 +89,15 @@ fn ports_of_the_host_are_those_that_are_allowed(language: Language) {
 fn a_quota_counts_what_is_attached(language: Language) {
     let world = world(language);
     let conf = conf(&world, &json!({ "quota": 2 }));
-    let (one, two) = (add(&world, &conf, &pod("web", "a")), add(&world, &conf, &pod("web", "b")));
+    let (one, two) =
+        (world.attach_with(&conf, &pod("web", "a")), world.attach_with(&conf, &pod("web", "b")));
     let full = ["guard", "namespace web has 2 attachments, and may have 2"];
     refused(&world, &conf, &pod("web", "c"), 101, &full);
     // A namespace that begins like it, and what is no pod.
-    add(&world, &conf, &pod("web-2", "a")).del();
-    add(&world, &conf, "").del();
+    world.attach_with(&conf, &pod("web-2", "a")).del();
+    world.attach_with(&conf, "").del();
     one.del();
-    let three = add(&world, &conf, &pod("web", "c"));
+    let three = world.attach_with(&conf, &pod("web", "c"));
     refused(&world, &conf, &pod("web", "d"), 101, &full);
     two.del();
     three.del();
@@ -113,7 +107,7 @@ fn a_quota_counts_what_is_attached(language: Language) {
 fn the_mtu_is_amended(language: Language) {
     let world = world(language);
     for mtu in [1400, 9000] {
-        let attached = add(&world, &conf(&world, &json!({ "mtu": mtu })), "");
+        let attached = world.attach_with(&conf(&world, &json!({ "mtu": mtu })), "");
         assert_eq!(attached.container.ns.link("eth0").mtu, mtu);
         attached.check();
         attached.del();

@@ -36,13 +36,6 @@ fn conf(world: &World, ipam: &Value) -> Value {
 }
 
 #[track_caller]
-fn add<'w>(world: &'w World, conf: &Value, args: &str) -> Attached<'w> {
-    let container = world.container();
-    let result = world.call("ADD", conf).of(&container).env("CNI_ARGS", args).ok();
-    world.attached(container, conf, result)
-}
-
-#[track_caller]
 fn fails(world: &World, conf: &Value, code: u64, words: &[&str]) -> Failure {
     let failure = world.call("ADD", conf).of(&world.container()).fails();
     assert_eq!(failure.code, code, "{failure:?}");
@@ -68,7 +61,7 @@ fn sets_routes_and_gateways(language: Language) {
             "routes": [{ "dst": "0.0.0.0/0" }, { "dst": "fd00:9::/48", "gw": "fd00:1::1" }],
         }),
     );
-    let all: Vec<Attached<'_>> = (0..4).map(|_| add(&world, &conf, "")).collect();
+    let all: Vec<Attached<'_>> = (0..4).map(|_| world.attach_with(&conf, "")).collect();
     let ips = |attached: &Attached<'_>| -> Vec<String> {
         let ips = attached.result["ips"].as_array().expect("ips");
         ips.iter().map(|ip| format!("{} by {}", ip["address"], ip["gateway"])).collect()
@@ -106,14 +99,14 @@ fn a_requested_address_is_had_or_the_error_says_whose_it_is(language: Language) 
     let world = world(language);
     let conf = conf(&world, &json!({ "ranges": [[{ "subnet": "10.1.0.0/24" }]] }));
     let asked = wanting(&conf, "10.1.0.77");
-    let one = add(&world, &asked, "");
+    let one = world.attach_with(&asked, "");
     assert_eq!(one.v4(), "10.1.0.77");
     let whose = format!("10.1.0.77 is held by pods/{}/eth0", one.container.id);
     fails(&world, &asked, 106, &[&whose, "pool@sha256:"]);
     let outside = wanting(&conf, "10.2.0.1");
     fails(&world, &outside, 106, &["10.2.0.1 is in none of the ranges"]);
     one.del();
-    let again = add(&world, &asked, "");
+    let again = world.attach_with(&asked, "");
     assert_eq!(again.v4(), "10.1.0.77");
     again.del();
     world.assert_nothing_left();
@@ -123,14 +116,14 @@ fn a_full_set_is_exhausted(language: Language) {
     let world = world(language);
     let ranges = json!([[{ "subnet": "10.1.0.0/24" }], [{ "subnet": "10.2.0.0/30" }]]);
     let conf = conf(&world, &json!({ "ranges": ranges }));
-    let one = add(&world, &conf, "");
+    let one = world.attach_with(&conf, "");
     assert_eq!(one.addresses(), ["10.1.0.2", "10.2.0.2"]);
     let words = ["set 1 has no free address", "pool@sha256:"];
     fails(&world, &conf, 100, &words);
     one.check();
     one.del();
     // What the set before gave to the refused one is free, and so is what was released.
-    let next = add(&world, &conf, "");
+    let next = world.attach_with(&conf, "");
     assert_eq!(next.addresses().get(1).map(String::as_str), Some("10.2.0.2"));
     next.del();
     world.assert_nothing_left();
@@ -140,15 +133,15 @@ fn sticky_is_by_pod_and_outlives_a_del(language: Language) {
     let world = world(language);
     let ranges = json!([[{ "subnet": "10.1.0.0/24" }], [{ "subnet": "fd00:1::/64" }]]);
     let conf = conf(&world, &json!({ "ranges": ranges, "sticky": true }));
-    let first = add(&world, &conf, &pod("db", "db-0"));
+    let first = world.attach_with(&conf, &pod("db", "db-0"));
     let own = first.addresses();
     first.del();
-    let other = add(&world, &conf, &pod("db", "db-1"));
+    let other = world.attach_with(&conf, &pod("db", "db-1"));
     assert_ne!(other.addresses(), own);
-    let again = add(&world, &conf, &pod("db", "db-0"));
+    let again = world.attach_with(&conf, &pod("db", "db-0"));
     assert_eq!(again.addresses(), own);
     // While it is held by the pod of that name, another of the name gets another.
-    let twin = add(&world, &conf, &pod("db", "db-0"));
+    let twin = world.attach_with(&conf, &pod("db", "db-0"));
     assert_ne!(twin.v4(), again.v4());
     for attached in [other, again, twin] {
         attached.del();

@@ -6,11 +6,7 @@ use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, Stdio};
 
 use serde_json::{Value, json};
-use wharfinger_suite::{Attached, World};
-
-fn pod(namespace: &str, name: &str) -> String {
-    format!("IgnoreUnknown=1;K8S_POD_NAMESPACE={namespace};K8S_POD_NAME={name}")
-}
+use wharfinger_suite::{World, pod};
 
 fn ipam(world: &World, ipam: &Value) -> Value {
     world.conf("ptp", &json!({ "ipam": ipam }))
@@ -18,13 +14,6 @@ fn ipam(world: &World, ipam: &Value) -> Value {
 
 fn policy(world: &World, plugin: &str, config: &Value) -> Value {
     world.conf("ptp", &json!({ "policies": [{ "plugin": plugin, "config": config }] }))
-}
-
-#[track_caller]
-fn add<'w>(world: &'w World, conf: &Value, args: &str) -> Attached<'w> {
-    let container = world.container();
-    let result = world.call("ADD", conf).of(&container).env("CNI_ARGS", args).ok();
-    world.attached(container, conf, result)
 }
 
 #[track_caller]
@@ -43,13 +32,13 @@ fn sticky_gives_a_pod_that_is_made_anew_its_address() {
     let world = World::new();
     world.install("sticky", "sticky");
     let conf = ipam(&world, &json!({ "type": "sticky", "pool": { "subnet": "10.1.0.0/24" } }));
-    let first = add(&world, &conf, &pod("db", "db-0"));
+    let first = world.attach_with(&conf, &pod("db", "db-0"));
     let own = first.v4();
     first.check();
     first.del();
-    let other = add(&world, &conf, &pod("db", "db-1"));
+    let other = world.attach_with(&conf, &pod("db", "db-1"));
     assert_ne!(other.v4(), own);
-    let again = add(&world, &conf, &pod("db", "db-0"));
+    let again = world.attach_with(&conf, &pod("db", "db-0"));
     assert_eq!(again.v4(), own);
     other.del();
     again.del();
@@ -67,7 +56,7 @@ fn by_namespace_chooses_the_pool() {
     ]);
     let conf = ipam(&world, &json!({ "type": "by-namespace", "pools": pools }));
     for (namespace, beginning) in [("team-a", "10.1.0."), ("team-b", "10.2.0.")] {
-        let attached = add(&world, &conf, &pod(namespace, "web"));
+        let attached = world.attach_with(&conf, &pod(namespace, "web"));
         assert!(attached.v4().starts_with(beginning), "{namespace}: {}", attached.v4());
         attached.del();
     }
@@ -83,12 +72,12 @@ fn quota_counts_what_is_attached() {
     let world = World::new();
     world.install("quota", "quota");
     let conf = policy(&world, "quota", &json!({ "default": 1 }));
-    let first = add(&world, &conf, &pod("web", "a"));
+    let first = world.attach_with(&conf, &pod("web", "a"));
     let full = ["quota", "namespace web has 1 attachments, and may have 1"];
     refused(&world, &conf, &pod("web", "b"), 101, &full);
-    add(&world, &conf, &pod("db", "c")).del();
+    world.attach_with(&conf, &pod("db", "c")).del();
     first.del();
-    add(&world, &conf, &pod("web", "b")).del();
+    world.attach_with(&conf, &pod("web", "b")).del();
     world.assert_nothing_left();
 }
 
@@ -103,7 +92,7 @@ fn ports_refuses_a_port_of_the_host() {
     let said = ["ports", "namespace web may not have port 22 of the host"];
     refused(&world, &conf, &pod("web", "a"), 101, &said);
     conf["runtimeConfig"] = mapping(8080);
-    add(&world, &conf, &pod("web", "a")).del();
+    world.attach_with(&conf, &pod("web", "a")).del();
     world.assert_nothing_left();
 }
 
@@ -171,7 +160,7 @@ fn netbox_gives_an_address_and_has_it_back() {
     world.install("netbox", "netbox");
     let netbox = Netbox::new(&world);
     let conf = netbox.network();
-    let attached = add(&world, &conf, "");
+    let attached = world.attach_with(&conf, "");
     assert_eq!(attached.v4(), "10.1.0.2");
     attached.del();
     let log = netbox.tell("log");
@@ -193,14 +182,14 @@ fn while_netbox_is_down_an_add_is_to_be_tried_again_and_a_del_needs_it_not() {
     world.install("netbox", "netbox");
     let netbox = Netbox::new(&world);
     let conf = netbox.network();
-    let attached = add(&world, &conf, "");
+    let attached = world.attach_with(&conf, "");
     netbox.tell("down");
     refused(&world, &conf, "", 11, &["netbox", "NetBox gives no answer"]);
     attached.del();
     world.assert_nothing_left();
     netbox.tell("up");
     // The outbox is looked at by later calls of the network.
-    add(&world, &conf, "").del();
+    world.attach_with(&conf, "").del();
     let log = netbox.tell("log");
     assert!(log.contains("DELETE /api/ipam/ip-addresses/1/ 204"), "{log}");
     world.assert_nothing_left();
@@ -226,12 +215,13 @@ fn without_its_grant_netbox_is_refused_with_the_lines_that_would_grant_it() {
 #[ignore = "needs root: ring languages"]
 fn pain_d6_a_panic_in_rust_is_told_by_its_message_and_its_functions() {
     let world = World::new();
-    world.install("panics", "panics");
-    let conf = ipam(&world, &json!({ "type": "panics", "pool": { "subnet": "10.1.0.0/24" } }));
+    world.install_compiled("rust-planted", "planted");
+    let pool = json!({ "subnet": "10.1.0.0/24" });
+    let conf = ipam(&world, &json!({ "type": "planted", "pool": pool, "plant": "exception" }));
     let container = world.container();
     let failure = world.call("ADD", &conf).of(&container).fails();
     assert_eq!(failure.code, 102, "{failure:?}");
-    for word in ["panics@sha256:", "allocate", "address_of"] {
+    for word in ["planted@sha256:", "allocate", "address_of"] {
         assert!(failure.msg.contains(word), "{word} is not said: {failure:?}");
     }
     let told = format!("{failure:?}{:?}", world.events());

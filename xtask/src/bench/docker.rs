@@ -19,6 +19,9 @@ use crate::command::{capture, find, program, say, text};
 pub(crate) const PROGRAMS: [&str; 7] =
     ["dockerd", "docker", "containerd", "runc", "busybox", "nsenter", "unshare"];
 
+/// Where ours listens.
+const SOCKET: &str = "/run/docker/plugins/wharfinger.sock";
+
 const THEIRS: &str = "Docker's bridge";
 const NONE: &str = "no network";
 
@@ -119,7 +122,7 @@ impl Daemons {
         until("dockerd answers", || {
             capture(&mut self.command("docker version")).is_ok_and(|it| it.status.success())
         })?;
-        let socket = format!("/proc/{}/root/run/docker/plugins/wharfinger.sock", self.init);
+        let socket = format!("/proc/{}/root{SOCKET}", self.init);
         until("ours listens", || Path::new(&socket).exists())?;
         let import = "tar -C /run/image -c . | docker import - box";
         text(self.command("sh -c").arg(import))?;

@@ -23,6 +23,9 @@ const MACHINE: &str = "\
 mount -t tmpfs tmpfs /run && mkdir -p /run/netns /run/wf /run/docker/plugins && \
 ip link set lo up && touch \"$1\" && while :; do sleep 1; done";
 
+/// Where our server listens there.
+pub(crate) const SOCKET: &str = "/run/docker/plugins/wharfinger.sock";
+
 /// Where things are on the machine.
 const ENV: [&str; 4] = [
     "DOCKER_HOST=unix:///run/dockerd.sock",
@@ -159,7 +162,7 @@ impl<'w> Lab<'w> {
     /// One call of the protocol, past Docker: the status and the answer.
     #[track_caller]
     pub(crate) fn answers(&self, method: &str, body: &str) -> (u16, Value) {
-        let socket = format!("/proc/{}/root/run/docker/plugins/wharfinger.sock", self.init);
+        let socket = format!("/proc/{}/root{SOCKET}", self.init);
         let Ok(mut stream) = UnixStream::connect(socket) else { return (0, Value::Null) };
         // As 20.10 writes it: no host, and no body where there is nothing to say.
         let length = body.len();
