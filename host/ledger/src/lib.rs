@@ -10,6 +10,7 @@
 #![forbid(unsafe_code)]
 
 mod book;
+pub mod cluster;
 mod mem;
 mod owner;
 mod point;
