@@ -47,7 +47,7 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     if !is_root() {
         bail!("bench needs root");
     }
-    if !tools::install(&["musl-gcc", "ip", "nft", "iptables"])? {
+    if !tools::install(&[&build::NEEDED[..], &["ip", "nft", "iptables"]].concat())? {
         bail!("the benchmark needs these packages");
     }
     if options.only.iter().any(|name| name == "docker") && !tools::install(&docker::PROGRAMS)? {

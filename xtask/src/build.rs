@@ -26,11 +26,17 @@ const WASI: &str = "wasm32-wasip2";
 /// How a component's file begins, and no module's.
 const COMPONENT: &[u8] = b"\0asm\x0d\0\x01\0";
 
+/// What the build needs from the machine, beside Rust.
+pub(crate) const NEEDED: [&str; 3] = ["musl-gcc", "protoc", tools::PROTOS];
+
 /// Builds the release.
 pub(crate) fn run() -> Result<()> {
     targets()?;
-    if !tools::install(&["musl-gcc"])? {
-        bail!("the C parts need musl-gcc: Debian's package musl-tools");
+    if !tools::install(&NEEDED)? {
+        bail!(
+            "the C parts need musl-gcc, etcd's messages protoc: Debian's packages musl-tools, \
+             protobuf-compiler and libprotobuf-dev"
+        );
     }
     let components = built_in()?;
     package(&host("")?, &executable(), &components)?;

@@ -46,7 +46,7 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
         [inside] if inside == "--inside" => return show(),
         _ => bail!("demo takes no options"),
     }
-    if !tools::install(&["musl-gcc", "ip", "nft", "ping", "unshare"])? {
+    if !tools::install(&[&build::NEEDED[..], &["ip", "nft", "ping", "unshare"]].concat())? {
         bail!("the demo needs these packages");
     }
     build::run()?;

@@ -8,12 +8,13 @@ use std::path::Path;
 use crate::command::workspace;
 
 /// Each crate, and which of ours it may know.
-const LAYERS: [(&str, &[&str]); 12] = [
+const LAYERS: [(&str, &[&str]); 13] = [
     ("cni", &[]),
     ("plan", &[]),
     ("drivers", &["cni", "plan"]),
     ("kernel", &["plan"]),
     ("ledger", &["cni", "plan"]),
+    ("etcd", &["ledger"]),
     ("wasm", &["cni", "plan"]),
     ("delegate", &["cni", "plan"]),
     ("dhcp", &[]),
@@ -23,8 +24,8 @@ const LAYERS: [(&str, &[&str]); 12] = [
     (
         "wharfinger",
         &[
-            "cni", "plan", "drivers", "kernel", "ledger", "wasm", "delegate", "dhcp", "docker",
-            "attach", "kit",
+            "cni", "plan", "drivers", "kernel", "ledger", "etcd", "wasm", "delegate", "dhcp",
+            "docker", "attach", "kit",
         ],
     ),
 ];

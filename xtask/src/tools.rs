@@ -8,8 +8,10 @@ use anyhow::{Context as _, Result, bail};
 use crate::command::{complain, find, is_root, must, program, say, workspace};
 
 /// A program, and the Debian package that has it.
-const PROGRAMS: [(&str, &str); 31] = [
+const PROGRAMS: [(&str, &str); 36] = [
     ("musl-gcc", "musl-tools"),
+    ("protoc", "protobuf-compiler"),
+    (PROTOS, "libprotobuf-dev"),
     ("ip", "iproute2"),
     ("nft", "nftables"),
     ("iptables", "iptables"),
@@ -34,6 +36,9 @@ const PROGRAMS: [(&str, &str); 31] = [
     ("timeout", "coreutils"),
     ("dnsmasq", "dnsmasq-base"),
     ("dhcpd", "isc-dhcp-server"),
+    ("etcd", "etcd-server"),
+    ("etcdctl", "etcd-client"),
+    ("openssl", "openssl"),
     // Plugins in C.
     ("clang-19", "clang-19"),
     ("wasm-ld-19", "lld-19"),
@@ -44,6 +49,9 @@ const PROGRAMS: [(&str, &str); 31] = [
     // The largest of the corpus.
     ("xz", "xz-utils"),
 ];
+
+/// What etcd's messages are made of, which a bare `protoc` is without.
+pub(crate) const PROTOS: &str = "/usr/include/google/protobuf/descriptor.proto";
 
 /// By these files the packages are known that have no program: a libc for Wasm, and what its compiler
 /// calls.

@@ -40,6 +40,8 @@ pub(crate) enum Ring {
     Clients,
     /// A real dockerd, which has us as its network driver and its IPAM driver.
     Docker,
+    /// Nodes that share one book, on members of etcd that the tests start.
+    Cluster,
 }
 
 /// Where a ring's executables run.
@@ -53,7 +55,7 @@ enum Place {
 
 impl Ring {
     /// In the order in which they run.
-    pub(crate) const ALL: [Self; 10] = [
+    pub(crate) const ALL: [Self; 11] = [
         Self::Build,
         Self::Lint,
         Self::Unit,
@@ -63,6 +65,7 @@ impl Ring {
         Self::Lab,
         Self::Clients,
         Self::Docker,
+        Self::Cluster,
         Self::Languages,
     ];
 
@@ -78,6 +81,7 @@ impl Ring {
             Self::Lab => "lab",
             Self::Clients => "clients",
             Self::Docker => "docker",
+            Self::Cluster => "cluster",
             Self::Languages => "languages",
         }
     }
@@ -89,7 +93,7 @@ impl Ring {
             Self::Lint | Self::Unit => 3,
             Self::Conformance | Self::Faults => 2,
             Self::Netns | Self::Lab | Self::Docker => 6,
-            Self::Clients => 8,
+            Self::Clients | Self::Cluster => 8,
             Self::Languages => 10,
         }
     }
@@ -104,9 +108,10 @@ impl Ring {
         let daemons = binary.package == "wharfinger-kernel" && binary.target == "daemons";
         // Some hundred processes of the reference plugins, of which no kernel has another view.
         let remains = binary.package == "wharfinger-kernel" && binary.target == "remains";
+        let etcd = binary.package == "wharfinger-etcd";
         match self {
             Self::Build | Self::Lint => false,
-            Self::Netns if daemons => false,
+            Self::Netns if daemons || etcd => false,
             Self::Lab if daemons || remains => false,
             Self::Unit => !suite,
             Self::Conformance => of_suite(&["conformance_", "plugins_"]),
@@ -128,6 +133,7 @@ impl Ring {
             }
             Self::Clients => daemons || of_suite(&["clients_"]),
             Self::Docker => of_suite(&["docker_"]),
+            Self::Cluster => etcd || of_suite(&["cluster_"]),
             Self::Languages => of_suite(&["languages_"]),
         }
     }
@@ -242,13 +248,14 @@ fn tests(ring: Ring, binary: &Binary) -> Vec<String> {
 fn place(ring: Ring, options: &Options) -> Result<Place> {
     match ring {
         Ring::Build | Ring::Lint | Ring::Unit | Ring::Conformance => Ok(Place::Here),
-        Ring::Netns | Ring::Faults => {
+        Ring::Netns | Ring::Faults | Ring::Cluster => {
             if !is_root() && !can_unshare() {
                 bail!("not root, and this kernel allows no user namespaces");
             }
             needs(&["ip", "nft", "iptables", "iptables-legacy", "nsenter", "ping"])?;
             let more: &[&str] = match ring {
                 Ring::Netns => &["dnsmasq", "dhcpd", "strace", "conntrack", "python3"],
+                Ring::Cluster => &["etcd", "etcdctl", "openssl"],
                 _ => &["strace"],
             };
             needs(more)?;
@@ -367,21 +374,21 @@ fn run_binary(
     counts
 }
 
-/// A hung test ends with its executable after this long.
+/// A hung test ends with its executable after this long; with `--long`, three times as long.
 const DEADLINE: Duration = Duration::from_mins(20);
 
 fn command(ring: Ring, place: &Place, binary: &Binary, options: &Options) -> Command {
-    let mut words: Vec<String> = Vec::new();
+    let deadline = if options.long { 3 * DEADLINE } else { DEADLINE };
+    let mut words: Vec<String> = vec!["timeout".into(), deadline.as_secs().to_string()];
     match place {
-        Place::Here => words.extend(["timeout".into(), DEADLINE.as_secs().to_string()]),
+        Place::Here => {}
         Place::Root => {
-            words.extend(["timeout".into(), DEADLINE.as_secs().to_string()]);
             if !is_root() {
                 words.extend(UNSHARE.map(str::to_owned));
                 words.extend([UNSHARED.to_owned(), "sh".to_owned()]);
             }
         }
-        Place::Lab(kernel) => words.extend(lab_words(kernel)),
+        Place::Lab(kernel) => words = lab_words(kernel),
     }
     words.push(binary.path.display().to_string());
     let (first, rest) = words.split_first().map_or(("", &[][..]), |(f, r)| (f.as_str(), r));
