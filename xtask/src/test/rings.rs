@@ -108,7 +108,7 @@ impl Ring {
         let daemons = binary.package == "wharfinger-kernel" && binary.target == "daemons";
         // Some hundred processes of the reference plugins, of which no kernel has another view.
         let remains = binary.package == "wharfinger-kernel" && binary.target == "remains";
-        let etcd = binary.package == "wharfinger-etcd";
+        let etcd = binary.package.starts_with("wharfinger-etcd");
         match self {
             Self::Build | Self::Lint => false,
             Self::Netns if daemons || etcd => false,
