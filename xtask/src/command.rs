@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
 
 use anyhow::{Context as _, Result, bail};
 
@@ -78,6 +80,30 @@ pub(crate) fn text(command: &mut Command) -> Result<String> {
         bail!("{command:?}: {}: {stdout}{stderr}", output.status);
     }
     Ok(stdout)
+}
+
+/// Does the work for each, two at a time, and begins in their order. What came of each, in that order.
+pub(crate) fn two_at_a_time<T: Sync, R: Send>(all: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
+    let next = Mutex::new(all.iter().enumerate());
+    let done = Mutex::new(Vec::new());
+    let worker = || {
+        while let Some((at, one)) = within(&next, Iterator::next) {
+            let outcome = work(one);
+            within(&done, |done| done.push((at, outcome)));
+        }
+    };
+    thread::scope(|scope| {
+        scope.spawn(worker);
+        worker();
+    });
+    let mut done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
+    done.sort_by_key(|(at, _)| *at);
+    done.into_iter().map(|(_, outcome)| outcome).collect()
+}
+
+/// Does something with what others want too.
+pub(crate) fn within<T, R>(shared: &Mutex<T>, work: impl FnOnce(&mut T) -> R) -> R {
+    work(&mut shared.lock().unwrap_or_else(PoisonError::into_inner))
 }
 
 /// Where PATH has a program.

@@ -11,11 +11,14 @@ mod tools;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Mutex;
 use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::command::{capture, executable, must, program, say, text, workspace};
+use crate::command::{
+    capture, executable, must, program, say, text, two_at_a_time, within, workspace,
+};
 
 /// How a language's examples become components.
 #[derive(Debug, Clone, Copy)]
@@ -179,7 +182,7 @@ pub(crate) fn run(names: &[String]) -> Result<()> {
     Ok(())
 }
 
-/// Builds those that are wanted, and says what became of each.
+/// Builds those that are wanted, the longest first, and says what became of each.
 pub(crate) fn build(wanted: impl Fn(&Language) -> bool) -> Vec<(Language, Outcome)> {
     let one = |language: Language| {
         let start = Instant::now();
@@ -188,7 +191,8 @@ pub(crate) fn build(wanted: impl Fn(&Language) -> bool) -> Vec<(Language, Outcom
         say(&format!("language {:<10} {outcome}, {took:.1} s", language.name));
         (language, outcome)
     };
-    ALL.into_iter().filter(wanted).map(one).collect()
+    let all: Vec<Language> = ALL.into_iter().rev().filter(wanted).collect();
+    two_at_a_time(&all, |language| one(*language))
 }
 
 impl Language {
@@ -208,7 +212,7 @@ impl Language {
             let component = built_component(&name);
             std::fs::copy(&built, &component)
                 .with_context(|| format!("copy {}", built.display()))?;
-            shelve(&name, &component)
+            within(&SHELF, |()| shelve(&name, &component))
         });
         all.map_or_else(|why| Outcome::Failed(format!("{why:#}")), |()| Outcome::Built)
     }
@@ -268,6 +272,9 @@ impl Tools {
 pub(crate) fn built_component(name: &str) -> PathBuf {
     workspace().join("target/wasm").join(name).with_extension("wasm")
 }
+
+/// Who installs there has it for as long as it compiles, and others do not wait so long.
+static SHELF: Mutex<()> = Mutex::new(());
 
 /// A store in which all of them are installed, so that each is compiled once for all tests.
 pub(crate) fn shelf() -> PathBuf {

@@ -2,10 +2,11 @@
 //! reference plugins by the Go module proxy.
 
 use std::path::PathBuf;
+use std::sync::Mutex;
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::command::{complain, find, is_root, must, program, say, workspace};
+use crate::command::{complain, find, is_root, must, program, say, within, workspace};
 
 /// A program, and the Debian package that has it.
 const PROGRAMS: [(&str, &str); 36] = [
@@ -111,7 +112,17 @@ pub(crate) fn packages(packages: &[&str]) -> Result<bool> {
         complain(&format!("missing here: Debian's packages {}", packages.join(" ")));
         return Ok(false);
     }
-    say(&format!("installing {}", packages.join(" ")));
+    within(&APT, |()| {
+        say(&format!("installing {}", packages.join(" ")));
+        apt(packages)
+    })?;
+    Ok(true)
+}
+
+/// It refuses a second one.
+static APT: Mutex<()> = Mutex::new(());
+
+fn apt(packages: &[&str]) -> Result<()> {
     let install = "apt-get install -y -q --no-install-recommends";
     let once = || {
         let mut command = program(install);
@@ -122,7 +133,7 @@ pub(crate) fn packages(packages: &[&str]) -> Result<bool> {
         must(&mut program("apt-get update -q"))?;
         once()?;
     }
-    Ok(true)
+    Ok(())
 }
 
 /// The directory of the reference plugins, of cnitool and of our client of the CRI socket: built

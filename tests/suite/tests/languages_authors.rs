@@ -43,7 +43,7 @@ macro_rules! pages {
             #[test]
             #[ignore = "needs root and the language's tools: ring languages"]
             fn $page() {
-                crate::from_nothing_to_an_attached_plugin(stringify!($page));
+                crate::pain_h18_from_nothing_to_an_attached_plugin(stringify!($page));
             }
         })*
     };
@@ -69,7 +69,7 @@ fn no_page_is_without_its_test() {
     assert_eq!(pages, tested, "pages! in this file names every page");
 }
 
-fn from_nothing_to_an_attached_plugin(page: &str) {
+fn pain_h18_from_nothing_to_an_attached_plugin(page: &str) {
     let world = World::new();
     let mounts = Mounts::new(&world);
     let guide = std::fs::read_to_string(folder().join(page).with_extension("md")).expect(page);

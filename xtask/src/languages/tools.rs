@@ -2,11 +2,12 @@
 //! the machine has them. An error says what is lacking, and is no failure of ours.
 
 use std::path::PathBuf;
+use std::sync::Mutex;
 
 use anyhow::{Context as _, Result, bail};
 
 use super::Tools;
-use crate::command::{capture, find, must, program, say, text, workspace};
+use crate::command::{capture, find, must, program, say, text, within, workspace};
 use crate::tools::{CLANG_RT, WASI_LIBC, install, packages};
 
 /// From Python's registry: what makes components of Python, and the compiler of the plugin that is
@@ -44,7 +45,7 @@ pub(super) fn js() -> Result<Tools> {
 /// A virtual environment with the pinned packages, and the SDK from the checkout.
 pub(super) fn python() -> Result<Tools> {
     here(&["python3"])?;
-    let venv = venv()?;
+    let venv = within(&VENV, |()| venv())?;
     let sdk = workspace().join("sdk/python");
     Ok(Tools { path: vec![venv.join("bin")], variables: vec![("PYTHONPATH", sdk)] })
 }
@@ -52,7 +53,7 @@ pub(super) fn python() -> Result<Tools> {
 /// The same environment: its compiler is a package of Python's.
 pub(super) fn zig() -> Result<Tools> {
     here(&["python3"])?;
-    let venv = venv()?;
+    let venv = within(&VENV, |()| venv())?;
     let mut ask = program("env");
     ask.arg(venv.join("bin/python3")).args(["-c", "import ziglang; print(ziglang.__path__[0])"]);
     let zig = PathBuf::from(text(&mut ask)?.trim()).join("zig");
@@ -66,6 +67,9 @@ fn here(programs: &[&str]) -> Result<Tools> {
         None => Ok(Tools::default()),
     }
 }
+
+/// Two languages use it: one makes it.
+static VENV: Mutex<()> = Mutex::new(());
 
 /// The environment, made once for these versions.
 fn venv() -> Result<PathBuf> {

@@ -2,8 +2,6 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::{Mutex, PoisonError};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
@@ -12,7 +10,8 @@ use super::Options;
 use super::binaries::Binary;
 use super::table::{Counts, Row};
 use crate::command::{
-    UNSHARE, UNSHARED, can_unshare, capture, cargo, complain, find, is_root, say, target, workspace,
+    UNSHARE, UNSHARED, can_unshare, capture, cargo, complain, find, is_root, say, target,
+    two_at_a_time, workspace,
 };
 use crate::languages::{self, Language, Outcome};
 use crate::tools;
@@ -203,7 +202,8 @@ impl Lacking {
     }
 }
 
-/// Each executable to its end. The lab's machines have a processor each: two run at once.
+/// Each executable to its end. The lab's machines have a processor each, and what builds plugins waits
+/// for one compiler, which does one thing at a time: two run at once.
 fn run_all(
     ring: Ring,
     place: &Place,
@@ -211,24 +211,25 @@ fn run_all(
     lacking: &Lacking,
     options: &Options,
 ) -> Counts {
-    let next = Mutex::new(binaries.iter());
-    let take = || next.lock().unwrap_or_else(PoisonError::into_inner).next();
-    let work = || {
-        let mut counts = Counts::default();
-        while let Some(binary) = take() {
-            counts.add(run_binary(ring, place, binary, lacking, options));
+    let run = |binary: &&Binary| run_binary(ring, place, binary, lacking, options);
+    let all = match ring {
+        Ring::Lab => two_at_a_time(binaries, run),
+        Ring::Languages => {
+            let mut binaries = binaries.to_vec();
+            binaries.sort_by_key(|binary| binary.target != LONGEST);
+            two_at_a_time(&binaries, run)
         }
-        counts
+        _ => binaries.iter().map(run).collect(),
     };
-    thread::scope(|scope| {
-        let second = matches!(place, Place::Lab(_)).then(|| scope.spawn(work));
-        let mut counts = work();
-        if let Some(second) = second {
-            counts.add(second.join().unwrap_or_else(|_| Counts::failure()));
-        }
-        counts
-    })
+    let mut counts = Counts::default();
+    for of_one in all {
+        counts.add(of_one);
+    }
+    counts
 }
+
+/// The guides: what takes as long as all others together begins first.
+const LONGEST: &str = "languages_authors";
 
 /// How many tests a ring has that is not run.
 fn count(ring: Ring, binaries: &[&Binary]) -> usize {
