@@ -1,8 +1,11 @@
 //! What a book must be able to do: the rows that the rules are written over. Two implement it,
 //! the model in memory and SQLite. Never holds a rule itself: those are in `search` and `rules`.
 
+use std::time::Duration;
+
 use wharfinger_cni::AttachmentId;
 
+use crate::cluster::Object;
 use crate::point::{Point, Span};
 use crate::port::Spot;
 use crate::{Entry, Error, Owner, Record, Usage};
@@ -65,6 +68,17 @@ pub struct Identity {
     pub addresses: Vec<std::net::IpAddr>,
 }
 
+/// Among which addresses a free one is looked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reach {
+    /// Those of blocks that are this node's.
+    Own,
+    /// Those of blocks that are nobody's.
+    Unclaimed,
+    /// All.
+    All,
+}
+
 /// Asked of each candidate in turn, the oldest first: whether it will do.
 pub(crate) type Accept<'a> = &'a mut dyn FnMut(Point) -> bool;
 
@@ -85,11 +99,17 @@ pub(crate) trait Book {
     fn seq(&self) -> Result<u64, Error>;
     fn next_seq(&mut self) -> Result<u64, Error>;
 
+    /// Where a free address is looked for, one after the other.
+    fn reaches(&self, domain: &str) -> Result<&'static [Reach], Error> {
+        let _ = domain;
+        Ok(&[Reach::All])
+    }
     fn address(&self, domain: &str, point: Point) -> Result<Option<Address>, Error>;
     /// Writes what is known of an address; where nothing is, it is free from then on.
     fn set_address(&mut self, domain: &str, point: Point, to: &Address) -> Result<(), Error>;
-    /// The maximal interval of addresses of which something is known that contains `point`.
-    fn run(&self, domain: &str, point: Point) -> Result<Option<Span>, Error>;
+    /// The interval of addresses that cannot be taken within the reach, as something is known of
+    /// them or they lie beyond it, that contains `point`. The wider the better.
+    fn run(&self, domain: &str, point: Point, reach: Reach) -> Result<Option<Span>, Error>;
     /// The address that rests, is not remembered, is accepted, and was released first.
     fn oldest_rest(&self, domain: &str, accept: Accept<'_>) -> Result<Option<Point>, Error>;
     /// The address that nobody holds, is remembered, is accepted, and was remembered first.
@@ -194,11 +214,55 @@ impl From<Error> for Halt {
     }
 }
 
-/// Where a book stands, and how it is entered: each call is one short transaction.
+/// Where a book stands, and how it is entered: each call is one short transaction. What is done
+/// in it may be done again, so it changes nothing but the book.
 pub(crate) trait Shelf {
-    type Book: Book;
     /// One consistent view, for as long as `f` runs.
-    fn read<R>(&self, f: impl FnOnce(&Self::Book) -> Result<R, Error>) -> Result<R, Error>;
+    fn read<R>(&self, f: impl Fn(&dyn Book) -> Result<R, Error>) -> Result<R, Error>;
     /// All that `f` changes, or on its error nothing.
-    fn write<R>(&self, f: impl FnOnce(&mut Self::Book) -> Result<R, Halt>) -> Result<R, Halt>;
+    fn write<R>(&self, f: impl Fn(&mut dyn Book) -> Result<R, Halt>) -> Result<R, Halt>;
 }
+
+impl<S: Shelf> Shelf for &S {
+    fn read<R>(&self, f: impl Fn(&dyn Book) -> Result<R, Error>) -> Result<R, Error> {
+        (**self).read(f)
+    }
+
+    fn write<R>(&self, f: impl Fn(&mut dyn Book) -> Result<R, Halt>) -> Result<R, Halt> {
+        (**self).write(f)
+    }
+}
+
+/// What a node's own book keeps of its cluster's: objects as they were seen last, and what the
+/// cluster's is still to be told. All of it may be lost without harm.
+pub(crate) trait Desk: Book {
+    fn cached(&self, key: &str) -> Result<Option<Object>, Error>;
+    /// Those whose key begins with the prefix, in the order of the keys' bytes.
+    fn cached_below(&self, prefix: &str) -> Result<Vec<Object>, Error>;
+    /// Those that were put as the node's own.
+    fn cached_own(&self) -> Result<Vec<Object>, Error>;
+    /// A newer one that is there stays.
+    fn put_cached(&mut self, object: &Object, own: bool) -> Result<(), Error>;
+    fn drop_cached(&mut self, key: &str) -> Result<(), Error>;
+    /// Everything up to this version was seen.
+    fn synced(&self) -> Result<u64, Error>;
+    fn set_synced(&mut self, upto: u64) -> Result<(), Error>;
+    /// At most `limit`, the oldest first.
+    fn queued(&self, limit: usize) -> Result<Vec<(u64, String)>, Error>;
+    fn enqueue(&mut self, body: &str) -> Result<(), Error>;
+    fn dequeue(&mut self, number: u64) -> Result<(), Error>;
+}
+
+/// Where such a book stands: entered as a shelf is.
+pub(crate) trait Stand {
+    fn look<R>(&self, f: impl FnMut(&dyn Desk) -> Result<R, Error>) -> Result<R, Error>;
+    fn change<R>(&self, f: impl FnMut(&mut dyn Desk) -> Result<R, Halt>) -> Result<R, Halt>;
+    /// Passed by one at a time of all that work with this book, in whatever process; none: it
+    /// was not free within `wait`.
+    fn gate(&self, wait: Duration) -> Result<Option<Box<dyn Held + '_>>, Error>;
+}
+
+/// A lock, as long as it is there.
+pub(crate) trait Held {}
+
+impl<T> Held for T {}

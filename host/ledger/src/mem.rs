@@ -7,7 +7,11 @@ use std::time::Duration;
 
 use wharfinger_cni::AttachmentId;
 
-use crate::book::{Accept, Address, Book, Halt, Identity, Lasting, Place, Scan, Shelf, Stored};
+use crate::book::{
+    Accept, Address, Book, Desk, Halt, Held, Identity, Lasting, Place, Reach, Scan, Shelf, Stand,
+    Stored,
+};
+use crate::cluster::Object;
 use crate::point::{Point, Span};
 use crate::port::Spot;
 use crate::rules;
@@ -21,6 +25,7 @@ use crate::{
 #[derive(Debug, Default)]
 pub struct MemLedger {
     rows: Mutex<Rows>,
+    gate: Mutex<()>,
 }
 
 impl MemLedger {
@@ -38,7 +43,7 @@ impl MemLedger {
     ) -> Result<(Self, Vec<(AttachmentId, Claim)>), Error> {
         let mut rows = Rows { seq: crate::first_seq(now), ..Rows::default() };
         let doubled = rules::restore(&mut rows, records)?;
-        Ok((Self { rows: Mutex::new(rows) }, doubled))
+        Ok((Self { rows: Mutex::new(rows), gate: Mutex::default() }, doubled))
     }
 
     /// What is left of the book after a reboot: identities, permanent entries of stores, the
@@ -50,12 +55,12 @@ impl MemLedger {
         (rows.outbox, rows.posted) = (before.outbox.clone(), before.posted);
         drop(before);
         rules::seed(&mut rows, &lasting)?;
-        Ok(Self { rows: Mutex::new(rows) })
+        Ok(Self { rows: Mutex::new(rows), gate: Mutex::default() })
     }
 
     /// All that is remembered, by domain, network and name.
     pub fn identities(&self) -> Result<Vec<Identity>, Error> {
-        self.read(Book::identities)
+        self.read(|book| book.identities())
     }
 
     /// Forgets an identity: false where nothing was remembered for it.
@@ -71,18 +76,12 @@ impl MemLedger {
 }
 
 impl Shelf for MemLedger {
-    type Book = Rows;
-
-    fn read<R>(&self, f: impl FnOnce(&Rows) -> Result<R, Error>) -> Result<R, Error> {
-        f(&self.rows())
+    fn read<R>(&self, f: impl Fn(&dyn Book) -> Result<R, Error>) -> Result<R, Error> {
+        self.look(|rows| f(rows))
     }
 
-    fn write<R>(&self, f: impl FnOnce(&mut Rows) -> Result<R, Halt>) -> Result<R, Halt> {
-        let mut rows = self.rows();
-        let mut next = rows.clone();
-        let result = f(&mut next)?;
-        *rows = next;
-        Ok(result)
+    fn write<R>(&self, f: impl Fn(&mut dyn Book) -> Result<R, Halt>) -> Result<R, Halt> {
+        self.change(|rows| f(rows))
     }
 }
 
@@ -96,7 +95,7 @@ impl Ledger for MemLedger {
     }
 
     fn horizon(&self) -> Result<u64, Error> {
-        self.read(Book::seq)
+        self.read(|book| book.seq())
     }
 
     fn session(&self, scope: Scope) -> Result<Box<dyn Session + '_>, Error> {
@@ -194,6 +193,12 @@ pub(crate) struct Rows {
     outbox: BTreeMap<u64, Notice>,
     /// The highest number given to a notice.
     posted: u64,
+    /// Objects of the cluster's book, and whether each is the node's own.
+    cache: BTreeMap<String, (Object, bool)>,
+    synced: u64,
+    queue: BTreeMap<u64, String>,
+    /// The highest number given to what is queued.
+    enqueued: u64,
 }
 
 fn pair(left: &str, right: &str) -> Pair {
@@ -302,7 +307,7 @@ impl Book for Rows {
         Ok(())
     }
 
-    fn run(&self, domain: &str, point: Point) -> Result<Option<Span>, Error> {
+    fn run(&self, domain: &str, point: Point, _: Reach) -> Result<Option<Span>, Error> {
         if !self.is_known(domain, point) {
             return Ok(None);
         }
@@ -457,5 +462,79 @@ impl Book for Rows {
 
     fn damaged(&self, what: String) -> Error {
         Error::Damaged { path: "memory".to_owned(), what }
+    }
+}
+
+impl Desk for Rows {
+    fn cached(&self, key: &str) -> Result<Option<Object>, Error> {
+        Ok(self.cache.get(key).map(|(object, _)| object.clone()))
+    }
+
+    fn cached_below(&self, prefix: &str) -> Result<Vec<Object>, Error> {
+        let from = self.cache.range(prefix.to_owned()..);
+        let below = from.take_while(|(key, _)| key.starts_with(prefix));
+        Ok(below.map(|(_, (object, _))| object.clone()).collect())
+    }
+
+    fn cached_own(&self) -> Result<Vec<Object>, Error> {
+        let own = self.cache.values().filter(|(_, own)| *own);
+        Ok(own.map(|(object, _)| object.clone()).collect())
+    }
+
+    fn put_cached(&mut self, object: &Object, own: bool) -> Result<(), Error> {
+        let there = self.cache.get(&object.key);
+        if there.is_none_or(|(there, _)| there.version < object.version) {
+            self.cache.insert(object.key.clone(), (object.clone(), own));
+        }
+        Ok(())
+    }
+
+    fn drop_cached(&mut self, key: &str) -> Result<(), Error> {
+        self.cache.remove(key);
+        Ok(())
+    }
+
+    fn synced(&self) -> Result<u64, Error> {
+        Ok(self.synced)
+    }
+
+    fn set_synced(&mut self, upto: u64) -> Result<(), Error> {
+        self.synced = self.synced.max(upto);
+        Ok(())
+    }
+
+    fn queued(&self, limit: usize) -> Result<Vec<(u64, String)>, Error> {
+        let all = self.queue.iter().take(limit);
+        Ok(all.map(|(number, body)| (*number, body.clone())).collect())
+    }
+
+    fn enqueue(&mut self, body: &str) -> Result<(), Error> {
+        self.enqueued = self.enqueued.saturating_add(1);
+        self.queue.insert(self.enqueued, body.to_owned());
+        Ok(())
+    }
+
+    fn dequeue(&mut self, number: u64) -> Result<(), Error> {
+        self.queue.remove(&number);
+        Ok(())
+    }
+}
+
+impl Stand for MemLedger {
+    fn look<R>(&self, mut f: impl FnMut(&dyn Desk) -> Result<R, Error>) -> Result<R, Error> {
+        f(&*self.rows())
+    }
+
+    fn change<R>(&self, mut f: impl FnMut(&mut dyn Desk) -> Result<R, Halt>) -> Result<R, Halt> {
+        let mut rows = self.rows();
+        let mut next = rows.clone();
+        let result = f(&mut next)?;
+        *rows = next;
+        Ok(result)
+    }
+
+    fn gate(&self, _: Duration) -> Result<Option<Box<dyn Held + '_>>, Error> {
+        let gate = self.gate.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(Some(Box::new(gate)))
     }
 }

@@ -91,8 +91,8 @@ impl Draft {
 }
 
 /// Whether the address can be taken by name: one that rests or is remembered can.
-pub(crate) fn grant<B: Book>(
-    book: &B,
+pub(crate) fn grant(
+    book: &dyn Book,
     scope: &Scope,
     point: Point,
 ) -> Result<Result<(), Refusal>, Error> {
@@ -104,8 +104,8 @@ pub(crate) fn grant<B: Book>(
 }
 
 /// Whether the port can be claimed.
-pub(crate) fn claim<B: Book>(
-    book: &B,
+pub(crate) fn claim(
+    book: &dyn Book,
     id: &AttachmentId,
     port: &HostPort,
 ) -> Result<Result<(), Holder>, Error> {
@@ -117,8 +117,8 @@ pub(crate) fn claim<B: Book>(
 }
 
 /// Whose port, other than the attachment's own, clashes with this one.
-fn port_holder<B: Book>(
-    book: &B,
+fn port_holder(
+    book: &dyn Book,
     id: &AttachmentId,
     port: &HostPort,
 ) -> Result<Option<AttachmentId>, Error> {
@@ -131,11 +131,7 @@ fn port_holder<B: Book>(
 }
 
 /// Whether the ranges are nobody else's.
-pub(crate) fn check_pools<B: Book>(
-    book: &B,
-    place: Place<'_>,
-    spans: &[Span],
-) -> Result<(), Error> {
+pub(crate) fn check_pools(book: &dyn Book, place: Place<'_>, spans: &[Span]) -> Result<(), Error> {
     for span in spans {
         if let Some((network, other)) = book.overlap(place.domain, place.network, *span)? {
             return Err(Error::Overlap {
@@ -150,7 +146,7 @@ pub(crate) fn check_pools<B: Book>(
 }
 
 /// Frees addresses whose rest is over, some of them.
-pub(crate) fn end_rests<B: Book>(book: &mut B, now: u64) -> Result<(), Error> {
+pub(crate) fn end_rests(book: &mut dyn Book, now: u64) -> Result<(), Error> {
     for (domain, point) in book.rested(now, RESTED_AT_ONCE)? {
         let Some(known) = book.address(&domain, point)? else { continue };
         book.set_address(&domain, point, &Address { rest: None, ..known })?;
@@ -159,7 +155,7 @@ pub(crate) fn end_rests<B: Book>(book: &mut B, now: u64) -> Result<(), Error> {
 }
 
 /// Checks that what the session read still stands, and writes what it wants written.
-pub(crate) fn commit<B: Book>(book: &mut B, draft: &Draft, record: &Record) -> Result<u64, Halt> {
+pub(crate) fn commit(book: &mut dyn Book, draft: &Draft, record: &Record) -> Result<u64, Halt> {
     check_record(draft, record)?;
     recheck(book, draft)?;
     let before = book.attachment(&record.id)?.map(|entry| entry.record);
@@ -201,7 +197,7 @@ fn check_record(draft: &Draft, record: &Record) -> Result<(), Error> {
 }
 
 /// Whether each answer that the session had would be the same, or at least as good, now.
-fn recheck<B: Book>(book: &B, draft: &Draft) -> Result<(), Halt> {
+fn recheck(book: &dyn Book, draft: &Draft) -> Result<(), Halt> {
     let seq = book.attachment(&draft.scope.id)?.map(|entry| entry.seq);
     let mut stands = seq == draft.seq;
     for note in &draft.notes {
@@ -210,7 +206,7 @@ fn recheck<B: Book>(book: &B, draft: &Draft) -> Result<(), Halt> {
     if stands { Ok(()) } else { Err(Halt::Conflict) }
 }
 
-fn note_stands<B: Book>(book: &B, draft: &Draft, note: &Note) -> Result<bool, Error> {
+fn note_stands(book: &dyn Book, draft: &Draft, note: &Note) -> Result<bool, Error> {
     Ok(match note {
         Note::Granted(point) => grant(book, &draft.scope, *point)?.is_ok(),
         Note::Refused(point, holder) => {
@@ -231,7 +227,7 @@ fn note_stands<B: Book>(book: &B, draft: &Draft, note: &Note) -> Result<bool, Er
 
 /// A free address must be free still: that somebody freed one that would have come first is no
 /// reason to run a plugin again. Any other answer holds only while there is no better one.
-fn search_stands<B: Book>(book: &B, draft: &Draft, search: &Search) -> Result<bool, Error> {
+fn search_stands(book: &dyn Book, draft: &Draft, search: &Search) -> Result<bool, Error> {
     if let Some((point, Tier::Free)) = search.found {
         return Ok(book.address(&draft.scope.domain, point)?.is_none());
     }
@@ -240,7 +236,7 @@ fn search_stands<B: Book>(book: &B, draft: &Draft, search: &Search) -> Result<bo
 }
 
 /// Frees what the earlier record held and this one does not, at once.
-fn give_up<B: Book>(book: &mut B, before: &Record, record: &Record) -> Result<(), Error> {
+fn give_up(book: &mut dyn Book, before: &Record, record: &Record) -> Result<(), Error> {
     let moved = before.domain != record.domain;
     for address in &before.addresses {
         if moved || !record.addresses.contains(address) {
@@ -258,8 +254,8 @@ fn give_up<B: Book>(book: &mut B, before: &Record, record: &Record) -> Result<()
 }
 
 /// The address is no longer the record's; it rests as said, or is free.
-fn vacate<B: Book>(
-    book: &mut B,
+fn vacate(
+    book: &mut dyn Book,
     record: &Record,
     point: Point,
     rest: Option<Rest>,
@@ -273,7 +269,7 @@ fn vacate<B: Book>(
 }
 
 /// The address is the record's from now on.
-fn occupy<B: Book>(book: &mut B, record: &Record, point: Point) -> Result<(), Error> {
+fn occupy(book: &mut dyn Book, record: &Record, point: Point) -> Result<(), Error> {
     let known = book.address(&record.domain, point)?.unwrap_or_default();
     let holder = Some(record.id.clone());
     if known.holder == holder {
@@ -283,12 +279,12 @@ fn occupy<B: Book>(book: &mut B, record: &Record, point: Point) -> Result<(), Er
 }
 
 /// The ports are the record's from now on.
-fn hold_ports<B: Book>(book: &mut B, record: &Record, ports: &[HostPort]) -> Result<(), Error> {
+fn hold_ports(book: &mut dyn Book, record: &Record, ports: &[HostPort]) -> Result<(), Error> {
     ports.iter().flat_map(spots).try_for_each(|spot| book.hold_port(spot, &record.id))
 }
 
 /// Where the network's last attachment of the domain is gone, its ranges are nobody's.
-fn drop_pool<B: Book>(book: &mut B, domain: &str, network: &str) -> Result<(), Error> {
+fn drop_pool(book: &mut dyn Book, domain: &str, network: &str) -> Result<(), Error> {
     if book.is_used(domain, network)? {
         return Ok(());
     }
@@ -296,7 +292,7 @@ fn drop_pool<B: Book>(book: &mut B, domain: &str, network: &str) -> Result<(), E
 }
 
 /// The network's ranges, and what was taken last from which.
-fn write_ranges<B: Book>(book: &mut B, draft: &Draft, record: &Record) -> Result<(), Error> {
+fn write_ranges(book: &mut dyn Book, draft: &Draft, record: &Record) -> Result<(), Error> {
     let place = draft.place();
     if let Some(pools) = &draft.pools
         && book.pool(place.domain, place.network)? != *pools
@@ -311,8 +307,8 @@ fn write_ranges<B: Book>(book: &mut B, draft: &Draft, record: &Record) -> Result
     Ok(())
 }
 
-fn write_identities<B: Book>(
-    book: &mut B,
+fn write_identities(
+    book: &mut dyn Book,
     draft: &Draft,
     record: &Record,
     order: u64,
@@ -332,11 +328,7 @@ fn write_identities<B: Book>(
 }
 
 /// The identity's addresses are these, in place of earlier ones; none: it is forgotten.
-pub(crate) fn remember<B: Book>(
-    book: &mut B,
-    to: &crate::Identity,
-    order: u64,
-) -> Result<(), Error> {
+pub(crate) fn remember(book: &mut dyn Book, to: &crate::Identity, order: u64) -> Result<(), Error> {
     let place = Place { domain: &to.domain, network: &to.network };
     let points: Vec<Point> = to.addresses.iter().copied().map(Point::from).collect();
     let before = book.identity(place, &to.identity)?;
@@ -352,8 +344,8 @@ pub(crate) fn remember<B: Book>(
     Ok(())
 }
 
-fn mark_kept<B: Book>(
-    book: &mut B,
+fn mark_kept(
+    book: &mut dyn Book,
     domain: &str,
     point: Point,
     kept: Option<u64>,
@@ -362,8 +354,8 @@ fn mark_kept<B: Book>(
     book.set_address(domain, point, &Address { kept, ..known })
 }
 
-fn write_store<B: Book>(
-    book: &mut B,
+fn write_store(
+    book: &mut dyn Book,
     draft: &Draft,
     lasting: &mut Vec<Lasting>,
 ) -> Result<(), Error> {
@@ -387,13 +379,13 @@ fn write_store<B: Book>(
 }
 
 /// All that an owner keeps past reboots.
-pub(crate) fn kept<B: Book>(book: &B, owner: &Owner) -> Result<Vec<(String, String)>, Error> {
+pub(crate) fn kept(book: &dyn Book, owner: &Owner) -> Result<Vec<(String, String)>, Error> {
     book.scan(owner, &Scan { prefix: String::new(), after: None, limit: usize::MAX })
 }
 
 /// Keeps a value past reboots, outside of any session; none: keeps it no longer.
-pub(crate) fn keep<B: Book>(
-    book: &mut B,
+pub(crate) fn keep(
+    book: &mut dyn Book,
     owner: &Owner,
     key: &str,
     value: Option<&str>,
@@ -408,7 +400,7 @@ pub(crate) fn keep<B: Book>(
 }
 
 /// Brings what outlives a reboot into a book.
-pub(crate) fn seed<B: Book>(book: &mut B, lasting: &[Lasting]) -> Result<(), Error> {
+pub(crate) fn seed(book: &mut dyn Book, lasting: &[Lasting]) -> Result<(), Error> {
     if lasting.is_empty() {
         return Ok(());
     }
@@ -427,8 +419,8 @@ pub(crate) fn seed<B: Book>(book: &mut B, lasting: &[Lasting]) -> Result<(), Err
 
 /// Writes records that were put together from what was found on the node. What two of them claim
 /// stays with the earlier one; the later one's claim is returned.
-pub(crate) fn restore<B: Book>(
-    book: &mut B,
+pub(crate) fn restore(
+    book: &mut dyn Book,
     records: &[Record],
 ) -> Result<Vec<(AttachmentId, Claim)>, Error> {
     let mut doubled = Vec::new();
@@ -455,8 +447,8 @@ pub(crate) fn restore<B: Book>(
 }
 
 /// The record is finished.
-pub(crate) fn attached<B: Book>(
-    book: &mut B,
+pub(crate) fn attached(
+    book: &mut dyn Book,
     id: &AttachmentId,
     seq: u64,
     result: &serde_json::Value,
@@ -474,7 +466,7 @@ pub(crate) fn attached<B: Book>(
 
 /// The record is another, and all that goes with the attachment stays. What it does not hold any
 /// more is free.
-pub(crate) fn amend<B: Book>(book: &mut B, record: &Record, seq: u64) -> Result<Release, Error> {
+pub(crate) fn amend(book: &mut dyn Book, record: &Record, seq: u64) -> Result<Release, Error> {
     let Some(entry) = book.attachment(&record.id)? else { return Ok(Release::Absent) };
     if entry.seq != seq {
         return Ok(Release::Stale);
@@ -495,8 +487,8 @@ pub(crate) fn amend<B: Book>(book: &mut B, record: &Record, seq: u64) -> Result<
 }
 
 /// The record is gone, its addresses rest; a port is free at once.
-pub(crate) fn release<B: Book>(
-    book: &mut B,
+pub(crate) fn release(
+    book: &mut dyn Book,
     id: &AttachmentId,
     seq: u64,
     until: Option<u64>,
@@ -526,8 +518,8 @@ pub(crate) fn rest_until(now: u64, cool: Duration) -> Option<u64> {
 }
 
 /// Counts over ranges that may overlap.
-pub(crate) fn usage<B: Book>(
-    book: &B,
+pub(crate) fn usage(
+    book: &dyn Book,
     domain: &str,
     ranges: &[Range],
     now: u64,
@@ -544,7 +536,7 @@ pub(crate) fn usage<B: Book>(
 }
 
 /// Forgets an identity of a network, in all domains: false where nothing was remembered.
-pub(crate) fn forget<B: Book>(book: &mut B, network: &str, identity: &str) -> Result<bool, Halt> {
+pub(crate) fn forget(book: &mut dyn Book, network: &str, identity: &str) -> Result<bool, Halt> {
     let ours = |found: &crate::Identity| found.network == network && found.identity == identity;
     let mut lasting = Vec::new();
     for found in book.identities()?.into_iter().filter(ours) {

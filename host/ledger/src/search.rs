@@ -2,7 +2,7 @@
 //! address: it jumps from one obstacle to the next, whatever lies between.
 
 use crate::Error;
-use crate::book::{Book, Place};
+use crate::book::{Book, Place, Reach};
 use crate::point::{Point, Span, covering, merged};
 
 /// What is looked for.
@@ -54,8 +54,8 @@ pub(crate) enum Tier {
 }
 
 /// The address to take, and of what kind it is.
-pub(crate) fn find<B: Book>(
-    book: &B,
+pub(crate) fn find(
+    book: &dyn Book,
     seeker: Seeker<'_>,
     ask: &Ask,
 ) -> Result<Option<(Point, Tier)>, Error> {
@@ -74,21 +74,20 @@ pub(crate) fn find<B: Book>(
 }
 
 /// The first free address, in the order of the search.
-fn free<B: Book>(book: &B, seeker: Seeker<'_>, ask: &Ask) -> Result<Option<Point>, Error> {
-    for piece in pieces(&ask.ranges, begin(book, seeker, ask)?) {
-        if let Some(point) = free_in(book, seeker, ask, piece)? {
-            return Ok(Some(point));
+fn free(book: &dyn Book, seeker: Seeker<'_>, ask: &Ask) -> Result<Option<Point>, Error> {
+    let pieces = pieces(&ask.ranges, begin(book, seeker, ask)?);
+    for reach in book.reaches(seeker.place.domain)? {
+        for piece in &pieces {
+            if let Some(point) = free_in(book, seeker, ask, *piece, *reach)? {
+                return Ok(Some(point));
+            }
         }
     }
     Ok(None)
 }
 
 /// Where the search begins: in which range, and at which of its addresses.
-fn begin<B: Book>(
-    book: &B,
-    seeker: Seeker<'_>,
-    ask: &Ask,
-) -> Result<Option<(usize, Point)>, Error> {
+fn begin(book: &dyn Book, seeker: Seeker<'_>, ask: &Ask) -> Result<Option<(usize, Point)>, Error> {
     let within = |point: Point| ask.ranges.iter().position(|range| range.contains(point));
     if let Some(start) = ask.start
         && let Some(index) = within(start)
@@ -128,18 +127,19 @@ pub(crate) fn pieces(ranges: &[Span], begin: Option<(usize, Point)>) -> Vec<Span
 
 /// The lowest free address of the piece. Each turn passes one obstacle; runs are maximal, so
 /// there are at most twice as many turns as excluded and taken ones, and two more.
-fn free_in<B: Book>(
-    book: &B,
+fn free_in(
+    book: &dyn Book,
     seeker: Seeker<'_>,
     ask: &Ask,
     piece: Span,
+    reach: Reach,
 ) -> Result<Option<Point>, Error> {
     let mut at = Some(piece.first);
     while let Some(point) = at.filter(|point| piece.contains(*point)) {
         let obstacle = match covering(&ask.excluded, point) {
             Some(excluded) => Some(excluded),
             None if seeker.taken.contains(&point) => Some(Span::one(point)),
-            None => book.run(seeker.place.domain, point)?,
+            None => book.run(seeker.place.domain, point, reach)?,
         };
         match obstacle {
             Some(obstacle) => at = obstacle.last.next(),
@@ -150,7 +150,7 @@ fn free_in<B: Book>(
 }
 
 /// Runs and addresses are kept apart, so that damage to one shows in the other.
-fn known_free<B: Book>(book: &B, domain: &str, point: Point) -> Result<Point, Error> {
+fn known_free(book: &dyn Book, domain: &str, point: Point) -> Result<Point, Error> {
     if book.address(domain, point)?.is_none() {
         return Ok(point);
     }

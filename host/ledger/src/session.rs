@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use crate::book::{Book, Halt, Scan, Shelf};
+use crate::book::{Halt, Scan, Shelf};
 use crate::point::{Point, spans};
 use crate::rules::{self, Draft, Note, Search, Store, Written};
 use crate::search::{Ask, Tier, find};
@@ -17,15 +17,15 @@ use crate::{
 pub struct Kept(Store);
 
 /// One call's view of the book on this shelf.
-pub(crate) struct Sitting<'a, S> {
-    shelf: &'a S,
+pub(crate) struct Sitting<S> {
+    shelf: S,
     draft: Draft,
     /// Addresses whose rest is over were freed for this session.
     rests_ended: bool,
 }
 
-impl<'a, S: Shelf> Sitting<'a, S> {
-    pub(crate) fn open(shelf: &'a S, scope: Scope) -> Result<Self, Error> {
+impl<S: Shelf> Sitting<S> {
+    pub(crate) fn open(shelf: S, scope: Scope) -> Result<Self, Error> {
         let entry = shelf.read(|book| book.attachment(&scope.id))?;
         let seq = entry.as_ref().map(|entry| entry.seq);
         let own = entry.filter(|entry| entry.record.domain == scope.domain);
@@ -89,7 +89,7 @@ pub(crate) fn done<R>(result: Result<R, Halt>) -> Result<Option<R>, Error> {
     }
 }
 
-impl<S: Shelf> Session for Sitting<'_, S> {
+impl<S: Shelf> Session for Sitting<S> {
     fn pools(&mut self, ranges: &[Range]) -> Result<(), Error> {
         let spans = spans(ranges);
         self.shelf.read(|book| rules::check_pools(book, self.draft.place(), &spans))?;

@@ -172,9 +172,9 @@ fn what_is_no_book_of_ours_is_named_and_set_aside() {
         drop(open(dir.path()));
     };
     says("PRAGMA application_id = 7", "of application 0x7");
-    says("PRAGMA user_version = 9", "its format is 9, this version knows 3");
+    says("PRAGMA user_version = 9", "its format is 9, this version knows 4");
     says("PRAGMA user_version = 0", "its format is 0");
-    says("DROP TABLE run", "8 tables of 9");
+    says("DROP TABLE run", "10 tables of 11");
     fs::write(&options.path, "").unwrap();
     assert!(damaged(options.clone()).contains("empty"));
     drop(open(dir.path()));

@@ -29,6 +29,12 @@ fn pain_e4_a_book_of_format_2_is_read_and_released() {
     read_and_release(include_str!("data/book-2.sql"), include_str!("data/lasting-2.sql"));
 }
 
+/// E4: so is one of format 3, beside which the lasting half is of format 2.
+#[test]
+fn pain_e4_a_book_of_format_3_is_read_and_released() {
+    read_and_release(include_str!("data/book-3.sql"), include_str!("data/lasting-2.sql"));
+}
+
 fn read_and_release(book: &str, lasting: &str) {
     let dir = tempfile::tempdir().unwrap();
     make(&options(dir.path()).path, book);

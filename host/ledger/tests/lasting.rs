@@ -12,7 +12,7 @@ use wharfinger_ledger::{Commit, Notice, Owner, Usage};
 
 const NOW: u64 = 1_700_000_000;
 
-both! {
+each! {
 
 fn what_is_remembered_outlives_release_and_reboot<K>() {
     let kind = K::new();

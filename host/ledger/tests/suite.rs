@@ -1,4 +1,4 @@
-//! What every book must do, run on the model and on SQLite alike.
+//! What every book must do, run on the model, on SQLite, and on a cluster's of one node.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
 
@@ -14,7 +14,7 @@ use wharfinger_ledger::{
 
 const NOW: u64 = 1_700_000_000;
 
-both! {
+each! {
 /// What is written comes back as it was, number for number, key order included.
 fn a_record_comes_back_as_it_was_written<K>() {
     let kind = K::new();

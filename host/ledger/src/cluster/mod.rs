@@ -1,4 +1,441 @@
-//! One book for all nodes of a cluster.
-mod remote;
+//! One book for all nodes of a cluster: who holds which address is written in objects of a store
+//! that all share ([`Remote`]); records, ports of the host and what the host itself keeps stay in
+//! the node's own book, as do a cache of the objects and releases that are still to be sent.
+//!
+//! A session works on the cache. Its commit is one compare-and-set of the objects that it changes:
+//! what was decided on older ones is a conflict, and the call is run again. Blocks of addresses
+//! are a node's own, so that nodes meet seldom: a node gives from its own blocks, then from new
+//! ones, then from others'. No lock is held in the store, and none here while a plugin runs: one
+//! process of a node at a time sends.
+//!
+//! What must never be: an address given on what the cache alone says; a release that waits for
+//! the store (it is queued with the record's removal, and sent after); an address freed without
+//! evidence. What a node holds without a record of it, after a crash or a reboot, is found by
+//! [`ClusterLedger::strays`]. Start reading at [`ClusterLedger`], then `page`.
 
+mod keys;
+mod memory;
+mod objects;
+mod page;
+mod queue;
+mod remote;
+mod survey;
+
+pub use keys::{ALIVE, BOOK, NODES, name, part};
+pub use memory::MemRemote;
+pub use objects::{Block, Held, Resting};
+pub use page::{Cut, Part};
 pub use remote::{Changes, Committed, Fault, Guard, MOST, Object, Put, Remote};
+pub use survey::{BlockAt, Freed, Ranges, Stray, Survey};
+
+use std::cell::Cell;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use wharfinger_cni::AttachmentId;
+
+use crate::book::{Book, Desk, Halt, Held as Gate, Rest, Shelf, Stand};
+use crate::session::{Sitting, done};
+use crate::{
+    Entry, Error, Identity, Ledger, Notice, Owner, Range, Record, Release, Scope, Session, Usage,
+    rules,
+};
+use page::{Own, Page, Slot};
+use queue::Queued;
+
+/// How long a release waits for another process of the node that is sending just now: that one
+/// may send it as well.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// How often a view that is brought up to date turns out to be too old in one transaction: twice
+/// is possible (a cache that another process changes), more is a defect.
+const LOOKS: usize = 8;
+
+/// Tells how long the call may go on.
+pub type Remaining = Box<dyn Fn() -> Duration + Send + Sync>;
+
+/// The cluster's book, as one node has it. `S` is the node's own book.
+pub struct ClusterLedger<S> {
+    own: S,
+    remote: Box<dyn Remote>,
+    part: Part,
+    remaining: Remaining,
+}
+
+impl<S: std::fmt::Debug> std::fmt::Debug for ClusterLedger<S> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut out = f.debug_struct("ClusterLedger");
+        out.field("own", &self.own).field("remote", &self.remote).field("part", &self.part);
+        out.finish_non_exhaustive()
+    }
+}
+
+/// What a commit is to do to the store, and what it has seen.
+struct Change {
+    guards: Vec<Guard>,
+    puts: Vec<Put>,
+    seen: BTreeMap<String, Slot>,
+}
+
+/// The record's MAC address, where other nodes must know it.
+fn announced(record: &Record) -> Option<String> {
+    let _ = record;
+    None
+}
+
+/// The text for people of what the store answered.
+fn failed(fault: &Fault) -> Error {
+    Error::Unavailable { path: "of the cluster".to_owned(), what: fault.to_string() }
+}
+
+/// Others change what is to be changed, all of the time.
+fn contended() -> Error {
+    let what = "other nodes change the same objects all the time; try again".to_owned();
+    Error::Unavailable { path: "of the cluster".to_owned(), what }
+}
+
+#[allow(private_bounds, reason = "the books of this crate, and no others")]
+impl<S: Stand + Ledger> ClusterLedger<S> {
+    /// The cluster's book in this store, with this book of the node's own.
+    pub fn new(own: S, remote: Box<dyn Remote>, part: Part, remaining: Remaining) -> Self {
+        Self { own, remote, part, remaining }
+    }
+
+    /// The node's own book.
+    pub fn own(&self) -> &S {
+        &self.own
+    }
+
+    /// The node's own book again.
+    pub fn into_own(self) -> S {
+        self.own
+    }
+
+    /// The store.
+    pub fn remote(&self) -> &dyn Remote {
+        &*self.remote
+    }
+
+    /// The node's name.
+    pub fn node(&self) -> &str {
+        &self.part.node
+    }
+
+    /// All that is remembered in the cluster, by domain, network and name.
+    pub fn identities(&self) -> Result<Vec<Identity>, Error> {
+        self.visit(0).read(|book| book.identities())
+    }
+
+    /// Forgets an identity: false where nothing was remembered for it.
+    pub fn forget(&self, network: &str, identity: &str) -> Result<bool, Error> {
+        let visit = self.visit(0);
+        loop {
+            let forgot = visit.write(|book| rules::forget(book, network, identity));
+            match done(forgot)? {
+                Some(forgot) => return Ok(forgot),
+                None if (self.remaining)().is_zero() => return Err(contended()),
+                None => {}
+            }
+        }
+    }
+
+    /// Brings the cache up to date.
+    pub fn refresh(&self) -> Result<(), Error> {
+        let after = self.own.look(|desk| desk.synced())?;
+        let changes = self.remote.changes(BOOK, after, (self.remaining)());
+        let changes = changes.map_err(|fault| failed(&fault))?;
+        let saved = self.own.change(|desk| {
+            changes.objects.iter().try_for_each(|object| self.keep_cached(desk, object))?;
+            Ok(desk.set_synced(changes.upto)?)
+        });
+        done(saved).map(drop)
+    }
+
+    fn visit(&self, now: u64) -> Visit<'_, S> {
+        Visit { ledger: self, now, fresh: Cell::new(false) }
+    }
+
+    fn keep_cached(&self, desk: &mut dyn Desk, object: &Object) -> Result<(), Error> {
+        let own = keys::of_block(&object.key).is_some()
+            && serde_json::from_str::<Block>(&object.value)
+                .is_ok_and(|block| block.owner.as_deref() == Some(&self.part.node));
+        desk.put_cached(object, own)
+    }
+
+    /// Objects that a commit was refused for, as they are now.
+    fn reload(&self, guards: &[Guard]) -> Result<(), Error> {
+        let keys: Vec<&str> = guards.iter().map(|guard| guard.key.as_str()).collect();
+        let now = self.remote.get(&keys, (self.remaining)()).map_err(|fault| failed(&fault))?;
+        let saved = self.own.change(|desk| {
+            for key in &keys {
+                match now.iter().find(|object| object.key == **key) {
+                    Some(object) => self.keep_cached(desk, object)?,
+                    None => desk.drop_cached(key)?,
+                }
+            }
+            Ok(())
+        });
+        done(saved).map(drop)
+    }
+
+    /// Waits until no other process of the node sends.
+    fn enter(&self, wait: Duration) -> Result<Option<Box<dyn Gate + '_>>, Error> {
+        self.own.gate(wait)
+    }
+
+    /// What the store has now is known here, too.
+    fn save(&self, desk: &mut dyn Desk, puts: &[Put], versions: &[u64]) -> Result<(), Error> {
+        for (put, version) in puts.iter().zip(versions) {
+            match &put.value {
+                Some(value) => {
+                    let (key, value) = (put.key.clone(), value.clone());
+                    self.keep_cached(desk, &Object { key, version: *version, value })?;
+                }
+                None => desk.drop_cached(&put.key)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The cluster's book for the time of one session: what was brought up to date for it is not
+/// asked for again.
+struct Visit<'a, S> {
+    ledger: &'a ClusterLedger<S>,
+    /// Seconds since the Unix epoch.
+    now: u64,
+    fresh: Cell<bool>,
+}
+
+impl<S: Stand + Ledger> Visit<'_, S> {
+    fn refresh(&self) -> Result<(), Error> {
+        self.ledger.refresh()?;
+        self.fresh.set(true);
+        Ok(())
+    }
+
+    /// Runs `f` as it would be, and takes back what it wrote to the node's own book.
+    fn rehearse<R>(&self, f: &impl Fn(&mut dyn Book) -> Result<R, Halt>) -> Result<Change, Halt> {
+        for _ in 0..LOOKS {
+            let mut change = None;
+            let mut wants_fresh = false;
+            let ended = self.ledger.own.change(|desk| -> Result<(), Halt> {
+                let mut page =
+                    Page::new(Own::Write(desk), &self.ledger.part, self.now, self.fresh.get());
+                let result = f(&mut page);
+                wants_fresh = page.wants_fresh();
+                let (guards, puts, seen) = (page.guards(), page.puts(), page.seen()?);
+                change = Some(result.map(|_| Change { guards, puts, seen }));
+                // Nothing of it stays.
+                Err(Halt::Conflict)
+            });
+            match (ended, change) {
+                (_, Some(_)) if wants_fresh => self.refresh()?,
+                (_, Some(change)) => return change,
+                (Err(halt), None) => return Err(halt),
+                (Ok(()), None) => return Err(Halt::Conflict),
+            }
+        }
+        Err(Halt::Conflict)
+    }
+
+    /// The store has it: now the node's own book.
+    fn perform<R>(
+        &self,
+        f: &impl Fn(&mut dyn Book) -> Result<R, Halt>,
+        change: &Change,
+        versions: &[u64],
+    ) -> Result<R, Halt> {
+        let ledger = self.ledger;
+        ledger.own.change(|desk| {
+            let result =
+                f(&mut Page::again(Own::Write(&mut *desk), &ledger.part, self.now, &change.seen))?;
+            ledger.save(desk, &change.puts, versions)?;
+            Ok(result)
+        })
+    }
+
+    /// What the change gave this node is to be taken back: it will not be used.
+    fn revoke(&self, change: &Change) {
+        let queued = queue::revoked(&change.puts, &change.seen, &self.ledger.part.node);
+        // What cannot be queued is found as a stray.
+        let _ = self
+            .ledger
+            .own
+            .change(|desk| queued.iter().try_for_each(|one| Ok(desk.enqueue(&one.text())?)));
+    }
+}
+
+impl<S: Stand + Ledger> Shelf for Visit<'_, S> {
+    fn read<R>(&self, f: impl Fn(&dyn Book) -> Result<R, Error>) -> Result<R, Error> {
+        for _ in 0..LOOKS {
+            let mut wants_fresh = false;
+            let result = self.ledger.own.look(|desk| {
+                let page =
+                    Page::new(Own::Read(desk), &self.ledger.part, self.now, self.fresh.get());
+                let result = f(&page);
+                wants_fresh = page.wants_fresh();
+                result
+            });
+            if !wants_fresh {
+                return result;
+            }
+            self.refresh()?;
+        }
+        Err(contended())
+    }
+
+    fn write<R>(&self, f: impl Fn(&mut dyn Book) -> Result<R, Halt>) -> Result<R, Halt> {
+        let ledger = self.ledger;
+        let gate = ledger.enter((ledger.remaining)())?;
+        let Some(_gate) = gate else {
+            let what =
+                "another process of this node is writing to it, for all of the time".to_owned();
+            return Err(Halt::Error(Error::Unavailable {
+                path: "of the cluster".to_owned(),
+                what,
+            }));
+        };
+        // What was released before comes before: this may be about the same attachment.
+        ledger.send_queued()?;
+        let change = self.rehearse(&f)?;
+        let committed = if change.guards.is_empty() {
+            Ok(Committed::Done(Vec::new()))
+        } else {
+            ledger.remote.commit(&change.guards, &change.puts, (ledger.remaining)())
+        };
+        match committed {
+            Ok(Committed::Done(versions)) => {
+                let result = self.perform(&f, &change, &versions);
+                if result.is_err() {
+                    self.revoke(&change);
+                }
+                result
+            }
+            Ok(Committed::Conflict) => {
+                ledger.reload(&change.guards)?;
+                Err(Halt::Conflict)
+            }
+            Err(fault) => {
+                if matches!(fault, Fault::Unknown(_)) {
+                    self.revoke(&change);
+                }
+                Err(Halt::Error(failed(&fault)))
+            }
+        }
+    }
+}
+
+impl<S: Stand + Ledger> Ledger for ClusterLedger<S> {
+    fn get(&self, id: &AttachmentId) -> Result<Option<Entry>, Error> {
+        self.own.get(id)
+    }
+
+    fn list(&self, network: Option<&str>) -> Result<Vec<Entry>, Error> {
+        self.own.list(network)
+    }
+
+    fn horizon(&self) -> Result<u64, Error> {
+        self.own.horizon()
+    }
+
+    fn session(&self, scope: Scope) -> Result<Box<dyn Session + '_>, Error> {
+        Ok(Box::new(Sitting::open(self.visit(scope.now), scope)?))
+    }
+
+    fn attached(
+        &self,
+        id: &AttachmentId,
+        seq: u64,
+        result: &serde_json::Value,
+    ) -> Result<Release, Error> {
+        self.own.attached(id, seq, result)
+    }
+
+    fn amend(&self, record: &Record, seq: u64) -> Result<Release, Error> {
+        let amended = self.own.change(|desk| {
+            let before = desk.attachment(&record.id)?;
+            let amended = rules::amend(desk, record, seq)?;
+            if let (Release::Done, Some(before)) = (amended, before) {
+                let gone = before.record.addresses.iter();
+                let gone = gone.filter(|address| !record.addresses.contains(address));
+                for address in gone {
+                    desk.enqueue(&Queued::address(record, *address, None).text())?;
+                }
+            }
+            Ok(amended)
+        });
+        self.send_soon();
+        Ok(done(amended)?.unwrap_or(Release::Stale))
+    }
+
+    fn release(
+        &self,
+        id: &AttachmentId,
+        seq: u64,
+        now: u64,
+        cool: Duration,
+    ) -> Result<Release, Error> {
+        let until = rules::rest_until(now, cool);
+        let released = self.own.change(|desk| {
+            let before = desk.attachment(id)?;
+            let released = rules::release(desk, id, seq, until)?;
+            if let (Release::Done, Some(before)) = (released, before) {
+                let order = desk.seq()?;
+                let rest = until.map(|until| Resting::of(Rest { until, order }));
+                for address in &before.record.addresses {
+                    desk.enqueue(&Queued::address(&before.record, *address, rest).text())?;
+                }
+                for queued in queue::entries_of(desk, &self.part.node, id)? {
+                    desk.enqueue(&queued.text())?;
+                }
+            }
+            Ok(released)
+        });
+        self.send_soon();
+        Ok(done(released)?.unwrap_or(Release::Stale))
+    }
+
+    fn usage(&self, domain: &str, ranges: &[Range], now: u64) -> Result<Usage, Error> {
+        self.visit(now).read(|book| rules::usage(book, domain, ranges, now))
+    }
+
+    fn writable(&self) -> Result<(), Error> {
+        self.own.writable()?;
+        let asked = self.remote.get(&["format"], (self.remaining)());
+        asked.map(drop).map_err(|fault| failed(&fault))
+    }
+
+    fn kept(&self, owner: &Owner) -> Result<Vec<(String, String)>, Error> {
+        self.visit(0).read(|book| rules::kept(book, owner))
+    }
+
+    fn keep(&self, owner: &Owner, key: &str, value: Option<&str>) -> Result<(), Error> {
+        if page::is_of_host(owner) {
+            return self.own.keep(owner, key, value);
+        }
+        let visit = self.visit(0);
+        while done(visit.write(|book| rules::keep(book, owner, key, value)))?.is_none() {
+            if (self.remaining)().is_zero() {
+                return Err(contended());
+            }
+        }
+        Ok(())
+    }
+
+    fn post(&self, notice: &Notice) -> Result<u64, Error> {
+        self.own.post(notice)
+    }
+
+    fn post_lease(&self, number: u64, lease: &serde_json::Value) -> Result<(), Error> {
+        self.own.post_lease(number, lease)
+    }
+
+    fn delivered(&self, number: u64) -> Result<(), Error> {
+        self.own.delivered(number)
+    }
+
+    fn outbox(&self, network: &str) -> Result<Vec<(u64, Notice)>, Error> {
+        self.own.outbox(network)
+    }
+}

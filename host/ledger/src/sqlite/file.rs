@@ -112,25 +112,30 @@ impl Guard {
     /// Waits for the lock, so long at most. The directory must be there.
     pub(super) fn take(path: &Path, hold: Hold, wait: Duration) -> Result<Self, Error> {
         let lock = with(path, ".lock");
+        let late = || fail::unavailable(&lock, format!("lock: another holds it for {wait:?}"));
+        Self::within(&lock, hold, wait)?.ok_or_else(late)
+    }
+
+    /// Likewise, of this very path; none where others hold it for so long.
+    pub(super) fn within(lock: &Path, hold: Hold, wait: Duration) -> Result<Option<Self>, Error> {
         let mut left = wait;
         loop {
-            let file = open(&lock)?;
+            let file = open(lock)?;
             let locked = match hold {
                 Hold::Shared => file.try_lock_shared(),
                 Hold::Exclusive => file.try_lock(),
             };
             match locked {
-                Ok(()) if is_at(&file, &lock)? => return Ok(Self { _file: file }),
+                Ok(()) if is_at(&file, lock)? => return Ok(Some(Self { _file: file })),
                 // It was deleted meanwhile: ours keeps nobody out.
                 Ok(()) => {}
-                Err(TryLockError::Error(error)) => return Err(fail::io(&lock, "lock")(error)),
-                Err(TryLockError::WouldBlock) => {
-                    let late =
-                        || fail::unavailable(&lock, format!("lock: another holds it for {wait:?}"));
-                    left = left.checked_sub(NAP).ok_or_else(late)?;
-                    std::thread::sleep(NAP);
-                }
+                Err(TryLockError::Error(error)) => return Err(fail::io(lock, "lock")(error)),
+                Err(TryLockError::WouldBlock) => match left.checked_sub(NAP) {
+                    Some(rest) => left = rest,
+                    None => return Ok(None),
+                },
             }
+            std::thread::sleep(NAP);
         }
     }
 }

@@ -5,6 +5,7 @@
 //! never changed by hand, and one that contradicts itself is set aside, not repaired. Start
 //! reading at [`SqliteLedger::open`].
 
+mod cache;
 mod db;
 mod fail;
 mod file;
@@ -21,7 +22,7 @@ use std::time::Duration;
 
 use wharfinger_cni::AttachmentId;
 
-use crate::book::{Book, Halt, Shelf};
+use crate::book::{Book, Desk, Halt, Held, Shelf, Stand};
 use crate::session::{Sitting, done};
 use crate::{
     Claim, Entry, Error, Identity, Ledger, Notice, Owner, Range, Record, Release, Scope, Session,
@@ -206,7 +207,7 @@ impl SqliteLedger {
 
     /// All that is remembered, by domain, network and name.
     pub fn identities(&self) -> Result<Vec<Identity>, Error> {
-        self.read(Book::identities)
+        self.read(|book| book.identities())
     }
 
     /// Forgets an identity: false where nothing was remembered for it.
@@ -241,20 +242,34 @@ impl SqliteLedger {
 }
 
 impl Shelf for SqliteLedger {
-    type Book = Db;
-
-    fn read<R>(&self, f: impl FnOnce(&Db) -> Result<R, Error>) -> Result<R, Error> {
-        self.db()?.reading(f)
+    fn read<R>(&self, f: impl Fn(&dyn Book) -> Result<R, Error>) -> Result<R, Error> {
+        self.look(|db| f(db))
     }
 
-    fn write<R>(&self, f: impl FnOnce(&mut Db) -> Result<R, Halt>) -> Result<R, Halt> {
+    fn write<R>(&self, f: impl Fn(&mut dyn Book) -> Result<R, Halt>) -> Result<R, Halt> {
+        self.change(|db| f(db))
+    }
+}
+
+impl Stand for SqliteLedger {
+    fn look<R>(&self, mut f: impl FnMut(&dyn Desk) -> Result<R, Error>) -> Result<R, Error> {
+        self.db()?.reading(|db| f(db))
+    }
+
+    fn change<R>(&self, mut f: impl FnMut(&mut dyn Desk) -> Result<R, Halt>) -> Result<R, Halt> {
         let mut db = self.db()?;
-        let result = db.writing(f);
+        let result = db.writing(|db| f(db));
         if std::mem::take(&mut db.mirror_is_old) {
             let (lasting, _) = lasting::read(&db.options)?;
             db.writing(|db| Ok(lasting::mirror(db, &lasting)?))?;
         }
         result
+    }
+
+    fn gate(&self, wait: Duration) -> Result<Option<Box<dyn Held + '_>>, Error> {
+        let path = file::with(&self.options().path, ".cluster");
+        Ok(Guard::within(&path, Hold::Exclusive, wait)?
+            .map(|guard| Box::new(guard) as Box<dyn Held>))
     }
 }
 
@@ -268,7 +283,7 @@ impl Ledger for SqliteLedger {
     }
 
     fn horizon(&self) -> Result<u64, Error> {
-        self.read(Book::seq)
+        self.read(|book| book.seq())
     }
 
     fn session(&self, scope: Scope) -> Result<Box<dyn Session + '_>, Error> {
@@ -309,7 +324,8 @@ impl Ledger for SqliteLedger {
         // A transaction that is rolled back reaches no disk: this one is committed, and changes
         // nothing.
         let sql = "UPDATE meta SET value = value WHERE name = 'seq'";
-        done(self.write(|book| Ok(book.execute("try to write", sql, []).map(drop)?))).map(drop)
+        let write = self.db()?.writing(|db| Ok(db.execute("try to write", sql, []).map(drop)?));
+        done(write).map(drop)
     }
 
     fn kept(&self, owner: &Owner) -> Result<Vec<(String, String)>, Error> {

@@ -6,7 +6,9 @@ use wharfinger_cni::AttachmentId;
 
 use super::db::Db;
 use super::{lasting, ports, runs};
-use crate::book::{Accept, Address, Book, Halt, Identity, Lasting, Place, Rest, Scan, Stored};
+use crate::book::{
+    Accept, Address, Book, Halt, Identity, Lasting, Place, Reach, Rest, Scan, Stored,
+};
 use crate::point::{Point, Span};
 use crate::port::Spot;
 use crate::{Entry, Error, Owner, Record, Usage};
@@ -184,7 +186,7 @@ impl Book for Db {
         self.execute("write the address", update, row).map(drop)
     }
 
-    fn run(&self, domain: &str, point: Point) -> Result<Option<Span>, Error> {
+    fn run(&self, domain: &str, point: Point, _: Reach) -> Result<Option<Span>, Error> {
         Ok(runs::below(self, domain, point)?.filter(|run| run.contains(point)))
     }
 

@@ -15,7 +15,7 @@ pub(super) struct Format {
 
 /// The volatile half: attachments, addresses, ports, and a mirror of the lasting half. "whBk".
 pub(super) const BOOK: Format =
-    Format { id: 0x7768_426b, steps: &[BOOK_1, BOOK_2, BOOK_3], tables: 9 };
+    Format { id: 0x7768_426b, steps: &[BOOK_1, BOOK_2, BOOK_3, BOOK_4], tables: 11 };
 
 /// The lasting half: identities and permanent entries of stores. "whLs".
 pub(super) const LASTING: Format =
@@ -99,6 +99,17 @@ CREATE TABLE port (
     protocol INTEGER NOT NULL, port INTEGER NOT NULL, address BLOB NOT NULL,
     holder INTEGER NOT NULL,
     PRIMARY KEY (protocol, port, address)) WITHOUT ROWID;
+";
+
+/// Where a cluster has one book: objects of it as they were seen last (`own`: a block of this
+/// node), up to which version all are known, and releases that it is still to be told.
+const BOOK_4: &str = "
+CREATE TABLE remote (
+    key TEXT PRIMARY KEY, version INTEGER NOT NULL, value TEXT NOT NULL, own INTEGER NOT NULL)
+    WITHOUT ROWID;
+CREATE INDEX remote_own ON remote (own) WHERE own;
+CREATE TABLE queue (id INTEGER PRIMARY KEY, body TEXT NOT NULL);
+INSERT INTO meta VALUES ('synced', 0);
 ";
 
 /// What a file turned out to be.

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use serde_json::json;
 use wharfinger_cni::{AttachmentId, Protocol};
+use wharfinger_ledger::cluster::{ClusterLedger, Cut, MemRemote, Part, Remaining, Remote};
 use wharfinger_ledger::{
     Commit, Entry, Error, HostPort, Identity, Ledger, MemLedger, Opened, Options, Owner, Range,
     Record, Release, Scope, Session, SqliteLedger, State,
@@ -157,13 +158,107 @@ impl Kind for Sqlite {
     }
 }
 
-/// Writes each test once, and runs it on both kinds of book.
+/// One node of a cluster, whose own book is in memory.
+pub(crate) struct Cluster {
+    pub(crate) ledger: ClusterLedger<MemLedger>,
+    pub(crate) store: MemRemote,
+}
+
+/// A node's view of the cluster's book.
+pub(crate) fn join<S>(own: S, store: &MemRemote, node: &str, block: u32) -> ClusterLedger<S>
+where
+    ClusterLedger<S>: Joins<S>,
+{
+    let part = Part { node: node.into(), cut: Cut::of(block).unwrap() };
+    let remaining = Box::new(|| Duration::from_secs(30));
+    ClusterLedger::join(own, Box::new(store.clone()), part, remaining)
+}
+
+/// Either kind of a node's own book.
+pub(crate) trait Joins<S> {
+    fn join(own: S, store: Box<dyn Remote>, part: Part, remaining: Remaining) -> Self;
+    /// Frees what is held without a record; how much that was.
+    fn collect(&self) -> usize;
+}
+
+macro_rules! joins {
+    ($own:ident) => {
+        impl Joins<$own> for ClusterLedger<$own> {
+            fn join(own: $own, store: Box<dyn Remote>, part: Part, remaining: Remaining) -> Self {
+                Self::new(own, store, part, remaining)
+            }
+            fn collect(&self) -> usize {
+                let strays = self.strays().unwrap();
+                strays.iter().filter(|stray| self.drop_stray(stray).unwrap()).count()
+            }
+        }
+    };
+}
+joins!(MemLedger);
+joins!(SqliteLedger);
+
+impl Kind for Cluster {
+    fn new() -> Self {
+        let store = MemRemote::new();
+        Self { ledger: join(MemLedger::new(), &store, "n1", 4), store }
+    }
+    fn book(&self) -> &dyn Ledger {
+        &self.ledger
+    }
+    fn rebooted(self, now: u64) -> Self {
+        let own = self.ledger.own().rebooted(now).unwrap();
+        let ledger = join(own, &self.store, "n1", 4);
+        ledger.collect();
+        Self { ledger, ..self }
+    }
+    fn identities(&self) -> Vec<Identity> {
+        self.ledger.identities().unwrap()
+    }
+    fn forget(&self, network: &str, identity: &str) -> bool {
+        self.ledger.forget(network, identity).unwrap()
+    }
+}
+
+/// One node of a cluster, as it is on a machine.
+pub(crate) struct ClusterOnDisk {
+    pub(crate) ledger: ClusterLedger<SqliteLedger>,
+    store: MemRemote,
+    dir: tempfile::TempDir,
+}
+
+impl Kind for ClusterOnDisk {
+    fn new() -> Self {
+        let (dir, store) = (tempfile::tempdir().unwrap(), MemRemote::new());
+        Self { ledger: join(open(dir.path()), &store, "n1", 1), store, dir }
+    }
+    fn book(&self) -> &dyn Ledger {
+        &self.ledger
+    }
+    fn rebooted(self, now: u64) -> Self {
+        let Self { ledger, store, dir } = self;
+        drop(ledger);
+        std::fs::remove_dir_all(dir.path().join("run")).unwrap();
+        let ledger = join(recover(dir.path(), &[], now), &store, "n1", 1);
+        ledger.collect();
+        Self { ledger, store, dir }
+    }
+    fn identities(&self) -> Vec<Identity> {
+        self.ledger.identities().unwrap()
+    }
+    fn forget(&self, network: &str, identity: &str) -> bool {
+        self.ledger.forget(network, identity).unwrap()
+    }
+}
+
+/// Writes each test once, and runs it on each kind of book.
 #[macro_export]
-macro_rules! both {
+macro_rules! each {
     ($($(#[$doc:meta])* fn $name:ident<$kind:ident>() $body:block)*) => {
         $($(#[$doc])* fn $name<$kind: $crate::common::Kind>() $body)*
         mod memory { $(#[test] fn $name() { super::$name::<super::Memory>(); })* }
         mod sqlite { $(#[test] fn $name() { super::$name::<super::Sqlite>(); })* }
+        mod cluster { $(#[test] fn $name() { super::$name::<super::Cluster>(); })* }
+        mod cluster_on_disk { $(#[test] fn $name() { super::$name::<super::ClusterOnDisk>(); })* }
     };
 }
 

@@ -1,0 +1,186 @@
+//! What the objects of a cluster's book say: JSON, as it stands in the store. Pure; a stranger may
+//! have written there, so what cannot be read is an error that names the object.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use serde::{Deserialize, Serialize};
+use wharfinger_cni::AttachmentId;
+
+use crate::book::Rest;
+
+/// The ranges of a domain's networks, and how it is cut.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Domain {
+    /// A block has two to the power of this many addresses.
+    pub(super) block: u32,
+    /// Blocks are nobody's: addresses are given strictly in order over the whole cluster.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) ordered: bool,
+    /// By network: the first and the last address of each range.
+    #[serde(default)]
+    pub(super) networks: BTreeMap<String, Vec<(IpAddr, IpAddr)>>,
+}
+
+/// Who holds what in a block.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Block {
+    /// The node that gives its addresses; others only when they have none left.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<String>,
+    /// By address.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub held: BTreeMap<IpAddr, Held>,
+    /// Addresses that rest after their release.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub rests: BTreeMap<IpAddr, Resting>,
+    /// Addresses that are remembered for identities.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) kept: BTreeMap<IpAddr, Keeping>,
+}
+
+impl Block {
+    /// Nothing is known of any of its addresses.
+    pub fn is_empty(&self) -> bool {
+        self.held.is_empty() && self.rests.is_empty() && self.kept.is_empty()
+    }
+
+    /// The addresses that are remembered for identities.
+    pub fn remembered(&self) -> impl Iterator<Item = IpAddr> {
+        self.kept.keys().copied()
+    }
+}
+
+/// An address rests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Resting {
+    /// Until then, in seconds since the Unix epoch.
+    pub until: u64,
+    /// Lower: released earlier. Of two nodes whose clocks differ, or cool differently, that is
+    /// nearly so.
+    pub(crate) order: u64,
+}
+
+impl Resting {
+    /// The seconds, and within one the order of the node that released.
+    pub(super) fn of(rest: Rest) -> Self {
+        let Rest { until, order } = rest;
+        Self { until, order: until.saturating_mul(1 << 20).saturating_add(order % (1 << 20)) }
+    }
+
+    pub(super) fn rest(&self) -> Rest {
+        Rest { until: self.until, order: self.order }
+    }
+}
+
+/// Who holds an address.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Held {
+    /// On which node.
+    pub node: String,
+    /// The attachment's network.
+    pub network: String,
+    /// Its container.
+    pub container: String,
+    /// Its interface.
+    pub ifname: String,
+    /// Its MAC address, where other nodes must know it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mac: Option<String>,
+}
+
+impl Held {
+    pub(super) fn new(node: &str, id: &AttachmentId, mac: Option<&str>) -> Self {
+        let AttachmentId { network, container, ifname } = id.clone();
+        let (node, mac) = (node.to_owned(), mac.map(str::to_owned));
+        Self { node, network, container, ifname, mac }
+    }
+
+    /// The attachment, as its own node knows it.
+    pub fn id(&self) -> AttachmentId {
+        let Self { network, container, ifname, .. } = self.clone();
+        AttachmentId { network, container, ifname }
+    }
+
+    /// The attachment as `node` sees it: another's has that node's name before it, with a slash,
+    /// which no container has in its own. So the same name on two nodes is two attachments.
+    pub(super) fn seen_from(&self, node: &str) -> AttachmentId {
+        let id = self.id();
+        if self.node == node {
+            return id;
+        }
+        AttachmentId { container: format!("{}/{}", self.node, id.container), ..id }
+    }
+
+    pub(super) fn is(&self, node: &str, id: &AttachmentId) -> bool {
+        self.node == node && self.id() == *id
+    }
+}
+
+/// An address is remembered.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Keeping {
+    /// Lower: remembered earlier.
+    pub(super) order: u64,
+    /// For so many identities.
+    pub(super) by: u64,
+}
+
+/// A plugin's store.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(super) struct Store(pub(super) BTreeMap<String, Value>);
+
+/// An entry of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Value {
+    pub(super) value: String,
+    /// It goes with this attachment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) holder: Option<Held>,
+}
+
+/// What is remembered for an identity.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(super) struct Remembered(pub(super) Vec<IpAddr>);
+
+/// Any of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Content {
+    Domain(Domain),
+    Block(Block),
+    Identity(Remembered),
+    Store(Store),
+}
+
+impl Content {
+    /// Reads the object of this key.
+    pub(super) fn read(key: &str, text: &str) -> Result<Self, String> {
+        let read = if key.starts_with(super::keys::DOMAINS) {
+            serde_json::from_str(text).map(Self::Domain)
+        } else if key.starts_with(super::keys::BLOCKS) {
+            serde_json::from_str(text).map(Self::Block)
+        } else if key.starts_with(super::keys::IDENTITIES) {
+            serde_json::from_str(text).map(Self::Identity)
+        } else {
+            serde_json::from_str(text).map(Self::Store)
+        };
+        read.map_err(|error| format!("object {key} cannot be read: {error}"))
+    }
+
+    /// As it is written; none: it says nothing, and is removed. A block or a domain stays: who has
+    /// it in a cache would not hear of its removal.
+    pub(super) fn text(&self) -> Option<String> {
+        let written = match self {
+            Self::Domain(domain) => serde_json::to_string(domain),
+            Self::Block(block) => serde_json::to_string(block),
+            Self::Identity(Remembered(none)) if none.is_empty() => return None,
+            Self::Identity(identity) => serde_json::to_string(identity),
+            Self::Store(Store(none)) if none.is_empty() => return None,
+            Self::Store(store) => serde_json::to_string(store),
+        };
+        // Text, numbers and maps of them can always be written.
+        Some(written.unwrap_or_default())
+    }
+}

@@ -1,0 +1,301 @@
+//! Releases that the cluster is still to be told: written with the record's removal in one
+//! transaction of the node's own book, sent in their order by whoever passes by. Sending one twice
+//! does no harm: only what this node's attachment holds is freed, and whoever takes something for
+//! the attachment again has sent the queue before.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+use serde::{Deserialize, Serialize};
+use wharfinger_cni::AttachmentId;
+
+use super::keys;
+use super::objects::{Block, Content, Domain, Held, Resting, Store};
+use super::page::Slot;
+use super::remote::{Committed, Guard, Object, Put};
+use super::{ClusterLedger, PATIENCE, contended, failed};
+use crate::book::{Desk, Stand};
+use crate::point::Point;
+use crate::session::done;
+use crate::{Error, Ledger, Record};
+
+/// How many are sent in one transaction.
+const AT_ONCE: usize = 64;
+/// How often a transaction is tried that others' changes come before.
+const TRIES: usize = 32;
+
+/// See the module.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Queued {
+    /// An address that an attachment held.
+    Address {
+        domain: String,
+        address: IpAddr,
+        network: String,
+        container: String,
+        ifname: String,
+        /// It rests.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        rest: Option<Resting>,
+    },
+    /// What a plugin's store (its key) keeps for an attachment.
+    Entries { store: String, network: String, container: String, ifname: String },
+}
+
+impl Queued {
+    pub(super) fn address(record: &Record, address: IpAddr, rest: Option<Resting>) -> Self {
+        Self::held(&record.domain, address, &record.id, rest)
+    }
+
+    pub(super) fn held(
+        domain: &str,
+        address: IpAddr,
+        id: &AttachmentId,
+        rest: Option<Resting>,
+    ) -> Self {
+        let AttachmentId { network, container, ifname } = id.clone();
+        Self::Address { domain: domain.to_owned(), address, network, container, ifname, rest }
+    }
+
+    pub(super) fn entries(store: &str, id: &AttachmentId) -> Self {
+        let AttachmentId { network, container, ifname } = id.clone();
+        Self::Entries { store: store.to_owned(), network, container, ifname }
+    }
+
+    /// As it stands in the queue.
+    pub(super) fn text(&self) -> String {
+        // Names and numbers can always be written.
+        serde_json::to_string(self).unwrap_or_default()
+    }
+
+    pub(super) fn id(&self) -> AttachmentId {
+        let (Self::Address { network, container, ifname, .. }
+        | Self::Entries { network, container, ifname, .. }) = self.clone();
+        AttachmentId { network, container, ifname }
+    }
+
+    /// The object that it changes, in a domain that is cut like this.
+    fn key(&self, bits: u32) -> String {
+        match self {
+            Self::Address { domain, address, .. } => {
+                keys::block(domain, keys::around(Point::from(*address), bits).first)
+            }
+            Self::Entries { store, .. } => store.clone(),
+        }
+    }
+
+    /// Changes the object: also where there is nothing to free, so that a commit of the past whose
+    /// outcome is not known cannot come after this one.
+    fn apply(&self, content: &mut Content, node: &str) {
+        let id = self.id();
+        match (self, content) {
+            (Self::Address { address, rest, .. }, Content::Block(block)) => {
+                free(block, *address, *rest, |held| held.is(node, &id));
+            }
+            (Self::Entries { .. }, Content::Store(Store(entries))) => {
+                entries
+                    .retain(|_, value| !value.holder.as_ref().is_some_and(|of| of.is(node, &id)));
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Frees an address where its holder is the one that is meant.
+pub(super) fn free(
+    block: &mut Block,
+    address: IpAddr,
+    rest: Option<Resting>,
+    is_meant: impl Fn(&Held) -> bool,
+) {
+    if !block.held.get(&address).is_some_and(is_meant) {
+        return;
+    }
+    block.held.remove(&address);
+    match rest {
+        Some(rest) => block.rests.insert(address, rest),
+        None => block.rests.remove(&address),
+    };
+}
+
+/// What the attachment has in stores of plugins, as far as the cache tells.
+pub(super) fn entries_of(
+    desk: &dyn Desk,
+    node: &str,
+    id: &AttachmentId,
+) -> Result<Vec<Queued>, Error> {
+    let stores = desk.cached_below(keys::STORES)?;
+    let has = |object: &&Object| {
+        let read = Content::read(&object.key, &object.value);
+        let Ok(Content::Store(Store(entries))) = read else { return false };
+        entries.values().any(|value| value.holder.as_ref().is_some_and(|of| of.is(node, id)))
+    };
+    Ok(stores.iter().filter(has).map(|object| Queued::entries(&object.key, id)).collect())
+}
+
+/// The releases of what these puts gave the node, beside what it had.
+pub(super) fn revoked(puts: &[Put], seen: &BTreeMap<String, Slot>, node: &str) -> Vec<Queued> {
+    let mut all = Vec::new();
+    for put in puts {
+        let read = put.value.as_deref().map(|text| Content::read(&put.key, text));
+        match (read, keys::of_block(&put.key)) {
+            (Some(Ok(Content::Block(after))), Some((domain, _))) => {
+                let before = seen.get(&put.key).and_then(Slot::block);
+                let had = |address: &IpAddr| before.and_then(|block| block.held.get(address));
+                let given = after
+                    .held
+                    .iter()
+                    .filter(|(address, held)| held.node == node && had(address) != Some(held));
+                all.extend(
+                    given.map(|(address, held)| Queued::held(&domain, *address, &held.id(), None)),
+                );
+            }
+            (Some(Ok(Content::Store(Store(after)))), _) => {
+                let holders: BTreeSet<AttachmentId> = after
+                    .values()
+                    .filter_map(|value| value.holder.as_ref())
+                    .filter(|holder| holder.node == node)
+                    .map(Held::id)
+                    .collect();
+                let before = seen.get(&put.key).and_then(Slot::store);
+                let had = |id: &AttachmentId| {
+                    before.is_some_and(|Store(entries)| {
+                        entries
+                            .values()
+                            .any(|value| value.holder.as_ref().is_some_and(|of| of.is(node, id)))
+                    })
+                };
+                let given = holders.iter().filter(|id| !had(id));
+                all.extend(given.map(|id| Queued::entries(&put.key, id)));
+            }
+            _ => {}
+        }
+    }
+    all
+}
+
+#[allow(private_bounds, reason = "the books of this crate, and no others")]
+impl<S: Stand + Ledger> ClusterLedger<S> {
+    /// Sends what was queued before, in its order. The caller is in the gate.
+    pub(super) fn send_queued(&self) -> Result<(), Error> {
+        loop {
+            let queued = self.own.look(|desk| desk.queued(AT_ONCE))?;
+            if queued.is_empty() {
+                return Ok(());
+            }
+            let read = |(_, text): &(u64, String)| serde_json::from_str(text).ok();
+            let all: Vec<Queued> = queued.iter().filter_map(read).collect();
+            self.send(&all)?;
+            let sent = self.own.change(|desk| {
+                queued.iter().try_for_each(|(number, _)| Ok(desk.dequeue(*number)?))
+            });
+            done(sent)?;
+        }
+    }
+
+    /// Sends what is queued, if that does not take long: it stays queued otherwise, for the next
+    /// verb or the agent.
+    pub(super) fn send_soon(&self) {
+        if let Ok(Some(_gate)) = self.enter(PATIENCE.min((self.remaining)())) {
+            let _ = self.send_queued();
+        }
+    }
+
+    /// Sends what is queued.
+    pub fn flush(&self) -> Result<(), Error> {
+        match self.enter((self.remaining)())? {
+            Some(_gate) => self.send_queued(),
+            None => Err(contended()),
+        }
+    }
+
+    /// How many releases wait to be sent.
+    pub fn waiting(&self) -> Result<usize, Error> {
+        self.own.look(|desk| Ok(desk.queued(usize::MAX)?.len()))
+    }
+
+    fn send(&self, all: &[Queued]) -> Result<(), Error> {
+        for _ in 0..TRIES {
+            let plan = self.own.look(|desk| released(desk, all, &self.part.node))?;
+            if !plan.missing.is_empty() && self.load(&plan.missing)? {
+                continue;
+            }
+            if plan.guards.is_empty() {
+                return Ok(());
+            }
+            let committed = self.remote.commit(&plan.guards, &plan.puts, (self.remaining)());
+            match committed.map_err(|fault| failed(&fault))? {
+                Committed::Done(versions) => {
+                    let saved = self.own.change(|desk| Ok(self.save(desk, &plan.puts, &versions)?));
+                    return done(saved).map(drop);
+                }
+                Committed::Conflict => self.reload(&plan.guards)?,
+            }
+        }
+        Err(contended())
+    }
+
+    /// Brings objects into the cache that are not there: whether the store has any of them.
+    fn load(&self, missing: &BTreeSet<String>) -> Result<bool, Error> {
+        let keys: Vec<&str> = missing.iter().map(String::as_str).collect();
+        let found = self.remote.get(&keys, (self.remaining)()).map_err(|fault| failed(&fault))?;
+        let saved = self
+            .own
+            .change(|desk| found.iter().try_for_each(|object| Ok(self.keep_cached(desk, object)?)));
+        done(saved)?;
+        Ok(!found.is_empty())
+    }
+}
+
+/// What is to be sent, on what the cache has.
+#[derive(Default)]
+struct Sending {
+    guards: Vec<Guard>,
+    puts: Vec<Put>,
+    /// What the cache does not have.
+    missing: BTreeSet<String>,
+}
+
+fn released(desk: &dyn Desk, all: &[Queued], node: &str) -> Result<Sending, Error> {
+    let mut sending = Sending::default();
+    let mut objects: BTreeMap<String, (u64, Content)> = BTreeMap::new();
+    for queued in all {
+        let Some(bits) = bits(desk, queued, &mut sending.missing)? else { continue };
+        let key = queued.key(bits);
+        if !objects.contains_key(&key) {
+            let Some(object) = desk.cached(&key)? else {
+                sending.missing.insert(key);
+                continue;
+            };
+            let content = Content::read(&key, &object.value).map_err(|what| desk.damaged(what))?;
+            objects.insert(key.clone(), (object.version, content));
+        }
+        if let Some((_, content)) = objects.get_mut(&key) {
+            queued.apply(content, node);
+        }
+    }
+    for (key, (version, content)) in objects {
+        sending.guards.push(Guard { key: key.clone(), version });
+        sending.puts.push(Put { key, value: content.text() });
+    }
+    Ok(sending)
+}
+
+/// How the domain is cut; none: it is not known here.
+fn bits(
+    desk: &dyn Desk,
+    queued: &Queued,
+    missing: &mut BTreeSet<String>,
+) -> Result<Option<u32>, Error> {
+    let Queued::Address { domain, .. } = queued else { return Ok(Some(0)) };
+    let key = keys::domain(domain);
+    let Some(object) = desk.cached(&key)? else {
+        missing.insert(key);
+        return Ok(None);
+    };
+    match Content::read(&key, &object.value).map_err(|what| desk.damaged(what))? {
+        Content::Domain(Domain { block, .. }) => Ok(Some(block)),
+        _ => Ok(None),
+    }
+}

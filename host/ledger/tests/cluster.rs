@@ -1,0 +1,256 @@
+//! Several nodes with one book.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
+
+mod common;
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use common::*;
+use wharfinger_ledger::cluster::{ClusterLedger, MemRemote, Remote as _};
+use wharfinger_ledger::{Commit, Error, Ledger, MemLedger, Refusal, Release};
+
+const NOW: u64 = 1_700_000_000;
+
+type Node = ClusterLedger<MemLedger>;
+
+fn nodes<const N: usize>(store: &MemRemote, block: u32) -> [Node; N] {
+    std::array::from_fn(|n| join(MemLedger::new(), store, &format!("n{n}"), block))
+}
+
+fn add(node: &Node, name: &str, ranges: &str) -> Option<IpAddr> {
+    add_from(node, &id(name), &[range(ranges)], NOW)
+}
+
+#[test]
+fn nodes_give_from_blocks_of_their_own_then_from_others() {
+    let store = MemRemote::new();
+    let [a, b] = nodes(&store, 4);
+    let range = "10.0.0.1-10.0.0.10";
+    let given = |node: &Node, name| add(node, name, range).map(|ip| ip.to_string()).unwrap();
+    assert_eq!(given(&a, "a1"), "10.0.0.1");
+    assert_eq!(given(&b, "b1"), "10.0.0.4", "a block of its own");
+    assert_eq!(given(&a, "a2"), "10.0.0.2");
+    assert_eq!(given(&a, "a3"), "10.0.0.3");
+    assert_eq!(given(&a, "a4"), "10.0.0.8", "the next one that is nobody's");
+    for (name, wanted) in [("b2", "5"), ("b3", "6"), ("b4", "7"), ("b5", "9"), ("b6", "10")] {
+        assert_eq!(given(&b, name), format!("10.0.0.{wanted}"), "and then the other's");
+    }
+    assert_eq!(add(&a, "a5", range), None);
+    // A borrowed one goes back to its block: its owner gives it.
+    del(&b, &id("b6"), NOW, Duration::ZERO);
+    assert_eq!(given(&a, "a5"), "10.0.0.10");
+    let survey = a.survey().unwrap();
+    let owners: Vec<_> = survey.blocks.iter().map(|at| at.block.owner.clone().unwrap()).collect();
+    assert_eq!(owners, ["n0", "n1", "n0"]);
+    assert_eq!(survey.blocks.iter().map(|at| at.block.held.len()).sum::<usize>(), 10);
+}
+
+#[test]
+fn blocks_of_one_address_give_in_strict_order() {
+    let store = MemRemote::new();
+    let [a, b, c] = nodes(&store, 1);
+    let range = "10.0.0.1-10.0.0.9";
+    let nodes = [&a, &b, &c];
+    let mut given = Vec::new();
+    for turn in 0..9 {
+        let address = add(nodes[turn % 3], &format!("p{turn}"), range).unwrap();
+        given.push(address.to_string());
+    }
+    let wanted: Vec<_> = (1..=9).map(|n| format!("10.0.0.{n}")).collect();
+    assert_eq!(given, wanted);
+    assert_eq!(add(&a, "x", range), None);
+}
+
+#[test]
+fn in_the_steady_state_an_add_and_a_del_are_one_request_each() {
+    let store = MemRemote::new();
+    let [a] = nodes(&store, 64);
+    let range = "10.0.0.1-10.0.0.60";
+    add(&a, "first", range).unwrap();
+    for turn in 0..10 {
+        let before = store.asked();
+        add(&a, &format!("p{turn}"), range).unwrap();
+        assert_eq!(store.asked() - before, 1);
+    }
+    let before = store.asked();
+    del(&a, &id("p3"), NOW, Duration::ZERO);
+    assert_eq!(store.asked() - before, 1);
+    // A block's last address was given: the next one takes a look round.
+    let before = store.asked();
+    add(&a, "elsewhere", "10.0.1.1-10.0.1.9").unwrap();
+    assert!(store.asked() - before <= 3);
+}
+
+#[test]
+fn a_del_without_the_store_is_sent_later_and_an_add_says_what_it_waits_for() {
+    let store = MemRemote::new();
+    let [a, b] = nodes(&store, 4);
+    let only = "10.0.0.1-10.0.0.1";
+    add(&a, "p", only).unwrap();
+    store.set_down(true);
+    del(&a, &id("p"), NOW, Duration::ZERO);
+    assert_eq!(a.get(&id("p")).unwrap(), None);
+    assert_eq!(a.waiting().unwrap(), 1);
+    let mut session = session(&a, &id("q"), NOW);
+    let denied = session.take_free(&[range(only)], &[], None).unwrap_err();
+    assert!(
+        matches!(&denied, Error::Unavailable { what, .. } if what.contains("down")),
+        "{denied}"
+    );
+    drop(session);
+    store.set_down(false);
+    assert_eq!(add(&b, "q", only), None, "not told yet");
+    a.flush().unwrap();
+    assert_eq!(a.waiting().unwrap(), 0);
+    assert_eq!(add(&b, "q", only), Some(ip("10.0.0.1")));
+}
+
+#[test]
+fn an_address_by_name_moves_between_nodes_once_it_is_free() {
+    let store = MemRemote::new();
+    let [a, b] = nodes(&store, 4);
+    let first = add_sticky(&a, &id("web-0-x"), "web/web-0");
+    let mut early = session(&b, &id("web-0-y"), NOW);
+    assert_eq!(early.remembered("web/web-0").unwrap(), [first]);
+    let holder = early.take(first).unwrap().unwrap_err();
+    assert_eq!(holder, Refusal::Held(id("n0/web-0-x")));
+    drop(early);
+    del(&a, &id("web-0-x"), NOW, Duration::ZERO);
+    assert_eq!(add_sticky(&b, &id("web-0-y"), "web/web-0"), first);
+    // The same name on two nodes is two attachments.
+    let take = |session: &mut dyn wharfinger_ledger::Session| session.take(first).unwrap();
+    let mut old = session(&a, &id("web-0-y"), NOW);
+    take(&mut *old).unwrap();
+    let commit = old.commit(&record(&id("web-0-y"), &[first])).unwrap();
+    assert_eq!(commit, Commit::Conflict, "an old view is found out by the commit");
+    let taken = take(&mut *session(&a, &id("web-0-y"), NOW));
+    assert_eq!(taken, Err(Refusal::Held(id("n1/web-0-y"))));
+}
+
+#[test]
+fn overlapping_networks_are_refused_across_nodes_until_one_is_empty() {
+    let store = MemRemote::new();
+    let [a, b] = nodes(&store, 4);
+    let pods = [range("10.0.0.1-10.0.0.20")];
+    let mut first = session(&a, &id("p"), NOW);
+    first.pools(&pods).unwrap();
+    let address = first.take_free(&pods, &[], None).unwrap().unwrap();
+    seq_of(first.commit(&record(&id("p"), &[address])));
+    let other = id_of("jobs", "j");
+    let clash = [range("10.0.0.20-10.0.0.30")];
+    let refused = session(&b, &other, NOW).pools(&clash).unwrap_err();
+    assert!(matches!(&refused, Error::Overlap { network, .. } if network == "pods"), "{refused}");
+    del(&a, &id("p"), NOW, Duration::ZERO);
+    let mut second = session(&b, &other, NOW);
+    second.pools(&clash).unwrap();
+    let address = second.take_free(&clash, &[], None).unwrap().unwrap();
+    seq_of(second.commit(&record(&other, &[address])));
+    // The other way round now: an old view is found out by the commit.
+    let mut old = session(&a, &id("p"), NOW);
+    old.pools(&pods).unwrap();
+    assert_eq!(old.commit(&record(&id("p"), &[])).unwrap(), Commit::Conflict);
+    let refused = session(&a, &id("p"), NOW).pools(&pods).unwrap_err();
+    assert!(matches!(&refused, Error::Overlap { network, .. } if network == "jobs"), "{refused}");
+}
+
+#[test]
+fn what_a_lost_book_held_is_found_and_freed_and_nothing_else() {
+    let store = MemRemote::new();
+    let [a, b] = nodes(&store, 4);
+    let range = "10.0.0.1-10.0.0.30";
+    for n in 0..6 {
+        add(&a, &format!("a{n}"), range).unwrap();
+        add(&b, &format!("b{n}"), range).unwrap();
+    }
+    assert!(a.strays().unwrap().is_empty());
+    // A new boot: the same node with nothing of its own.
+    let a = join(MemLedger::new(), &store, "n0", 4);
+    let strays: BTreeSet<_> = a.strays().unwrap().into_iter().map(|stray| stray.id).collect();
+    assert_eq!(strays, (0..6).map(|n| id(&format!("a{n}"))).collect());
+    assert_eq!(a.collect(), 6);
+    assert_eq!(a.give_back().unwrap(), 1, "one of two empty blocks");
+    let survey = b.survey().unwrap();
+    assert_eq!(survey.blocks.iter().map(|at| at.block.held.len()).sum::<usize>(), 6);
+    assert!(b.strays().unwrap().is_empty());
+}
+
+#[test]
+fn a_node_that_is_buried_holds_nothing_and_gets_nothing_by_its_old_view() {
+    let store = MemRemote::new();
+    let [a, b] = nodes(&store, 4);
+    let range = "10.0.0.1-10.0.0.7";
+    for name in ["p", "q", "r"] {
+        add(&a, name, range).unwrap();
+    }
+    let freed = b.bury("n0").unwrap();
+    assert_eq!((freed.addresses, freed.blocks), (3, 1));
+    for n in 0..7 {
+        add(&b, &format!("b{n}"), range).unwrap();
+    }
+    // It was not dead: what it remembers of its block does not help it.
+    assert_eq!(add(&a, "s", range), None);
+    // Its release is of nothing that is its own any more.
+    del(&a, &id("p"), NOW, Duration::ZERO);
+    assert_eq!(a.waiting().unwrap(), 0);
+    assert_eq!(b.usage(DOMAIN, &[common::range(range)], NOW).unwrap().held, 7);
+}
+
+#[test]
+fn stores_and_quotas_are_the_clusters() {
+    let store = MemRemote::new();
+    let [a, b] = nodes(&store, 4);
+    let put = |node: &Node, name: &str| {
+        let mut writing = session(node, &id(name), NOW);
+        writing.store_put(&own(), &format!("web/{name}"), "", true);
+        let count = writing.store_count(&own(), "web/").unwrap();
+        (count, writing.commit(&record(&id(name), &[])).unwrap())
+    };
+    assert_eq!(put(&a, "p").0, 1);
+    assert_eq!(put(&b, "q").0, 2);
+    // An old view is found out by the commit.
+    let (count, commit) = put(&a, "r");
+    assert_eq!((count, commit), (2, Commit::Conflict));
+    assert_eq!(put(&a, "r").0, 3);
+    del(&b, &id("q"), NOW, Duration::ZERO);
+    let seen = session(&join(MemLedger::new(), &store, "n2", 4), &id("x"), NOW)
+        .store_count(&own(), "web/")
+        .unwrap();
+    assert_eq!(seen, 2);
+}
+
+#[test]
+fn threads_of_many_nodes_never_share_an_address() {
+    let store = MemRemote::new();
+    let given: Vec<BTreeSet<IpAddr>> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..8)
+            .map(|n| {
+                let store = &store;
+                scope.spawn(move || {
+                    let node = join(MemLedger::new(), store, &format!("n{n}"), 4);
+                    let mut mine = BTreeSet::new();
+                    for turn in 0..12 {
+                        mine.extend(add(&node, &format!("p{turn}"), "10.0.0.1-10.0.0.90"));
+                        if turn % 4 == 3 {
+                            let gone = id(&format!("p{}", turn - 1));
+                            if let Some(entry) = node.get(&gone).unwrap() {
+                                mine.remove(&entry.record.addresses[0]);
+                                let released = node.release(&gone, entry.seq, NOW, Duration::ZERO);
+                                assert_eq!(released.unwrap(), Release::Done);
+                            }
+                        }
+                    }
+                    mine
+                })
+            })
+            .collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    let all: BTreeSet<IpAddr> = given.iter().flatten().copied().collect();
+    assert_eq!(all.len(), given.iter().map(BTreeSet::len).sum::<usize>());
+    let objects = store.changes("book/block/", 0, Duration::from_secs(1)).unwrap().objects;
+    let held: usize = objects.iter().map(|object| object.value.matches("\"node\"").count()).sum();
+    assert_eq!(held, all.len());
+}
