@@ -6,6 +6,8 @@
 
 mod tls;
 
+use std::ffi::OsStr;
+use std::fmt::Debug;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
@@ -292,8 +294,8 @@ impl Cluster {
         Err(last)
     }
 
-    /// `etcdctl` with these words, at one member; what it printed.
-    pub fn ctl_at(&self, member: usize, words: &[&str]) -> Result<String> {
+    /// `etcdctl` with these words, at one member; what it printed. Words need not be text.
+    pub fn ctl_at<W: AsRef<OsStr> + Debug>(&self, member: usize, words: &[W]) -> Result<String> {
         let place = self.place(member)?;
         let mut command = program(place, "etcdctl");
         command.env("ETCDCTL_API", "3").arg(format!("--endpoints={}", self.url(place)));

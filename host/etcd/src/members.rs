@@ -1,0 +1,216 @@
+//! The members of etcd: which one is connected to, and how a request is taken past those that are
+//! down. etcd-client could balance over all of them itself, but not tell whether a request was
+//! sent; and a member that hangs would have its share of all requests.
+
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use etcd_client::{Channel, Client, Error, GetOptions, Txn, TxnResponse};
+use tokio::time::timeout;
+use wharfinger_ledger::cluster::Fault;
+
+use crate::settings::{Invalid, Settings};
+use crate::tour::{Tour, silent};
+use crate::verdict::{Verdict, causes, of_connecting};
+
+/// The largest answer that is taken: as many objects as are asked for at once, none above etcd's
+/// own limit for one (1.5 MiB).
+pub(crate) const LARGEST: usize = 512 << 20;
+
+/// A member that answered within this is taken to be there, when a commit is to be sent.
+const FRESH: Duration = Duration::from_secs(5);
+
+/// All members, and the connection to one.
+#[derive(Debug)]
+pub(crate) struct Members {
+    settings: Settings,
+    pub(crate) urls: Vec<String>,
+    pub(crate) prefix: String,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    /// Who is asked first: chosen by chance, so that not all nodes ask one; then who answered.
+    first: usize,
+    link: Option<Link>,
+}
+
+/// A connection.
+#[derive(Clone)]
+struct Link {
+    client: Client,
+    member: usize,
+    answered: Option<Instant>,
+}
+
+impl std::fmt::Debug for Link {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Link").field("member", &self.member).finish_non_exhaustive()
+    }
+}
+
+impl Members {
+    pub(crate) fn new(settings: Settings) -> Result<Self, Invalid> {
+        let (urls, prefix) = settings.check()?;
+        let chance = RandomState::new().build_hasher().finish();
+        let first = usize::try_from(chance % urls.len() as u64).unwrap_or(0);
+        Ok(Self { settings, urls, prefix, state: Mutex::new(State { first, link: None }) })
+    }
+
+    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn url(&self, member: usize) -> &str {
+        self.urls.get(member).map_or("", String::as_str)
+    }
+
+    pub(crate) fn tour(&self, what: String, wait: Duration) -> Tour {
+        let first = self.state().first;
+        Tour::new(what, wait, self.settings.timeout).among(self.urls.len(), first)
+    }
+
+    /// The connection to a member, made where there is none.
+    async fn link(&self, member: usize) -> Result<Link, Verdict> {
+        if let Some(link) = self.state().link.as_ref().filter(|link| link.member == member) {
+            return Ok(link.clone());
+        }
+        let link = self.connect(member).await?;
+        self.state().link = Some(link.clone());
+        Ok(link)
+    }
+
+    async fn connect(&self, member: usize) -> Result<Link, Verdict> {
+        let endpoint = self.settings.endpoint(self.url(member))?;
+        let options = self.settings.options()?;
+        let channel = endpoint.connect().await.map_err(|error| of_connecting(causes(&error)))?;
+        // Where there are users, it authenticates here.
+        let client = Client::from_channel(Channel::Tonic(channel), Some(options)).await?;
+        // Without users nobody has said yet that we may: a handshake of TLS ends before the member
+        // has looked at our certificate.
+        let spoke = self.settings.user.is_some();
+        Ok(Link { client, member, answered: spoke.then(Instant::now) })
+    }
+
+    /// It answered: it is asked first from now on.
+    fn answered(&self, member: usize) {
+        let mut state = self.state();
+        state.first = member;
+        if let Some(link) = state.link.as_mut().filter(|link| link.member == member) {
+            link.answered = Some(Instant::now());
+        }
+    }
+
+    /// The connection is of no use any more.
+    pub(crate) fn forget(&self, member: usize) {
+        let mut state = self.state();
+        if state.link.as_ref().is_some_and(|link| link.member == member) {
+            state.link = None;
+        }
+    }
+
+    /// What may be asked any number of times: of one member after the other.
+    pub(crate) async fn ask<T, F>(
+        &self,
+        tour: &mut Tour,
+        ask: impl Fn(Client) -> F,
+    ) -> Result<(usize, T), Fault>
+    where
+        F: Future<Output = Result<T, Error>>,
+    {
+        let mut stale = false;
+        while let Some((member, share)) = tour.next().await {
+            let attempt = async { Ok(ask(self.link(member).await?.client).await?) };
+            match timeout(share, attempt).await {
+                Ok(Ok(answer)) => {
+                    self.answered(member);
+                    return Ok((member, answer));
+                }
+                Ok(Err(verdict)) => self.pass(tour, member, verdict, &mut stale)?,
+                Err(_) => {
+                    self.forget(member);
+                    tour.note(member, silent(share));
+                }
+            }
+        }
+        Err(tour.fault(&self.urls))
+    }
+
+    /// What is done about an attempt that changed nothing, if it is not the last.
+    fn pass(
+        &self,
+        tour: &mut Tour,
+        member: usize,
+        verdict: Verdict,
+        stale: &mut bool,
+    ) -> Result<(), Fault> {
+        self.forget(member);
+        match verdict {
+            Verdict::Stale(_) if !*stale => {
+                *stale = true;
+                tour.again();
+            }
+            Verdict::Refused(said) | Verdict::Stale(said) => {
+                return Err(tour.refused(self.url(member), &said));
+            }
+            Verdict::Barred(said) => tour.barred(member, said),
+            Verdict::Unsent(said) | Verdict::Lost(said) => tour.note(member, said),
+        }
+        Ok(())
+    }
+
+    /// A transaction that writes: sent to one member that is there, and never again once it may
+    /// have been taken up.
+    pub(crate) async fn commit(&self, tour: &mut Tour, txn: Txn) -> Result<TxnResponse, Fault> {
+        let mut stale = false;
+        while let Some((member, share)) = tour.next().await {
+            let link = match timeout(share, self.ready(member)).await {
+                Ok(Ok(link)) => link,
+                Ok(Err(verdict)) => {
+                    self.pass(tour, member, verdict, &mut stale)?;
+                    continue;
+                }
+                Err(_) => {
+                    self.forget(member);
+                    tour.note(member, silent(share));
+                    continue;
+                }
+            };
+            let left = tour.left();
+            let mut kv = link.client.kv_client().max_decoding_message_size(LARGEST);
+            match timeout(left, kv.txn(txn.clone())).await {
+                Ok(Ok(response)) => {
+                    self.answered(member);
+                    return Ok(response);
+                }
+                Ok(Err(error)) => match Verdict::from(error) {
+                    Verdict::Lost(said) => {
+                        self.forget(member);
+                        return Err(tour.unknown(self.url(member), &said));
+                    }
+                    verdict => self.pass(tour, member, verdict, &mut stale)?,
+                },
+                Err(_) => {
+                    self.forget(member);
+                    return Err(tour.unknown(self.url(member), &silent(left)));
+                }
+            }
+        }
+        Err(tour.fault(&self.urls))
+    }
+
+    /// A connection to a member that is there: one that hangs takes a commit, and lets us wait
+    /// until the end, not knowing. So one that has not answered for a while is asked something
+    /// first.
+    async fn ready(&self, member: usize) -> Result<Link, Verdict> {
+        let mut link = self.link(member).await?;
+        if link.answered.is_none_or(|at| at.elapsed() > FRESH) {
+            let options = GetOptions::new().with_keys_only();
+            link.client.get(self.prefix.as_str(), Some(options)).await?;
+            self.answered(member);
+        }
+        Ok(link)
+    }
+}
