@@ -9,6 +9,7 @@
 #![expect(clippy::panic, reason = "a failed expectation is a failed test")]
 
 mod call;
+mod cluster;
 mod containerd;
 mod languages;
 mod look;
@@ -20,6 +21,7 @@ mod subject;
 mod world;
 
 pub use call::{Call, Failure, Output};
+pub use cluster::{Cluster, Peer, Segment};
 pub use containerd::Containerd;
 pub use languages::{Language, pod};
 pub use look::{Link, strings};

@@ -9,6 +9,11 @@
 //!     inject stop N REPORT -- PROGRAM ...       stops it for as long as this tool lives
 //!     inject ENOSPC N REPORT -- PROGRAM ...     the Nth fails (files only); also EIO
 //!     inject ENOSPC+ N REPORT -- PROGRAM ...    the Nth and all later ones
+//!     inject skew N REPORT -- PROGRAM ...       its clock is wrong by N seconds, at all times
+//!
+//! Of clocks `CLOCK_REALTIME` is meant: a time namespace does not change it, and a preloaded library
+//! does nothing to a static executable. So the program is not told where the kernel's clock is
+//! mapped, asks by the system call, and the answer is changed.
 //!
 //! REPORT gets the name of each call that was hit. The exit status is the program's own, or 128
 //! and the signal that ended it.
@@ -23,7 +28,7 @@ mod tracer {
 
     use anyhow::{Context as _, Result, bail};
     use nix::errno::Errno;
-    use nix::sys::ptrace::{self, Options};
+    use nix::sys::ptrace::{self, AddressType, Options};
     use nix::sys::signal::{Signal, kill};
     use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
     use nix::unistd::Pid;
@@ -34,7 +39,14 @@ mod tracer {
         Kill,
         Stop,
         Fail { errno: Errno, on: bool },
+        Skew { seconds: i64 },
     }
+
+    /// Stops itself, once, while its parent lives; then it is the program.
+    const STOPPED: &str = r#"[ "$PPID" = "$0" ] || exit; kill -STOP $$; exec "$@""#;
+
+    /// Of the program's memory.
+    const WORD: u64 = 8;
 
     struct Tracer {
         deed: Deed,
@@ -56,6 +68,9 @@ mod tracer {
         let (mine, program) = (&args[..split], &args[split + 1..]);
         let (deed, at, report) = match mine {
             [deed, report] if deed == "list" => (Deed::List, 0, report),
+            [deed, seconds, report] if deed == "skew" => {
+                (Deed::Skew { seconds: seconds.parse().context("N")? }, 0, report)
+            }
             [deed, at, report] => (parse(deed)?, at.parse().context("N")?, report),
             _ => bail!("inject DEED [N] REPORT -- PROGRAM ..."),
         };
@@ -78,8 +93,10 @@ mod tracer {
 
     impl Tracer {
         fn trace(mut self, program: &[String]) -> Result<ExitCode> {
-            let mut command = Command::new("sh");
-            command.args(["-c", "kill -STOP $$; exec \"$@\"", "sh"]).args(program);
+            // Where we are killed before we trace it, nobody is left stopped.
+            let mut command = Command::new("setpriv");
+            command.args(["--pdeathsig", "KILL", "sh", "-c", STOPPED]);
+            command.arg(std::process::id().to_string()).args(program);
             let child = command.process_group(0).spawn().context("sh")?;
             let root = Pid::from_raw(i32::try_from(child.id())?);
             waitpid(root, Some(WaitPidFlag::WUNTRACED)).context("wait for the stopped shell")?;
@@ -119,7 +136,12 @@ mod tracer {
                     (pid, None)
                 }
                 WaitStatus::PtraceEvent(pid, _, event) => {
-                    self.started |= event == ptrace::Event::PTRACE_EVENT_EXEC as i32;
+                    if event == ptrace::Event::PTRACE_EVENT_EXEC as i32 {
+                        self.started = true;
+                        if matches!(self.deed, Deed::Skew { .. }) {
+                            hide_the_clock(pid)?;
+                        }
+                    }
                     (pid, None)
                 }
                 WaitStatus::Stopped(pid, Signal::SIGTRAP | Signal::SIGSTOP) => (pid, None),
@@ -141,9 +163,16 @@ mod tracer {
                     registers.rax = (-(*errno as i64)).cast_unsigned();
                     ptrace::setregs(pid, registers)?;
                 }
+                if let Deed::Skew { seconds } = self.deed {
+                    // It may have been killed meanwhile.
+                    let _ = skew(pid, seconds);
+                }
                 return Ok(true);
             }
             self.inside.insert(pid);
+            if matches!(self.deed, Deed::Skew { .. }) {
+                return Ok(true);
+            }
             let Ok(registers) = ptrace::getregs(pid) else { return Ok(true) };
             let files_only = matches!(self.deed, Deed::Fail { .. });
             let Some(name) = super::changing(&registers, files_only) else { return Ok(true) };
@@ -183,6 +212,42 @@ mod tracer {
                 _ => {}
             }
             Ok(true)
+        }
+    }
+
+    /// At the return from a call: where it was for the time, that is changed.
+    fn skew(pid: Pid, seconds: i64) -> Result<()> {
+        let registers = ptrace::getregs(pid)?;
+        let asked = i64::try_from(registers.orig_rax).ok() == Some(libc::SYS_clock_gettime)
+            && i32::try_from(registers.rdi).ok() == Some(libc::CLOCK_REALTIME);
+        if asked && registers.rax == 0 {
+            let at = registers.rsi as AddressType;
+            ptrace::write(pid, at, ptrace::read(pid, at)? + seconds)?;
+        }
+        Ok(())
+    }
+
+    /// Of what the kernel tells a new program, above its arguments and its environment, one entry is
+    /// made void: where the code is that reads the clock without a call.
+    fn hide_the_clock(pid: Pid) -> Result<()> {
+        let word = |at: u64| ptrace::read(pid, at as AddressType);
+        let mut at = ptrace::getregs(pid)?.rsp + WORD;
+        for _ in ["arguments", "environment"] {
+            while word(at)? != 0 {
+                at += WORD;
+            }
+            at += WORD;
+        }
+        loop {
+            match word(at)?.cast_unsigned() {
+                libc::AT_NULL => return Ok(()),
+                libc::AT_SYSINFO_EHDR => {
+                    let ignored = libc::AT_IGNORE.cast_signed();
+                    ptrace::write(pid, at as AddressType, ignored)?;
+                }
+                _ => {}
+            }
+            at += 2 * WORD;
         }
     }
 }
