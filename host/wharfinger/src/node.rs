@@ -33,6 +33,11 @@ impl Machine {
         }
     }
 
+    /// When the verb must have ended.
+    pub(crate) fn until(&self) -> Instant {
+        self.until
+    }
+
     fn lock_path(&self, id: &AttachmentId) -> PathBuf {
         self.locks.join(format!("{:x}", Sha256::digest(id.to_string().as_bytes())))
     }

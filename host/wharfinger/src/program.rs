@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 use wharfinger_attach::{Error, Host, Node};
 use wharfinger_delegate::{DEEPEST, DEPTH, Delegate, DelegateCall, DelegateError, Exec, FileId};
 use wharfinger_kernel::netlink::Netlink;
+use wharfinger_ledger::cluster::ClusterLedger;
 use wharfinger_ledger::{Ledger, MemLedger, SqliteLedger};
 
 use crate::calls::Calls;
@@ -17,7 +18,7 @@ use crate::dhcp::Wire;
 use crate::node::Machine;
 use crate::notes::Heard;
 use crate::settings::{Configured, Paths};
-use crate::store;
+use crate::store::{self, Book};
 
 /// What an executable may take even where the deadline has passed, so that what was begun can
 /// be undone.
@@ -33,7 +34,7 @@ pub(crate) struct Program {
     components: Components,
     /// Where calls of components are recorded.
     pub(crate) calls: Calls,
-    ledger: RefCell<Option<SqliteLedger>>,
+    ledger: RefCell<Option<Book>>,
     /// What happens inside a verb, for its event.
     pub(crate) heard: Heard,
 }
@@ -105,11 +106,27 @@ impl Program {
         verb: &impl Fn(&Host) -> Result<T, Error>,
     ) -> Result<T, Error> {
         let mut slot = self.ledger.borrow_mut();
-        let ledger = match slot.take() {
+        let book = match slot.take() {
             Some(open) => open,
-            None => store::open(&self.paths, &self.boot, machine, &self.kernel)?,
+            None => self.open(machine)?,
         };
-        self.host(machine, slot.insert(ledger), verb)
+        self.host(machine, slot.insert(book).ledger(), verb)
+    }
+
+    fn open(&self, machine: &Machine) -> Result<Book, Error> {
+        store::open(&self.paths, &self.boot, machine, &self.kernel, &self.configured)
+    }
+
+    /// Works with the cluster's book; none where the node's is its own.
+    pub(crate) fn cluster<T>(
+        &self,
+        work: impl FnOnce(&ClusterLedger<SqliteLedger>, &Machine) -> Result<T, Error>,
+    ) -> Result<Option<T>, Error> {
+        let machine = Machine::new(self.boot.join("locks"), self.configured.deadline);
+        match self.open(&machine)? {
+            Book::Node(_) => Ok(None),
+            Book::Cluster(ledger) => work(&ledger, &machine).map(Some),
+        }
     }
 
     fn host<T>(
@@ -144,7 +161,7 @@ impl Program {
     pub(crate) fn look<T>(&self, look: impl Fn(&Host) -> Result<T, Error>) -> Result<T, Error> {
         self.calls.stop();
         let machine = Machine::new(self.boot.join("locks"), self.configured.deadline);
-        let ledger = store::look(&self.paths, &self.boot, &machine, &self.kernel)?;
+        let ledger = store::look(&self.paths, &self.boot, &machine, &self.kernel, &self.configured)?;
         self.host(&machine, &*ledger, &look)
     }
 }

@@ -1,15 +1,68 @@
 //! Opens the ledger; one that is lost or of an earlier boot is made anew from what lives.
 
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use serde_json::{Value, json};
 use wharfinger_attach::{Error, Node, recover};
 use wharfinger_kernel::Kernel;
+use wharfinger_etcd::Etcd;
+use wharfinger_ledger::cluster::{ClusterLedger, OwnBook, Part, Remaining};
 use wharfinger_ledger::{Ledger, MemLedger, Opened, Options, Record, SqliteLedger};
 
 use crate::node::Machine;
-use crate::settings::Paths;
+use crate::settings::{Cluster, Configured, Paths};
 use crate::{cache, events};
+
+/// The node's own book, or its cluster's.
+pub(crate) enum Book {
+    Node(SqliteLedger),
+    Cluster(ClusterLedger<SqliteLedger>),
+}
+
+impl Book {
+    fn new(own: SqliteLedger, configured: &Configured, machine: &Machine) -> Result<Self, Error> {
+        Ok(match &configured.cluster {
+            None => Self::Node(own),
+            Some(cluster) => Self::Cluster(join(own, cluster, configured, machine)?),
+        })
+    }
+
+    pub(crate) fn ledger(&self) -> &dyn Ledger {
+        match self {
+            Self::Node(ledger) => ledger,
+            Self::Cluster(ledger) => ledger,
+        }
+    }
+
+    /// Moves the node's own book out of the way, after it was found damaged.
+    pub(crate) fn set_aside(self) -> Result<(), Error> {
+        let own = match self {
+            Self::Node(own) => own,
+            Self::Cluster(ledger) => ledger.into_own(),
+        };
+        own.set_aside()?;
+        Ok(())
+    }
+}
+
+/// The cluster's book, as a node with this book of its own has it.
+fn join<S: OwnBook>(
+    own: S,
+    cluster: &Cluster,
+    configured: &Configured,
+    machine: &Machine,
+) -> Result<ClusterLedger<S>, Error> {
+    let etcd = Etcd::new(cluster.etcd.clone()).map_err(|error| {
+        let (path, what) = ("of the cluster".to_owned(), error.to_string());
+        wharfinger_ledger::Error::Unavailable { path, what }
+    })?;
+    let part = Part { node: configured.settings.node.name.clone(), cut: cluster.cut };
+    let (until, patience) = (machine.until(), cluster.patience());
+    let remaining: Remaining =
+        Box::new(move || until.saturating_duration_since(Instant::now()).min(patience));
+    Ok(ClusterLedger::new(own, Box::new(etcd), part, remaining))
+}
 
 /// The folder of this boot in the run directory: what is in it ends with the boot.
 pub(crate) fn boot_dir(paths: &Paths) -> PathBuf {
@@ -28,6 +81,16 @@ fn options(paths: &Paths, directory: &Path, machine: &Machine) -> Options {
 
 /// The ledger of this boot.
 pub(crate) fn open(
+    paths: &Paths,
+    boot: &Path,
+    machine: &Machine,
+    kernel: &dyn Kernel,
+    configured: &Configured,
+) -> Result<Book, Error> {
+    Book::new(open_own(paths, boot, machine, kernel)?, configured, machine)
+}
+
+fn open_own(
     paths: &Paths,
     boot: &Path,
     machine: &Machine,
@@ -70,13 +133,21 @@ pub(crate) fn look(
     boot: &Path,
     machine: &Machine,
     kernel: &dyn Kernel,
+    configured: &Configured,
 ) -> Result<Box<dyn Ledger>, Error> {
     match SqliteLedger::open(options(paths, boot, machine))? {
-        Opened::Book(ledger) => Ok(Box::new(ledger)),
+        Opened::Book(own) => Ok(match Book::new(own, configured, machine)? {
+            Book::Node(ledger) => Box::new(ledger),
+            Book::Cluster(ledger) => Box::new(ledger),
+        }),
         Opened::Damaged(_) | Opened::Fresh(_) => {
             // Who may not look at the kernel's rules can still be shown a plan.
             let records = survivors(paths, boot, machine, kernel).unwrap_or_default();
-            Ok(Box::new(MemLedger::rebuilt(&records, machine.now())?.0))
+            let own = MemLedger::rebuilt(&records, machine.now())?.0;
+            Ok(match &configured.cluster {
+                None => Box::new(own),
+                Some(cluster) => Box::new(join(own, cluster, configured, machine)?),
+            })
         }
     }
 }
@@ -144,13 +215,13 @@ mod tests {
         let boot = paths.run.join("boot");
         let machine = Machine::new(boot.join("locks"), Duration::from_secs(1));
         let kernel = wharfinger_kernel::mem::MemKernel::new();
-        assert!(look(&paths, &boot, &machine, &kernel)?.list(None)?.is_empty());
+        assert!(look(&paths, &boot, &machine, &kernel, &crate::settings::defaults())?.list(None)?.is_empty());
         assert_eq!(std::fs::read_dir(dir.path())?.count(), 0);
         // Nor where it is damaged: it is the verbs' to set it aside.
         open(&paths, &boot, &machine, &kernel)?;
         std::fs::write(boot.join("ledger.db"), "nonsense that is no database at all")?;
         let before = std::fs::read_dir(&boot)?.count();
-        assert!(look(&paths, &boot, &machine, &kernel)?.list(None)?.is_empty());
+        assert!(look(&paths, &boot, &machine, &kernel, &crate::settings::defaults())?.list(None)?.is_empty());
         assert_eq!(std::fs::read_dir(&boot)?.count(), before);
         // And they say so.
         open(&paths, &boot, &machine, &kernel)?;

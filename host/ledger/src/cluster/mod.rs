@@ -43,8 +43,8 @@ use crate::{
 use page::{Own, Page, Slot};
 use queue::Queued;
 
-/// How long a release waits for another process of the node that is sending just now: that one
-/// may send it as well.
+/// How long a release waits for the store, and before that for another process of the node that is
+/// sending just now: that one may send it as well.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// How often a view that is brought up to date turns out to be too old in one transaction: twice
@@ -53,6 +53,13 @@ const LOOKS: usize = 8;
 
 /// Tells how long the call may go on.
 pub type Remaining = Box<dyn Fn() -> Duration + Send + Sync>;
+
+/// A node's own book: those of this crate, and no others.
+#[allow(private_bounds, reason = "how it is entered is nobody else's")]
+pub trait OwnBook: Stand + Ledger {}
+
+impl OwnBook for crate::MemLedger {}
+impl OwnBook for crate::SqliteLedger {}
 
 /// The cluster's book, as one node has it. `S` is the node's own book.
 pub struct ClusterLedger<S> {
@@ -94,8 +101,7 @@ fn contended() -> Error {
     Error::Unavailable { path: "of the cluster".to_owned(), what }
 }
 
-#[allow(private_bounds, reason = "the books of this crate, and no others")]
-impl<S: Stand + Ledger> ClusterLedger<S> {
+impl<S: OwnBook> ClusterLedger<S> {
     /// The cluster's book in this store, with this book of the node's own.
     pub fn new(own: S, remote: Box<dyn Remote>, part: Part, remaining: Remaining) -> Self {
         Self { own, remote, part, remaining }
@@ -163,9 +169,9 @@ impl<S: Stand + Ledger> ClusterLedger<S> {
     }
 
     /// Objects that a commit was refused for, as they are now.
-    fn reload(&self, guards: &[Guard]) -> Result<(), Error> {
+    fn reload(&self, guards: &[Guard], wait: Duration) -> Result<(), Error> {
         let keys: Vec<&str> = guards.iter().map(|guard| guard.key.as_str()).collect();
-        let now = self.remote.get(&keys, (self.remaining)()).map_err(|fault| failed(&fault))?;
+        let now = self.remote.get(&keys, wait).map_err(|fault| failed(&fault))?;
         let saved = self.own.change(|desk| {
             for key in &keys {
                 match now.iter().find(|object| object.key == **key) {
@@ -207,7 +213,7 @@ struct Visit<'a, S> {
     fresh: Cell<bool>,
 }
 
-impl<S: Stand + Ledger> Visit<'_, S> {
+impl<S: OwnBook> Visit<'_, S> {
     fn refresh(&self) -> Result<(), Error> {
         self.ledger.refresh()?;
         self.fresh.set(true);
@@ -266,7 +272,7 @@ impl<S: Stand + Ledger> Visit<'_, S> {
     }
 }
 
-impl<S: Stand + Ledger> Shelf for Visit<'_, S> {
+impl<S: OwnBook> Shelf for Visit<'_, S> {
     fn read<R>(&self, f: impl Fn(&dyn Book) -> Result<R, Error>) -> Result<R, Error> {
         for _ in 0..LOOKS {
             let mut wants_fresh = false;
@@ -297,7 +303,7 @@ impl<S: Stand + Ledger> Shelf for Visit<'_, S> {
             }));
         };
         // What was released before comes before: this may be about the same attachment.
-        ledger.send_queued()?;
+        ledger.send_queued((ledger.remaining)())?;
         let change = self.rehearse(&f)?;
         let committed = if change.guards.is_empty() {
             Ok(Committed::Done(Vec::new()))
@@ -313,7 +319,7 @@ impl<S: Stand + Ledger> Shelf for Visit<'_, S> {
                 result
             }
             Ok(Committed::Conflict) => {
-                ledger.reload(&change.guards)?;
+                ledger.reload(&change.guards, (ledger.remaining)())?;
                 Err(Halt::Conflict)
             }
             Err(fault) => {
@@ -326,7 +332,7 @@ impl<S: Stand + Ledger> Shelf for Visit<'_, S> {
     }
 }
 
-impl<S: Stand + Ledger> Ledger for ClusterLedger<S> {
+impl<S: OwnBook> Ledger for ClusterLedger<S> {
     fn get(&self, id: &AttachmentId) -> Result<Option<Entry>, Error> {
         self.own.get(id)
     }

@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use wharfinger_cni::AttachmentId;
@@ -13,11 +14,11 @@ use super::keys;
 use super::objects::{Block, Content, Domain, Held, Resting, Store};
 use super::page::Slot;
 use super::remote::{Committed, Guard, Object, Put};
-use super::{ClusterLedger, PATIENCE, contended, failed};
-use crate::book::{Desk, Stand};
+use super::{ClusterLedger, OwnBook, PATIENCE, contended, failed};
+use crate::book::Desk;
 use crate::point::Point;
 use crate::session::done;
-use crate::{Error, Ledger, Record};
+use crate::{Error, Record};
 
 /// How many are sent in one transaction.
 const AT_ONCE: usize = 64;
@@ -175,10 +176,10 @@ pub(super) fn revoked(puts: &[Put], seen: &BTreeMap<String, Slot>, node: &str) -
     all
 }
 
-#[allow(private_bounds, reason = "the books of this crate, and no others")]
-impl<S: Stand + Ledger> ClusterLedger<S> {
-    /// Sends what was queued before, in its order. The caller is in the gate.
-    pub(super) fn send_queued(&self) -> Result<(), Error> {
+impl<S: OwnBook> ClusterLedger<S> {
+    /// Sends what was queued before, in its order, each request within `wait`. The caller is in
+    /// the gate.
+    pub(super) fn send_queued(&self, wait: Duration) -> Result<(), Error> {
         loop {
             let queued = self.own.look(|desk| desk.queued(AT_ONCE))?;
             if queued.is_empty() {
@@ -186,7 +187,7 @@ impl<S: Stand + Ledger> ClusterLedger<S> {
             }
             let read = |(_, text): &(u64, String)| serde_json::from_str(text).ok();
             let all: Vec<Queued> = queued.iter().filter_map(read).collect();
-            self.send(&all)?;
+            self.send(&all, wait)?;
             let sent = self.own.change(|desk| {
                 queued.iter().try_for_each(|(number, _)| Ok(desk.dequeue(*number)?))
             });
@@ -197,15 +198,16 @@ impl<S: Stand + Ledger> ClusterLedger<S> {
     /// Sends what is queued, if that does not take long: it stays queued otherwise, for the next
     /// verb or the agent.
     pub(super) fn send_soon(&self) {
-        if let Ok(Some(_gate)) = self.enter(PATIENCE.min((self.remaining)())) {
-            let _ = self.send_queued();
+        let wait = PATIENCE.min((self.remaining)());
+        if let Ok(Some(_gate)) = self.enter(wait) {
+            let _ = self.send_queued(wait);
         }
     }
 
     /// Sends what is queued.
     pub fn flush(&self) -> Result<(), Error> {
         match self.enter((self.remaining)())? {
-            Some(_gate) => self.send_queued(),
+            Some(_gate) => self.send_queued((self.remaining)()),
             None => Err(contended()),
         }
     }
@@ -215,31 +217,31 @@ impl<S: Stand + Ledger> ClusterLedger<S> {
         self.own.look(|desk| Ok(desk.queued(usize::MAX)?.len()))
     }
 
-    fn send(&self, all: &[Queued]) -> Result<(), Error> {
+    fn send(&self, all: &[Queued], wait: Duration) -> Result<(), Error> {
         for _ in 0..TRIES {
             let plan = self.own.look(|desk| released(desk, all, &self.part.node))?;
-            if !plan.missing.is_empty() && self.load(&plan.missing)? {
+            if !plan.missing.is_empty() && self.load(&plan.missing, wait)? {
                 continue;
             }
             if plan.guards.is_empty() {
                 return Ok(());
             }
-            let committed = self.remote.commit(&plan.guards, &plan.puts, (self.remaining)());
+            let committed = self.remote.commit(&plan.guards, &plan.puts, wait);
             match committed.map_err(|fault| failed(&fault))? {
                 Committed::Done(versions) => {
                     let saved = self.own.change(|desk| Ok(self.save(desk, &plan.puts, &versions)?));
                     return done(saved).map(drop);
                 }
-                Committed::Conflict => self.reload(&plan.guards)?,
+                Committed::Conflict => self.reload(&plan.guards, wait)?,
             }
         }
         Err(contended())
     }
 
     /// Brings objects into the cache that are not there: whether the store has any of them.
-    fn load(&self, missing: &BTreeSet<String>) -> Result<bool, Error> {
+    fn load(&self, missing: &BTreeSet<String>, wait: Duration) -> Result<bool, Error> {
         let keys: Vec<&str> = missing.iter().map(String::as_str).collect();
-        let found = self.remote.get(&keys, (self.remaining)()).map_err(|fault| failed(&fault))?;
+        let found = self.remote.get(&keys, wait).map_err(|fault| failed(&fault))?;
         let saved = self
             .own
             .change(|desk| found.iter().try_for_each(|object| Ok(self.keep_cached(desk, object)?)));

@@ -10,10 +10,9 @@ use super::keys;
 use super::objects::{Block, Content, Domain, Store};
 use super::queue::{self, Queued};
 use super::remote::{Committed, Guard, Object, Put};
-use super::{ClusterLedger, contended, failed};
-use crate::book::Stand;
+use super::{ClusterLedger, OwnBook, contended, failed};
 use crate::session::done;
-use crate::{Error, Ledger, Range};
+use crate::{Error, Range};
 
 /// How many objects one transaction changes.
 const AT_ONCE: usize = 32;
@@ -86,8 +85,7 @@ pub struct Freed {
     pub blocks: usize,
 }
 
-#[allow(private_bounds, reason = "the books of this crate, and no others")]
-impl<S: Stand + Ledger> ClusterLedger<S> {
+impl<S: OwnBook> ClusterLedger<S> {
     /// All of the cluster's book, as it is now.
     pub fn survey(&self) -> Result<Survey, Error> {
         let changes = self.remote.changes(keys::BOOK, 0, (self.remaining)());
@@ -126,7 +124,7 @@ impl<S: Stand + Ledger> ClusterLedger<S> {
     /// family. How many.
     pub fn give_back(&self) -> Result<usize, Error> {
         let Some(_gate) = self.enter((self.remaining)())? else { return Err(contended()) };
-        self.send_queued()?;
+        self.send_queued((self.remaining)())?;
         self.refresh()?;
         let own = self.own.look(|desk| desk.cached_own())?;
         let mut spare: Vec<(String, bool, usize)> = Vec::new();
@@ -197,7 +195,7 @@ impl<S: Stand + Ledger> ClusterLedger<S> {
                 Ok(true)
             }
             Committed::Conflict => {
-                self.reload(&guards)?;
+                self.reload(&guards, (self.remaining)())?;
                 Ok(false)
             }
         }

@@ -1,5 +1,6 @@
 //! Where things are, and what the operator set for the whole node.
 
+mod cluster;
 mod limits;
 mod paths;
 mod plugins;
@@ -14,6 +15,8 @@ use serde::Deserialize;
 use wharfinger_attach::{GcMode, Settings};
 use wharfinger_wasm::Limits;
 
+pub(crate) use self::cluster::Cluster;
+use self::cluster::{EtcdSection, Place};
 use self::limits::LimitsSection;
 pub(crate) use self::paths::Paths;
 pub(crate) use self::plugins::Plugins;
@@ -28,6 +31,9 @@ const DEADLINE: u64 = 30;
 struct File {
     gc: Option<Gc>,
     deadline: Option<u64>,
+    #[serde(default)]
+    ledger: Place,
+    etcd: Option<EtcdSection>,
     #[serde(default)]
     node: NodeSection,
     #[serde(default)]
@@ -64,6 +70,8 @@ pub(crate) struct Configured {
     pub(crate) limits: Limits,
     /// What single components may have.
     pub(crate) plugins: Plugins,
+    /// The book is the cluster's.
+    pub(crate) cluster: Option<Cluster>,
 }
 
 /// Reads the node's file; one that is not there says nothing.
@@ -83,6 +91,7 @@ pub(crate) fn defaults() -> Configured {
         deadline: Duration::from_secs(DEADLINE),
         limits: Limits::default(),
         plugins: Plugins::default(),
+        cluster: None,
     }
 }
 
@@ -99,10 +108,15 @@ fn parse(text: &str) -> Result<Configured> {
     let amend = plugins.amend();
     policies::check_amend(&amend)?;
     let policies = PolicySection::all(file.policies)?;
+    let cluster = Cluster::read(file.ledger, file.etcd)?;
+    if cluster.is_some() && node.name.is_empty() {
+        anyhow::bail!("a node of a cluster needs a name: [node] name, or a host name");
+    }
     Ok(Configured {
         settings: Settings { gc, node, policies, allow: file.allow.allow()?, amend },
         limits,
         plugins,
+        cluster,
         deadline: Duration::from_secs(file.deadline.unwrap_or(DEADLINE)),
     })
 }
@@ -121,6 +135,25 @@ mod tests {
         let configured = parse("")?;
         assert_eq!(configured.settings.gc, GcMode::Listed);
         assert_eq!(configured.deadline, Duration::from_secs(30));
+        Ok(())
+    }
+
+    #[test]
+    fn a_clusters_book_is_named_and_checked() -> Result<()> {
+        let etcd = "ledger = \"etcd\"\n[etcd]\nendpoints = [\"http://127.0.0.1:2379\"]\n";
+        let cluster = parse(etcd)?.cluster.ok_or_else(|| anyhow::anyhow!("no cluster"))?;
+        assert_eq!(cluster.etcd.prefix, "wharfinger");
+        assert_eq!((cluster.lease, cluster.dead_after), (Duration::from_secs(15), None));
+        assert!(parse("")?.cluster.is_none());
+        let says = |text: String, what: &str| {
+            let error = parse(&text).err().map(|e| format!("{e:#}")).unwrap_or_default();
+            assert!(error.contains(what), "{error}");
+        };
+        says("ledger = \"etcd\"".into(), "needs [etcd]");
+        says(etcd.replace("ledger", "# "), "ledger = \"etcd\" is not");
+        says(format!("{etcd}block-size = 3\n"), "a power of two");
+        says(format!("{etcd}dead-after = 20\n"), "at least four leases");
+        says(format!("{etcd}cert = \"/a\"\n"), "cert and key go together");
         Ok(())
     }
 
