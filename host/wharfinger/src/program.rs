@@ -161,7 +161,8 @@ impl Program {
     pub(crate) fn look<T>(&self, look: impl Fn(&Host) -> Result<T, Error>) -> Result<T, Error> {
         self.calls.stop();
         let machine = Machine::new(self.boot.join("locks"), self.configured.deadline);
-        let ledger = store::look(&self.paths, &self.boot, &machine, &self.kernel, &self.configured)?;
+        let ledger =
+            store::look(&self.paths, &self.boot, &machine, &self.kernel, &self.configured)?;
         self.host(&machine, &*ledger, &look)
     }
 }

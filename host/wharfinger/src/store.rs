@@ -5,8 +5,8 @@ use std::time::Instant;
 
 use serde_json::{Value, json};
 use wharfinger_attach::{Error, Node, recover};
-use wharfinger_kernel::Kernel;
 use wharfinger_etcd::Etcd;
+use wharfinger_kernel::Kernel;
 use wharfinger_ledger::cluster::{ClusterLedger, OwnBook, Part, Remaining};
 use wharfinger_ledger::{Ledger, MemLedger, Opened, Options, Record, SqliteLedger};
 
@@ -215,13 +215,21 @@ mod tests {
         let boot = paths.run.join("boot");
         let machine = Machine::new(boot.join("locks"), Duration::from_secs(1));
         let kernel = wharfinger_kernel::mem::MemKernel::new();
-        assert!(look(&paths, &boot, &machine, &kernel, &crate::settings::defaults())?.list(None)?.is_empty());
+        assert!(
+            look(&paths, &boot, &machine, &kernel, &crate::settings::defaults())?
+                .list(None)?
+                .is_empty()
+        );
         assert_eq!(std::fs::read_dir(dir.path())?.count(), 0);
         // Nor where it is damaged: it is the verbs' to set it aside.
         open(&paths, &boot, &machine, &kernel)?;
         std::fs::write(boot.join("ledger.db"), "nonsense that is no database at all")?;
         let before = std::fs::read_dir(&boot)?.count();
-        assert!(look(&paths, &boot, &machine, &kernel, &crate::settings::defaults())?.list(None)?.is_empty());
+        assert!(
+            look(&paths, &boot, &machine, &kernel, &crate::settings::defaults())?
+                .list(None)?
+                .is_empty()
+        );
         assert_eq!(std::fs::read_dir(&boot)?.count(), before);
         // And they say so.
         open(&paths, &boot, &machine, &kernel)?;
