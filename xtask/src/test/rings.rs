@@ -108,9 +108,10 @@ impl Ring {
         // Some hundred processes of the reference plugins, of which no kernel has another view.
         let remains = binary.package == "wharfinger-kernel" && binary.target == "remains";
         let etcd = binary.package.starts_with("wharfinger-etcd");
+        let model = binary.package == "wharfinger-ledger" && binary.target == "model";
         match self {
             Self::Build | Self::Lint => false,
-            Self::Netns if daemons || etcd => false,
+            Self::Netns if daemons || etcd || model => false,
             Self::Lab if daemons || remains => false,
             Self::Unit => !suite,
             Self::Conformance => of_suite(&["conformance_", "plugins_"]),
@@ -132,7 +133,7 @@ impl Ring {
             }
             Self::Clients => daemons || of_suite(&["clients_"]),
             Self::Docker => of_suite(&["docker_"]),
-            Self::Cluster => etcd || of_suite(&["cluster_"]),
+            Self::Cluster => etcd || model || of_suite(&["cluster_"]),
             Self::Languages => of_suite(&["languages_"]),
         }
     }

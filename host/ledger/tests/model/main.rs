@@ -1,9 +1,106 @@
 //! A cluster in one process: thousands of nodes on one store that delays, reorders and loses what
-//! it is asked, in an order that a seed decides. A failure names its seed; `WHARFINGER_MODEL_SEED`
-//! runs that seed alone.
+//! it is asked, in an order that a seed decides. A failure names its seed. With
+//! `WHARFINGER_MODEL_SEED=N` only that one is run; `WHARFINGER_MODEL_RUNS=N` runs so many seeds of each
+//! kind, for as long as you like. Start reading at `world`.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
 
 mod check;
 mod claims;
+#[path = "../common/mod.rs"]
+mod common;
 mod store;
 mod turns;
+mod world;
+
+use std::ops::Range;
+
+use store::{Faults, Planted};
+use world::{Seen, Shape, World};
+
+const HARSH: Faults = Faults { refused: 60, lost: 60, unanswered: 30, slow: 10, outages: 30_000 };
+const MILD: Faults = Faults { refused: 400, lost: 400, unanswered: 200, slow: 20, outages: 0 };
+
+/// Few nodes and few addresses, so that all are in each other's way; which, the seed says.
+fn crowded(seed: u64, planted: Option<Planted>) -> Shape {
+    let pick = |of: u64, turn: u64| usize::try_from(seed / turn % of).unwrap();
+    Shape {
+        nodes: [12, 30, 6][pick(3, 1)],
+        at_once: [4, 6][pick(2, 3)],
+        calls: 600,
+        addresses: [16, 64, 256][pick(3, 5)],
+        block: [8, 1, 16, 4][pick(4, 2)],
+        faults: [HARSH, MILD, Faults::default()][pick(3, 7)],
+        planted,
+    }
+}
+
+/// Thousands of nodes, and fewer addresses than they would like to have.
+fn wide(seed: u64) -> Shape {
+    Shape {
+        nodes: 2_000,
+        at_once: 48,
+        calls: 2_500,
+        addresses: 512,
+        block: if seed.is_multiple_of(2) { 16 } else { 8 },
+        faults: if seed.is_multiple_of(3) { HARSH } else { MILD },
+        planted: None,
+    }
+}
+
+/// The seeds that are asked for, or the first ones.
+fn seeds(first: u64) -> Range<u64> {
+    let number = |name: &str| std::env::var(name).ok().map(|text| text.parse::<u64>().unwrap());
+    match number("WHARFINGER_MODEL_SEED") {
+        Some(seed) => seed..seed + 1,
+        None => 0..number("WHARFINGER_MODEL_RUNS").unwrap_or(first),
+    }
+}
+
+/// All runs are good ones, in which something happened.
+fn all_good(seeds: Range<u64>, shape: impl Fn(u64) -> Shape) -> Seen {
+    let mut all = Seen::default();
+    for seed in seeds {
+        match World::run(seed, shape(seed)) {
+            Ok((seen, _)) => all.add(seen),
+            Err(why) => panic!("WHARFINGER_MODEL_SEED={seed}, {:?}: {why}", shape(seed)),
+        }
+    }
+    all
+}
+
+#[test]
+fn a_crowded_cluster_gives_no_address_twice_and_loses_none() {
+    let seen = all_good(seeds(12), |seed| crowded(seed, None));
+    let happened = [seen.added, seen.failed, seen.full, seen.refused, seen.overlaps, seen.deleted];
+    let more = [seen.killed, seen.rebooted, seen.died, seen.strays, seen.moved, seen.borrowed];
+    assert!(!happened.contains(&0) && !more.contains(&0) && seen.given_back > 0, "{seen:?}");
+}
+
+#[test]
+#[ignore = "needs minutes: ring cluster"]
+fn thousands_of_nodes_give_no_address_twice_and_lose_none() {
+    let seen = all_good(seeds(2), wide);
+    assert!(seen.added > 500 && seen.borrowed > 0 && seen.killed > 0, "{seen:?}");
+}
+
+#[test]
+fn a_run_is_the_same_again_from_its_seed() {
+    for seed in [5, 9] {
+        let run = || World::run(seed, crowded(seed, None));
+        assert_eq!(run(), run());
+    }
+}
+
+#[test]
+fn each_planted_fault_of_the_store_is_found_by_what_the_nodes_do() {
+    for planted in [
+        Planted::StaleReads,
+        Planted::GuardsIgnored,
+        Planted::TornCommits,
+        Planted::LostWrites,
+        Planted::VersionsAgain,
+    ] {
+        let found = (1..20).find(|seed| World::run(*seed, crowded(*seed, Some(planted))).is_err());
+        assert!(found.is_some(), "{planted:?}");
+    }
+}

@@ -4,6 +4,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::panic::resume_unwind;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -99,7 +101,8 @@ impl Store {
 
     /// As a node's process has it.
     pub(crate) fn client(self: &Arc<Self>, number: u64) -> Client {
-        Client { store: Arc::clone(self), number }
+        let doom = Arc::new(AtomicU64::new(u64::MAX));
+        Client { store: Arc::clone(self), number, doom }
     }
 
     /// From now on it is a good one.
@@ -207,7 +210,12 @@ fn object(key: &str, (version, value): &(u64, String)) -> Object {
 pub(crate) struct Client {
     store: Arc<Store>,
     number: u64,
+    /// Its process is killed after so many steps.
+    doom: Arc<AtomicU64>,
 }
+
+/// What a process that is killed unwinds with.
+pub(crate) struct Killed;
 
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -225,6 +233,20 @@ enum Sent<T> {
 }
 
 impl Client {
+    /// This counts how many steps its process has left.
+    pub(crate) fn doomed(self, doom: &Arc<AtomicU64>) -> Self {
+        Self { doom: Arc::clone(doom), ..self }
+    }
+
+    /// One step nearer to its end.
+    fn step(&self) {
+        match self.doom.load(Ordering::Relaxed) {
+            0 => resume_unwind(Box::new(Killed)),
+            u64::MAX => {}
+            left => self.doom.store(left - 1, Ordering::Relaxed),
+        }
+    }
+
     /// A request goes its way: `act` happens when it arrives, if it does, which may be long
     /// after nobody waits for it any more.
     fn send<T, F>(&self, wait: Duration, act: F) -> Sent<T>
@@ -232,7 +254,8 @@ impl Client {
         T: Send + 'static,
         F: FnOnce(&Arc<Store>) -> T + Send + 'static,
     {
-        let Self { store, number } = self;
+        self.step();
+        let Self { store, number, .. } = self;
         let (turns, faults) = (&store.turns, store.faults());
         let wait = u64::try_from(wait.as_millis()).unwrap();
         let away = store.away(*number);
@@ -248,6 +271,7 @@ impl Client {
             let event = move || *answer.lock().unwrap() = Some(act(&store));
             turns.later(there, Box::new(event));
         }
+        self.step();
         if lost || turns.once_in(faults.unanswered) || there + back > wait {
             turns.pause(wait);
             return Sent::Silent;
