@@ -11,7 +11,7 @@ use tokio::time::timeout;
 use wharfinger_ledger::cluster::Fault;
 
 use crate::settings::{Invalid, Settings};
-use crate::tour::{Tour, silent};
+use crate::tour::{Attempt, Running, Step, Tour, silent};
 use crate::verdict::{Verdict, causes, of_connecting};
 
 /// The largest answer that is taken: as many objects as are asked for at once, none above etcd's
@@ -68,8 +68,7 @@ impl Members {
     }
 
     pub(crate) fn tour(&self, what: String, wait: Duration) -> Tour {
-        let first = self.state().first;
-        Tour::new(what, wait, self.settings.timeout).among(self.urls.len(), first)
+        Tour::new(what, wait, self.urls.len(), self.settings.timeout / 8)
     }
 
     /// The connection to a member, made where there is none.
@@ -103,11 +102,14 @@ impl Members {
         }
     }
 
-    /// The connection is of no use any more.
+    /// The connection is of no use any more; who comes next is asked first.
     pub(crate) fn forget(&self, member: usize) {
         let mut state = self.state();
         if state.link.as_ref().is_some_and(|link| link.member == member) {
             state.link = None;
+        }
+        if state.first == member {
+            state.first = (member + 1) % self.urls.len();
         }
     }
 
@@ -115,90 +117,80 @@ impl Members {
     pub(crate) async fn ask<T, F>(
         &self,
         tour: &mut Tour,
-        ask: impl Fn(Client) -> F,
+        ask: impl Fn(Client) -> F + Sync,
     ) -> Result<(usize, T), Fault>
     where
-        F: Future<Output = Result<T, Error>>,
+        F: Future<Output = Result<T, Error>> + Send,
+        T: Send,
     {
-        let mut stale = false;
-        while let Some((member, share)) = tour.next().await {
-            let attempt = async { Ok(ask(self.link(member).await?.client).await?) };
-            match timeout(share, attempt).await {
-                Ok(Ok(answer)) => {
+        let ask = &ask;
+        tour.begin(self.state().first);
+        let attempt = |member| async move { Ok(ask(self.link(member).await?.client).await?) };
+        self.first(tour, attempt).await
+    }
+
+    /// The first of the members with whom this succeeds.
+    async fn first<'a, T, F>(
+        &'a self,
+        tour: &mut Tour,
+        attempt: impl Fn(usize) -> F,
+    ) -> Result<(usize, T), Fault>
+    where
+        F: Future<Output = Result<T, Verdict>> + Send + 'a,
+    {
+        let most = self.settings.timeout;
+        let attempt = |member| -> Attempt<'a, T> {
+            let attempt = timeout(most, attempt(member));
+            let late = move |_| Err(Verdict::Unsent(silent(most)));
+            Box::pin(async move { attempt.await.unwrap_or_else(late) })
+        };
+        let mut running = Running::new();
+        loop {
+            match tour.step(&mut running, &attempt).await {
+                Step::Answer(member, answer) => {
                     self.answered(member);
                     return Ok((member, answer));
                 }
-                Ok(Err(verdict)) => self.pass(tour, member, verdict, &mut stale)?,
-                Err(_) => {
-                    self.forget(member);
-                    tour.note(member, silent(share));
+                Step::Failed(member, verdict) => self.pass(tour, member, verdict)?,
+                Step::Over => {
+                    running.members().for_each(|member| self.forget(member));
+                    tour.silent(&running);
+                    return Err(tour.fault(&self.urls));
                 }
             }
         }
-        Err(tour.fault(&self.urls))
     }
 
-    /// What is done about an attempt that changed nothing, if it is not the last.
-    fn pass(
-        &self,
-        tour: &mut Tour,
-        member: usize,
-        verdict: Verdict,
-        stale: &mut bool,
-    ) -> Result<(), Fault> {
+    fn pass(&self, tour: &mut Tour, member: usize, verdict: Verdict) -> Result<(), Fault> {
         self.forget(member);
-        match verdict {
-            Verdict::Stale(_) if !*stale => {
-                *stale = true;
-                tour.again();
-            }
-            Verdict::Refused(said) | Verdict::Stale(said) => {
-                return Err(tour.refused(self.url(member), &said));
-            }
-            Verdict::Barred(said) => tour.barred(member, said),
-            Verdict::Unsent(said) | Verdict::Lost(said) => tour.note(member, said),
-        }
-        Ok(())
+        tour.pass(member, self.url(member), verdict)
     }
 
     /// A transaction that writes: sent to one member that is there, and never again once it may
     /// have been taken up.
     pub(crate) async fn commit(&self, tour: &mut Tour, txn: Txn) -> Result<TxnResponse, Fault> {
-        let mut stale = false;
-        while let Some((member, share)) = tour.next().await {
-            let link = match timeout(share, self.ready(member)).await {
-                Ok(Ok(link)) => link,
-                Ok(Err(verdict)) => {
-                    self.pass(tour, member, verdict, &mut stale)?;
-                    continue;
-                }
-                Err(_) => {
-                    self.forget(member);
-                    tour.note(member, silent(share));
-                    continue;
-                }
-            };
+        tour.begin(self.state().first);
+        loop {
+            let (member, link) = self.first(tour, |member| self.ready(member)).await?;
             let left = tour.left();
             let mut kv = link.client.kv_client().max_decoding_message_size(LARGEST);
-            match timeout(left, kv.txn(txn.clone())).await {
+            let lost = match timeout(left, kv.txn(txn.clone())).await {
                 Ok(Ok(response)) => {
                     self.answered(member);
                     return Ok(response);
                 }
                 Ok(Err(error)) => match Verdict::from(error) {
-                    Verdict::Lost(said) => {
-                        self.forget(member);
-                        return Err(tour.unknown(self.url(member), &said));
+                    Verdict::Lost(said) => said,
+                    verdict => {
+                        self.pass(tour, member, verdict)?;
+                        continue;
                     }
-                    verdict => self.pass(tour, member, verdict, &mut stale)?,
                 },
-                Err(_) => {
-                    self.forget(member);
-                    return Err(tour.unknown(self.url(member), &silent(left)));
-                }
-            }
+                Err(_) => silent(left),
+            };
+            self.forget(member);
+            return Err(tour.unknown(self.url(member), &lost));
         }
-        Err(tour.fault(&self.urls))
     }
 
     /// A connection to a member that is there: one that hangs takes a commit, and lets us wait

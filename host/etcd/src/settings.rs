@@ -28,7 +28,8 @@ pub struct Settings {
     pub user: Option<String>,
     /// Holds the password; white space at its end is not part of it.
     pub password_file: Option<PathBuf>,
-    /// How long one member may take before another is asked.
+    /// How long one member may take to answer; one that is silent for an eighth of it has another
+    /// asked beside it. A commit that was sent is waited for until the caller's time is over.
     pub timeout: Duration,
 }
 
