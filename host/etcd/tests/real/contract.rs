@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 
-use wharfinger_ledger::cluster::{Fault, MemRemote};
+use wharfinger_ledger::cluster::MemRemote;
 
 use super::*;
 

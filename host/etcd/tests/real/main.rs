@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use wharfinger_etcd::{Etcd, Settings};
 use wharfinger_etcd_server::{Cluster, Place, Setup};
-use wharfinger_ledger::cluster::{Committed, Guard, Object, Put, Remote};
+use wharfinger_ledger::cluster::{Committed, Fault, Guard, Object, Put, Remote};
 
 /// Long enough for a busy machine; what must end earlier says so itself.
 const WAIT: Duration = Duration::from_secs(20);
@@ -41,11 +41,17 @@ fn put(key: &str, value: &str) -> Put {
     Put { key: key.into(), value: Some(value.into()) }
 }
 
-/// Writes one object that is not there; its version.
+/// Writes one object that is not there; its version. Where a busy machine makes members change
+/// their leader, the end of a commit may not be known: it is looked at, as our callers do.
 fn create(store: &dyn Remote, key: &str, value: &str) -> u64 {
-    match store.commit(&[guard(key, 0)], &[put(key, value)], WAIT).unwrap() {
-        Committed::Done(versions) => versions[0],
-        Committed::Conflict => panic!("{key} is there"),
+    let mut unknown = false;
+    loop {
+        match store.commit(&[guard(key, 0)], &[put(key, value)], WAIT) {
+            Ok(Committed::Done(versions)) => return versions[0],
+            Ok(Committed::Conflict) if unknown => return one(store, key).unwrap().version,
+            Err(Fault::Unknown(_)) => unknown = true,
+            other => panic!("{key}: {other:?}"),
+        }
     }
 }
 

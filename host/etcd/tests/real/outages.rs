@@ -4,8 +4,6 @@ use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use wharfinger_ledger::cluster::Fault;
-
 use super::*;
 
 const SHORT: Duration = Duration::from_secs(3);

@@ -4,8 +4,6 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::time::Instant;
 
-use wharfinger_ledger::cluster::Fault;
-
 use super::*;
 
 fn secure() -> Cluster {

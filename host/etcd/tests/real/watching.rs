@@ -3,7 +3,6 @@
 use std::time::Instant;
 
 use wharfinger_etcd::{Event, Seen, Watch};
-use wharfinger_ledger::cluster::Fault;
 
 use super::*;
 
