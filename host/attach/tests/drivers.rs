@@ -38,6 +38,7 @@ fn all() -> Vec<Value> {
         conf("dummy", &json!({})),
         conf("tap", &json!({})),
         conf("bridge", &json!({ "vlan": 7, "isGateway": true })),
+        conf("overlay", &json!({ "vni": 4096, "underlay": "ens3" })),
     ]
 }
 
@@ -46,7 +47,8 @@ fn world() -> World {
     let world = World::new();
     for (number, name) in (1..).zip(["ens3", "ens5"]) {
         let mac = Some(Mac([2, 0, 0, 0, 0, number]));
-        let facts = LinkFacts { mac, ..LinkFacts::new(LinkRef::host(name), "") };
+        let addresses = vec![format!("10.0.0.{number}/24").parse().unwrap()];
+        let facts = LinkFacts { mac, addresses, ..LinkFacts::new(LinkRef::host(name), "") };
         world.kernel.add_link(HOST_COOKIE, facts);
     }
     world

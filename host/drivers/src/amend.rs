@@ -156,7 +156,7 @@ pub fn leftovers_of(call: &Attach) -> Plan {
         Conf::Dummy => plan.steps.push(inside(LinkKind::Dummy, mac)),
         Conf::Tap(_) => plan.steps.push(inside(LinkKind::Tap(Tap::default()), mac)),
         Conf::HostDevice(conf) => plan.steps.push(conf.leftovers(id)),
-        Conf::Bridge(_) | Conf::Ptp(_) | Conf::Loopback => {}
+        Conf::Bridge(_) | Conf::Overlay(_) | Conf::Ptp(_) | Conf::Loopback => {}
     }
     plan
 }

@@ -116,6 +116,32 @@ impl Bridge {
         Ok(())
     }
 
+    /// As the bridge of a segment across nodes has it, which is named and sized by that. What would
+    /// be true of one node's ports alone is off.
+    pub(crate) fn of_overlay(fields: &Fields<'_>, mac: Option<Mac>) -> Result<Self, ConfError> {
+        Ok(Self {
+            vlans: PortVlans::default(),
+            mtu: Mtu::Default,
+            force_address: false,
+            promisc_mode: false,
+            enabledad: false,
+            port_isolation: false,
+            container_up: true,
+            ..Self::read(fields, mac)?
+        })
+    }
+
+    /// With the name and size of its segment, and the container's link-layer address, where nobody
+    /// asks for another.
+    pub(crate) fn on_segment(&self, link: LinkRef, mtu: u32, mac: Option<Mac>) -> Self {
+        let mac = self.mac.or(mac);
+        Self { name: link.name, mtu: Mtu::Bytes(mtu), mac, ..self.clone() }
+    }
+
+    pub(crate) fn is_gateway(&self) -> bool {
+        self.is_gateway
+    }
+
     pub(crate) fn has_ipam(&self) -> bool {
         self.has_ipam
     }
@@ -262,6 +288,7 @@ impl Bridge {
             isolated: self.port_isolation,
             vlans: self.vlans.port(),
             keep_default_vlan: self.vlans.any() && self.vlans.keep_default,
+            ..Port::default()
         }
     }
 

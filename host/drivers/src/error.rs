@@ -101,6 +101,51 @@ pub enum PlanError {
         /// The master's.
         found: u32,
     },
+    /// Nothing tells the number of a segment across nodes.
+    #[error(
+        "nothing tells the overlay's vni: set \"vni\", the same on all nodes, or keep the ledger in \
+         etcd, which then chooses one"
+    )]
+    NoVni,
+    /// The node has no address for a segment across nodes.
+    #[error(
+        "{what}: set \"underlay\" to the link, the address or the network by which nodes reach each other"
+    )]
+    NoUnderlay {
+        /// What is not there.
+        what: String,
+    },
+    /// The configuration's `mtu` is more than the underlay carries.
+    #[error(
+        "the configuration's mtu is {wanted}, and {master}, the underlay, with its {found} carries \
+         {most} of the overlay"
+    )]
+    MtuAboveUnderlay {
+        /// The configuration's.
+        wanted: u32,
+        /// The underlay's link.
+        master: LinkRef,
+        /// The underlay's.
+        found: u32,
+        /// What is left.
+        most: u32,
+    },
+    /// A link of a segment across nodes was made otherwise.
+    #[error(
+        "link {link} of the overlay exists already: {what} is {found}, not {wanted}; configuration or \
+         underlay changed since it was made: change them back, or remove the link (ip link del \
+         {link}) once no container of this node is on it"
+    )]
+    SegmentDiffers {
+        /// The bridge, or the VXLAN.
+        link: String,
+        /// "mtu".
+        what: &'static str,
+        /// Its value.
+        found: String,
+        /// As the configuration and the underlay have it now.
+        wanted: String,
+    },
     /// The link of `mtuFrom` is not there.
     #[error("link {0}, whose mtu the configuration wants (mtuFrom), is not there")]
     NoMtu(String),
@@ -163,6 +208,9 @@ impl PlanError {
             | Self::BridgeMtu { .. }
             | Self::MtuBelowIpv6 { .. }
             | Self::MtuAboveMaster { .. }
+            | Self::MtuAboveUnderlay { .. }
+            | Self::SegmentDiffers { .. }
+            | Self::NoVni
             | Self::NoHostAccess
             | Self::NoSelector
             | Self::NoAddresses
@@ -170,6 +218,7 @@ impl PlanError {
             Self::NotLoopback { .. }
             | Self::NoMaster { .. }
             | Self::NoMtu(_)
+            | Self::NoUnderlay { .. }
             | Self::NoDevice(_) => code::KERNEL,
             Self::NoAddress | Self::NoGateway { .. } | Self::BadLease { .. } => code::PLUGIN,
         }

@@ -118,6 +118,7 @@ fn described(query: &Query) -> String {
     match query {
         Query::DefaultRoute(_) => "default route".to_owned(),
         Query::Mac(mac) => format!("link with the address {mac}"),
+        Query::Within(network) => format!("link with an address in {network}"),
         Query::SysPath(path) => format!("link of {path}"),
         Query::Pci(address) => format!("link of the PCI device {address}"),
         Query::DeviceId(id) => format!("link of the device {id}"),

@@ -21,6 +21,7 @@ mod loopback;
 mod macvlan;
 mod names;
 mod others;
+mod overlay;
 mod ptp;
 mod read;
 mod readdress;
@@ -40,6 +41,7 @@ pub use ipvlan::Ipvlan;
 pub use macvlan::Macvlan;
 pub use names::{Alias, alias, host_link_name, key, parse_alias, parse_key};
 pub use others::{link_of, told};
+pub use overlay::Overlay;
 pub use ptp::Ptp;
 pub use readdress::{address_of, addressed};
 pub use tap::Tap;
@@ -50,14 +52,26 @@ use wharfinger_cni::{Attach, AttachmentId, Success};
 use wharfinger_plan::{LinkRef, Plan, Query};
 
 /// The names that `driver` may have.
-pub const DRIVERS: &[&str] =
-    &["bridge", "ptp", "macvlan", "ipvlan", "vlan", "host-device", "dummy", "tap", "loopback"];
+pub const DRIVERS: &[&str] = &[
+    "bridge",
+    "overlay",
+    "ptp",
+    "macvlan",
+    "ipvlan",
+    "vlan",
+    "host-device",
+    "dummy",
+    "tap",
+    "loopback",
+];
 
 /// A driver's configuration, parsed and valid.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Conf {
     /// A port of a bridge of the host.
     Bridge(Bridge),
+    /// A port of a bridge that leads to other nodes.
+    Overlay(Box<Overlay>),
     /// A link of its own, routed by the host.
     Ptp(Ptp),
     /// A station of its own on the segment of a link.
@@ -82,6 +96,7 @@ impl Conf {
     pub fn parse(driver: &str, call: &Attach) -> Result<Self, Error> {
         match driver {
             "bridge" => Bridge::parse(call).map(Self::Bridge),
+            "overlay" => Overlay::parse(call).map(Box::new).map(Self::Overlay),
             "ptp" => Ptp::parse(call).map(Self::Ptp),
             "macvlan" => Macvlan::parse(call).map(Self::Macvlan),
             "ipvlan" => Ipvlan::parse(call).map(Box::new).map(Self::Ipvlan),
@@ -98,6 +113,7 @@ impl Conf {
     pub fn observes(&self, id: &AttachmentId) -> Vec<LinkRef> {
         match self {
             Self::Bridge(bridge) => bridge.observes(id),
+            Self::Overlay(overlay) => overlay.observes(id),
             Self::Ptp(ptp) => ptp.observes(id),
             Self::Macvlan(macvlan) => macvlan.observes(id),
             Self::Ipvlan(ipvlan) => ipvlan.observes(id),
@@ -114,6 +130,7 @@ impl Conf {
         match self {
             Self::Macvlan(macvlan) => macvlan.asks().into_iter().collect(),
             Self::Ipvlan(ipvlan) => ipvlan.asks().into_iter().collect(),
+            Self::Overlay(overlay) => overlay.asks().into_iter().collect(),
             Self::HostDevice(device) => device.asks().to_vec(),
             Self::Bridge(_)
             | Self::Ptp(_)
@@ -124,12 +141,26 @@ impl Conf {
         }
     }
 
+    /// Whether the number of a segment across nodes is not in the configuration: somebody is to
+    /// choose it, and to tell it by [`Conf::set_vni`] before anything is observed.
+    pub fn wants_vni(&self) -> bool {
+        matches!(self, Self::Overlay(overlay) if overlay.wants_vni())
+    }
+
+    /// The number of a segment across nodes, chosen for the network.
+    pub fn set_vni(&mut self, vni: u32) {
+        if let Self::Overlay(overlay) = self {
+            overlay.set_vni(vni);
+        }
+    }
+
     /// The address space in which an address has one owner: "host" where the host routes to it,
     /// else the bridge's own, or that of the master's segment. What [`Conf::plan`] gets may be
     /// another, by `ipam.domain`.
     pub fn domain(&self) -> String {
         match self {
             Self::Bridge(bridge) => bridge.domain(),
+            Self::Overlay(overlay) => overlay.domain(),
             Self::Macvlan(macvlan) => macvlan.domain(),
             Self::Ipvlan(ipvlan) => ipvlan.domain(),
             Self::Vlan(vlan) => vlan.domain(),
@@ -147,15 +178,16 @@ impl Conf {
             Self::Ipvlan(ipvlan) => ipvlan.has_ipam(),
             Self::HostDevice(device) => device.has_ipam(),
             Self::Tap(tap) => tap.has_ipam(),
-            Self::Ptp(_) | Self::Vlan(_) | Self::Dummy => true,
+            Self::Overlay(_) | Self::Ptp(_) | Self::Vlan(_) | Self::Dummy => true,
             Self::Loopback => false,
         }
     }
 
     /// Whether addresses are asked for before there is a link. Of the reference plugins, `ptp`
-    /// does so; all others have a link by then, which is up.
+    /// does so; all others have a link by then, which is up. Of an overlay the link-layer address
+    /// follows from the address.
     pub fn asks_first(&self) -> bool {
-        matches!(self, Self::Ptp(_) | Self::Loopback)
+        matches!(self, Self::Ptp(_) | Self::Overlay(_) | Self::Loopback)
     }
 
     /// What of a plan can be made before addresses are known: links, and what is set on them.
@@ -173,6 +205,7 @@ impl Conf {
     pub fn check_facts(&self, id: &AttachmentId, facts: &Facts) -> Result<(), PlanError> {
         match self {
             Self::Bridge(bridge) => bridge.check_facts(id, facts),
+            Self::Overlay(overlay) => overlay.check_facts(id, facts),
             Self::Ptp(ptp) => ptp.check_facts(id, facts),
             Self::Macvlan(macvlan) => macvlan.check_facts(id, facts),
             Self::Ipvlan(ipvlan) => ipvlan.check_facts(id, facts),
@@ -197,6 +230,7 @@ impl Conf {
         self.check_facts(id, facts)?;
         match self {
             Self::Bridge(bridge) => bridge.plan(id, domain, lease, facts),
+            Self::Overlay(overlay) => overlay.plan(id, domain, lease, facts),
             Self::Ptp(ptp) => ptp.plan(id, domain, lease, facts),
             Self::Macvlan(macvlan) => macvlan.plan(id, domain, lease, facts),
             Self::Ipvlan(ipvlan) => ipvlan.plan(id, domain, lease, facts),

@@ -1,6 +1,8 @@
 //! Names that follow from the attachment's id alone, so that a DEL without any record finds
 //! what an ADD made: the host's link, its alias, the link-layer addresses.
 
+use std::net::IpAddr;
+
 use ipnet::IpNet;
 use sha2::{Digest, Sha256};
 use wharfinger_cni::AttachmentId;
@@ -62,6 +64,27 @@ pub(crate) fn host_mac(id: &AttachmentId) -> Mac {
 /// The link-layer address of the container's end, where none is asked for.
 pub(crate) fn container_mac(id: &AttachmentId) -> Mac {
     local(octets(id, 10))
+}
+
+/// The link-layer address of a station on a segment across nodes: it follows from the station's
+/// address, so that what other nodes know of that stays true whoever has it.
+pub(crate) fn address_mac(address: IpAddr) -> Mac {
+    match address {
+        IpAddr::V4(address) => {
+            let [a, b, c, d] = address.octets();
+            Mac([0x0a, 0x58, a, b, c, d])
+        }
+        IpAddr::V6(address) => {
+            let digest: [u8; 32] = Sha256::digest(address.octets()).into();
+            local(std::array::from_fn(|index| digest.get(index).copied().unwrap_or_default()))
+        }
+    }
+}
+
+/// The link-layer address of the hosts on a segment across nodes: the same on all.
+pub(crate) fn segment_mac(vni: u32) -> Mac {
+    let [_, a, b, c] = vni.to_be_bytes();
+    Mac([0x02, b'w', b'h', a, b, c])
 }
 
 /// The link-layer address of the link that packets are redirected to.

@@ -157,6 +157,11 @@ pub(crate) fn ignore_advertisements(link: &LinkRef) -> Action {
     sysctl(Place::Host, format!("net/ipv6/conf/{}/accept_ra", link.name), "0", true)
 }
 
+/// A port of a bridge has no use for addresses of its own, and tells nobody of any.
+pub(crate) fn no_ipv6(link: &LinkRef) -> Action {
+    sysctl(Place::Host, format!("net/ipv6/conf/{}/disable_ipv6", link.name), "1", true)
+}
+
 fn sysctl(place: Place, key: String, value: &str, optional: bool) -> Action {
     Action::Sysctl(Sysctl { place, key, value: value.to_owned(), optional })
 }

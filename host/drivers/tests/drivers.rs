@@ -6,7 +6,9 @@ mod common;
 use common::{applied, call, draft, id, link, parse, success};
 use wharfinger_cni::{CniError, code};
 use wharfinger_drivers::{Conf, Error, Facts, PlanError};
-use wharfinger_plan::{Action, Address, LinkFacts, LinkKind, LinkRef, Place};
+use wharfinger_plan::{
+    Action, Address, Change, LinkFacts, LinkKind, LinkRef, Place, Settings, Step,
+};
 
 const BRIDGE: &str = r#"{"driver":"bridge","isGateway":true,"ipam":{"type":"host-local"}}"#;
 const LEASE: &str = r#"{"ips":[{"address":"10.1.0.5/16"}],"routes":[{"dst":"0.0.0.0/0"}]}"#;
@@ -331,4 +333,46 @@ fn pain_b7_who_has_an_address_is_asked_before_it_is_put_on() {
     assert!(at(&text, "address 10.1.0.5/16") < at(&text, "announce 10.1.0.5"));
     assert!(plan("").to_string().contains("nobody has 10.1.0.5 dev eth0"));
     assert!(!plan(r#","probe":"none""#).to_string().contains("nobody has"));
+}
+
+/// What the caller chose, what follows from the address, and what a later step of the entry makes
+/// of it.
+#[test]
+fn other_nodes_are_told_the_mac_that_the_container_has_in_the_end() {
+    let facts = Facts {
+        links: vec![LinkFacts {
+            addresses: vec!["10.0.0.7/24".parse().unwrap()],
+            ..LinkFacts::new(LinkRef::host("ens3"), "")
+        }],
+        ..Facts::default()
+    };
+    let plan = |mac: &str, driver: &str| {
+        let keys = r#""vni":7,"underlay":"ens3","ipam":{"type":"x"}"#;
+        let mut call = call(&format!(r#"{{"driver":"{driver}",{keys}}}"#));
+        call.args = Vec::from_iter((!mac.is_empty()).then(|| ("MAC".into(), mac.into())));
+        let conf = Conf::parse(driver, &call).unwrap();
+        assert!(!conf.wants_vni());
+        conf.plan(&id(), &conf.domain(), &success(LEASE), &facts).unwrap().plan
+    };
+    let told = |plan: &wharfinger_plan::Plan| plan.announced_mac().map(|mac| mac.to_string());
+    assert_eq!(told(&plan("", "bridge")), None);
+    assert!(told(&plan("", "overlay")).unwrap().starts_with("0a:58:0a:"));
+    let mut chosen = plan("02:00:00:00:00:01", "overlay");
+    assert_eq!(told(&chosen).as_deref(), Some("02:00:00:00:00:01"));
+    let to = "02:00:00:00:00:02".parse().unwrap();
+    let link = LinkRef::container("eth0");
+    let mac = Some(Change { to, was: None });
+    let settings = Settings { link, mac, mtu: None, promisc: None, allmulti: None, txqlen: None };
+    chosen.steps.push(Step::owned(Action::Settings(settings)));
+    assert_eq!(told(&chosen).as_deref(), Some("02:00:00:00:00:02"));
+}
+
+#[test]
+fn an_overlay_without_a_number_is_told_one_before_anything_is_looked_at() {
+    let mut conf = parse(r#"{"driver":"overlay","ipam":{"type":"x"}}"#).unwrap();
+    assert!(conf.wants_vni());
+    assert!(!conf.observes(&id()).contains(&LinkRef::host("wh-br4097")));
+    conf.set_vni(4097);
+    assert!(!conf.wants_vni());
+    assert!(conf.observes(&id()).contains(&LinkRef::host("wh-br4097")));
 }

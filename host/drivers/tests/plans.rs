@@ -1,7 +1,8 @@
 //! Golden tests: for a table of configurations, the plan and the result as people read them.
 //!
 //! Each file of `tests/plans` has sections: a configuration, what IPAM answered, what is
-//! observed (a line a link: name, kind, mtu, addresses; "default-route" before the one of that),
+//! observed (a line a link: name, kind, mtu, addresses; "default-route" before the one of that, "within NETWORK" before the one
+//! with an address in it),
 //! what plugins before it answered, and then the plan and the result, or
 //! the error. `WHARFINGER_GOLDEN=update cargo test -p wharfinger-drivers` writes the latter anew.
 use std::error::Error;
@@ -109,13 +110,16 @@ fn facts(text: &str) -> Outcome<Facts> {
     };
     let mut facts = Facts::default();
     for line in text.lines() {
-        match line.strip_prefix("default-route ") {
-            Some(rest) => {
-                let found = link(rest)?;
-                let query = Query::DefaultRoute(found.link.place);
-                facts.answers.push((query, Answer::Link(found)));
-            }
-            None => facts.links.push(link(line)?),
+        if let Some(rest) = line.strip_prefix("default-route ") {
+            let found = link(rest)?;
+            let query = Query::DefaultRoute(found.link.place);
+            facts.answers.push((query, Answer::Link(found)));
+        } else if let Some((network, rest)) =
+            line.strip_prefix("within ").and_then(|rest| rest.split_once(' '))
+        {
+            facts.answers.push((Query::Within(network.parse()?), Answer::Link(link(rest)?)));
+        } else {
+            facts.links.push(link(line)?);
         }
     }
     Ok(facts)

@@ -381,7 +381,7 @@ pub(crate) fn misfits(found: &Found, wanted: &Link) -> Vec<(&'static str, String
     compare("mac", mac, wanted.mac.map(|mac| mac.to_string()));
     let promisc = wanted.promisc.filter(|wanted| !wanted).map(|wanted| wanted.to_string());
     compare("promisc", found.promisc.to_string(), promisc);
-    all.extend(kind::misfit(found.data, &wanted.kind));
+    all.extend(kind::misfits(found.data, &wanted.kind));
     all
 }
 
@@ -393,7 +393,7 @@ fn finish(session: &mut Session<'_>, link: &Link, found: &Found) -> Result<(), E
         vlans::ensure(session.route(link.link.place)?, found.index, port)
             .map_err(|refusal| refused("set", format!("vlans of link {}", link.link), refusal))?;
     }
-    let port = port.filter(|p| (p.hairpin, p.isolated) != (found.hairpin, found.isolated));
+    let port = port.filter(|port| !link::port_misfits(found, port).is_empty());
     if alias.is_none() && port.is_none() {
         return Ok(());
     }

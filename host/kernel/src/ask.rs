@@ -6,7 +6,7 @@ use wharfinger_plan::{Answer, LinkRef, Place, Query};
 
 use crate::link::{self, Found};
 use crate::session::{Session, facts};
-use crate::{Error, refused, route};
+use crate::{Error, address, refused, route};
 
 /// Drivers of the kernel that leave a device to a program.
 const USERSPACE: &[&str] = &["vfio-pci", "uio_pci_generic", "igb_uio"];
@@ -23,6 +23,15 @@ pub(crate) fn ask(session: &mut Session<'_>, query: &Query) -> Result<Option<Ans
             let first = same.next();
             let device = first.iter().cloned().chain(same).find(|found| found.kind.is_empty());
             described(session, Place::Host, device.or(first))
+        }
+        Query::Within(network) => {
+            let refused = |refusal| refused("list", format!("addresses in {network}"), refusal);
+            let socket = session.route(Place::Host)?;
+            let all = address::all(socket, None).map_err(refused)?;
+            let within = all.iter().filter(|found| network.contains(&found.address.addr()));
+            let Some(index) = within.map(|found| found.index).min() else { return Ok(None) };
+            let found = link::at(socket, index).map_err(refused)?;
+            described(session, Place::Host, found)
         }
         Query::SysPath(path) => named(session, link_in(Path::new(path))),
         Query::Pci(address) => pci(session, Path::new("/sys/bus/pci/devices"), address),

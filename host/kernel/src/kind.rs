@@ -11,6 +11,7 @@ use wharfinger_plan::{IpvlanMode, Link, LinkKind, LinkRef, MacvlanMode};
 
 use crate::link::{common, flags, header};
 use crate::socket::{Attributes, MAKE, Refusal, Socket};
+use crate::vxlan;
 
 const INFO_DATA: u16 = 2;
 const MACVLAN_MODE: u16 = 1;
@@ -30,6 +31,7 @@ pub(crate) enum Data {
     Vlan(u16),
     /// Whether it heeds VLANs.
     Bridge(bool),
+    Vxlan(vxlan::Found),
 }
 
 /// The link that it stands on.
@@ -38,6 +40,7 @@ pub(crate) fn master(kind: &LinkKind) -> Option<&LinkRef> {
         LinkKind::Macvlan(it) => Some(&it.master),
         LinkKind::Ipvlan(it) => Some(&it.master),
         LinkKind::Vlan(it) => Some(&it.master),
+        LinkKind::Vxlan(it) => it.group.as_ref().map(|group| &group.dev),
         LinkKind::Bridge
         | LinkKind::VlanBridge
         | LinkKind::Veth { .. }
@@ -65,19 +68,20 @@ pub(crate) fn create(
     socket.change(libc::RTM_NEWLINK, MAKE, |bytes| {
         let mut request = OpNewlinkDo::encode_request(bytes, &header(0, flags(link), flags(link)));
         request = common(request, &link.link.name, link.mtu, link.mac);
-        if let Some(master) = master {
+        // A VXLAN has it among what is its own.
+        if let Some(master) = master.filter(|_| !matches!(link.kind, LinkKind::Vxlan(_))) {
             request = request.push_link(master);
         }
         if let Some(netns) = netns {
             request = request.push_net_ns_fd(netns.as_raw_fd().cast_unsigned());
         }
         let mut info = request.nested_linkinfo().push_kind(&name);
-        describe(info.as_vec_mut(), &link.kind);
+        describe(info.as_vec_mut(), &link.kind, master);
     })
 }
 
 /// What the kernel calls the data of a kind.
-fn describe(bytes: &mut Vec<u8>, kind: &LinkKind) {
+fn describe(bytes: &mut Vec<u8>, kind: &LinkKind, master: Option<u32>) {
     let data = push_nested_header(bytes, INFO_DATA);
     match kind {
         LinkKind::Macvlan(it) => {
@@ -91,6 +95,7 @@ fn describe(bytes: &mut Vec<u8>, kind: &LinkKind) {
         }
         LinkKind::Vlan(it) => attribute(bytes, VLAN_ID, &it.id.to_ne_bytes()),
         LinkKind::VlanBridge => attribute(bytes, BRIDGE_VLAN_FILTERING, &[1]),
+        LinkKind::Vxlan(it) => vxlan::describe(bytes, it, master),
         _ => {}
     }
     finalize_nested_header(bytes, data);
@@ -98,7 +103,7 @@ fn describe(bytes: &mut Vec<u8>, kind: &LinkKind) {
 
 /// As [`describe`], for a request of somebody else's.
 pub(crate) fn heeds_vlans(bytes: &mut Vec<u8>) {
-    describe(bytes, &LinkKind::VlanBridge);
+    describe(bytes, &LinkKind::VlanBridge, None);
 }
 
 /// An attribute, and what it takes to a multiple of four.
@@ -146,12 +151,13 @@ pub(crate) fn read(payload: &[u8], kind: &str) -> Data {
             Data::Ipvlan(ipvlan.into_iter().find(|it| Some(ipvlan_number(*it).into()) == found))
         }
         "vlan" => Data::Vlan(number(VLAN_ID).and_then(|id| id.try_into().ok()).unwrap_or(0)),
+        "vxlan" => Data::Vxlan(vxlan::read(data)),
         "bridge" => Data::Bridge(number(BRIDGE_VLAN_FILTERING).is_some_and(|on| on != 0)),
         _ => Data::None,
     }
 }
 
-fn within(attributes: &[u8], wanted: u16) -> Option<&[u8]> {
+pub(crate) fn within(attributes: &[u8], wanted: u16) -> Option<&[u8]> {
     const NESTED: u16 = 0x8000;
     Attributes(attributes).find(|(kind, _)| kind & !NESTED == wanted).map(|(_, content)| content)
 }
@@ -167,7 +173,7 @@ fn little(content: &[u8]) -> u32 {
 }
 
 /// What of a kind's own is not as wanted: (what, found, wanted).
-pub(crate) fn misfit(found: Data, wanted: &LinkKind) -> Option<(&'static str, String, String)> {
+pub(crate) fn misfits(found: Data, wanted: &LinkKind) -> Vec<(&'static str, String, String)> {
     let text = |mode: Option<String>| mode.unwrap_or_else(|| "unknown".to_owned());
     let (what, found, wanted) = match (found, wanted) {
         (Data::Macvlan(found), LinkKind::Macvlan(wanted)) => {
@@ -182,7 +188,8 @@ pub(crate) fn misfit(found: Data, wanted: &LinkKind) -> Option<(&'static str, St
         (Data::Bridge(found), LinkKind::VlanBridge) => {
             ("vlan_filtering", u8::from(found).to_string(), "1".to_owned())
         }
-        _ => return None,
+        (Data::Vxlan(found), LinkKind::Vxlan(wanted)) => return vxlan::misfits(found, wanted),
+        _ => return Vec::new(),
     };
-    (found != wanted).then_some((what, found, wanted))
+    if found == wanted { Vec::new() } else { vec![(what, found, wanted)] }
 }

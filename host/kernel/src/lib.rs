@@ -19,6 +19,7 @@ pub mod netlink;
 mod netns;
 mod nft;
 mod packets;
+mod peers;
 mod probe;
 mod remains;
 mod route;
@@ -37,6 +38,7 @@ mod undo;
 mod verify;
 mod vlans;
 mod vrf;
+mod vxlan;
 
 use std::path::Path;
 
@@ -44,6 +46,7 @@ use wharfinger_plan::{Action, LinkRef, Mac, Plan, Routing};
 
 pub use foreign::ForwardDrop;
 pub use packets::{Heard, Packets, inherited_listener, uptime};
+pub use peers::{PeerChange, Peers, Segment};
 pub use remains::{Cleared, Reference};
 pub use sysctl::let_be_set;
 pub use wharfinger_plan::{Answer, LinkFacts, Query};
@@ -127,6 +130,13 @@ pub trait Kernel {
     /// back end and of any version from 1.1.1 to 1.9.1, and the device of their shaping. Where
     /// there is nothing of theirs, it is a look and no more.
     fn clear_reference(&self, reference: &Reference) -> Cleared;
+    /// Brings all that the host knows of other nodes on a segment across nodes to `wanted`, and
+    /// removes what anybody else told it; answers how many changes that took.
+    fn resync_peers(&self, segment: &Segment, wanted: &Peers) -> Result<usize, Error>;
+    /// Makes these changes of what the host knows of other nodes, in order, and looks at nothing
+    /// else. What is to be forgotten and is not there is fine; a change that fails does not keep
+    /// the others.
+    fn change_peers(&self, segment: &Segment, changes: &[PeerChange]) -> Result<(), Error>;
     /// What this plan needs and the kernel does not have, for people: empty where all is there.
     /// Changes nothing that outlasts the call.
     fn missing(&self, plan: &Plan) -> Result<Vec<String>, Error>;

@@ -61,6 +61,9 @@ pub(crate) struct Found {
     pub(crate) master: Option<u32>,
     pub(crate) hairpin: bool,
     pub(crate) isolated: bool,
+    /// The bridge learns who is behind the port.
+    learning: bool,
+    neigh_suppress: bool,
     /// The table of a VRF.
     pub(crate) table: Option<u32>,
     /// What only its kind has.
@@ -211,9 +214,28 @@ pub(crate) fn set_after(
         if let Some(port) = port {
             let info = request.nested_linkinfo();
             let data = info.nested_slave_data_bridge();
-            data.push_mode(u8::from(port.hairpin)).push_isolated(u8::from(port.isolated));
+            let data =
+                data.push_mode(u8::from(port.hairpin)).push_isolated(u8::from(port.isolated));
+            // What is the kernel's default may be somebody's wish, and older kernels do not know it.
+            let data = if port.nolearning { data.push_learning(0) } else { data };
+            if port.neigh_suppress {
+                data.push_neigh_suppress(1);
+            }
         }
     })
+}
+
+/// What of a port's flags is not as wanted: (what, found, wanted).
+pub(crate) fn port_misfits(found: &Found, wanted: &Port) -> Vec<(&'static str, bool, bool)> {
+    let learning = if wanted.nolearning { false } else { found.learning };
+    let suppress = wanted.neigh_suppress || found.neigh_suppress;
+    let all = [
+        ("hairpin", found.hairpin, wanted.hairpin),
+        ("isolated", found.isolated, wanted.isolated),
+        ("learning", found.learning, learning),
+        ("neigh_suppress", found.neigh_suppress, suppress),
+    ];
+    all.into_iter().filter(|(_, found, wanted)| found != wanted).collect()
 }
 
 /// Without a zero at its end, which the kernel would count: an alias has 255 octets. An empty one
@@ -400,6 +422,9 @@ fn read(payload: &[u8]) -> Found {
         }
     }
     found.data = kind::read(payload, &found.kind);
+    if let Data::Vxlan(vxlan) = found.data {
+        found.peer = vxlan.dev;
+    }
     found.mtu -= u32::from(found.unfinished && found.mtu > 0);
     // The kernel gives `lo` an address of zeroes, which is none.
     found.mac = found.mac.filter(|mac| mac.0 != [0; 6]);
@@ -419,6 +444,10 @@ fn read_info(info: IterableLinkinfoAttrs<'_>, found: &mut Found) {
                         LinkinfoBrportAttrs::State(state) => found.port_state = Some(state),
                         LinkinfoBrportAttrs::Mode(mode) => found.hairpin = mode != 0,
                         LinkinfoBrportAttrs::Isolated(flag) => found.isolated = flag != 0,
+                        LinkinfoBrportAttrs::Learning(flag) => found.learning = flag != 0,
+                        LinkinfoBrportAttrs::NeighSuppress(flag) => {
+                            found.neigh_suppress = flag != 0;
+                        }
                         _ => {}
                     }
                 }
@@ -438,6 +467,7 @@ pub(crate) fn kind_name(kind: &LinkKind) -> Option<&'static str> {
         LinkKind::Macvlan(_) => Some("macvlan"),
         LinkKind::Ipvlan(_) => Some("ipvlan"),
         LinkKind::Vlan(_) => Some("vlan"),
+        LinkKind::Vxlan(_) => Some("vxlan"),
         LinkKind::Dummy => Some("dummy"),
         LinkKind::Tap(_) => Some("tun"),
         LinkKind::Device(_) | LinkKind::Existing => None,

@@ -18,7 +18,8 @@ use wharfinger_plan::{
 };
 
 use crate::{
-    AtPath, Cleared, Drift, Error, ForwardDrop, Kernel, LinkFacts, Netns, Reference, Survey, steps,
+    AtPath, Cleared, Drift, Error, ForwardDrop, Kernel, LinkFacts, Netns, PeerChange, Peers,
+    Reference, Segment, Survey, steps,
 };
 use space::{Done, State};
 
@@ -181,6 +182,11 @@ impl MemKernel {
         all
     }
 
+    /// What the host knows of other nodes, by the VXLAN of this name.
+    pub fn peers_of(&self, vxlan: &str) -> Peers {
+        self.state().peers.get(vxlan).cloned().unwrap_or_default()
+    }
+
     /// Changes a link behind the plans' back. A link that is not there stays so.
     pub fn change_link(&self, cookie: u64, name: &str, change: impl FnOnce(&mut LinkFacts)) {
         if let Some(link) = self.state().space(cookie).links.get_mut(name) {
@@ -311,6 +317,12 @@ impl Kernel for MemKernel {
                 let mut same = links.map(|link| &link.facts).filter(|it| it.mac == Some(*mac));
                 same.next().cloned().map(Answer::Link)
             }
+            Query::Within(network) => {
+                let links = state.space(HOST_COOKIE).links.values().map(|link| &link.facts);
+                let has =
+                    |it: &&LinkFacts| it.addresses.iter().any(|a| network.contains(&a.addr()));
+                links.filter(has).min_by_key(|it| it.index).cloned().map(Answer::Link)
+            }
             Query::SysPath(key) | Query::Pci(key) | Query::DeviceId(key) => {
                 match state.devices.get(key).cloned() {
                     Some(MemDevice::Link(name)) => device(&mut state, &name),
@@ -400,6 +412,23 @@ impl Kernel for MemKernel {
     fn clear_reference(&self, reference: &Reference) -> Cleared {
         self.hooks().cleared.push(reference.clone());
         Cleared::default()
+    }
+
+    fn resync_peers(&self, segment: &Segment, wanted: &Peers) -> Result<usize, Error> {
+        let mut state = self.state();
+        let known = state.peers(segment)?;
+        let changes = known.towards(wanted);
+        *known = wanted.clone();
+        Ok(changes.len())
+    }
+
+    fn change_peers(&self, segment: &Segment, changes: &[PeerChange]) -> Result<(), Error> {
+        let mut state = self.state();
+        let known = state.peers(segment)?;
+        for change in changes {
+            known.apply(*change);
+        }
+        Ok(())
     }
 
     fn missing(&self, plan: &Plan) -> Result<Vec<String>, Error> {

@@ -9,8 +9,9 @@ use wharfinger_plan::{Action, LinkRef, Place, Plan, Routing};
 
 use crate::session::Session;
 use crate::{
-    Answer, AtPath, Cleared, Drift, Error, ForwardDrop, Kernel, LinkFacts, Netns, Query, Reference,
-    Survey, apply, ask, filter, foreign, netns, refused, remains, survey, undo, verify, vrf,
+    Answer, AtPath, Cleared, Drift, Error, ForwardDrop, Kernel, LinkFacts, Netns, PeerChange,
+    Peers, Query, Reference, Segment, Survey, apply, ask, filter, foreign, netns, peers, refused,
+    remains, survey, undo, verify, vrf,
 };
 
 /// The kernel of this machine.
@@ -97,6 +98,14 @@ impl Kernel for Netlink {
             Ok(mut session) => remains::clear(&mut session, reference),
             Err(error) => Cleared { notes: Vec::new(), errors: vec![error] },
         }
+    }
+
+    fn resync_peers(&self, segment: &Segment, wanted: &Peers) -> Result<usize, Error> {
+        peers::resync(&mut Session::new(None)?, segment, wanted)
+    }
+
+    fn change_peers(&self, segment: &Segment, changes: &[PeerChange]) -> Result<(), Error> {
+        peers::change(&mut Session::new(None)?, segment, changes)
     }
 
     fn missing(&self, plan: &Plan) -> Result<Vec<String>, Error> {

@@ -187,6 +187,32 @@ impl Socket {
         self.acknowledged(batch)
     }
 
+    /// Carries out several requests, each by itself, of which each asks to be acknowledged; answers
+    /// those that were refused, by their number. No more than have room for their
+    /// acknowledgements in the socket's buffer.
+    pub(crate) fn change_each(&mut self, batch: &Batch) -> Result<Vec<(usize, Refusal)>, Refusal> {
+        let mut left = batch.len();
+        let mut refusals = Vec::new();
+        if left == 0 {
+            return Ok(refusals);
+        }
+        self.send(batch)?;
+        while left > 0 {
+            let length = self.receive(0)?;
+            let bytes = self.buffer.get(..length).unwrap_or_default();
+            for message in Messages(bytes).filter(|message| batch.holds(message.sequence)) {
+                if i32::from(message.kind) != libc::NLMSG_ERROR {
+                    continue;
+                }
+                left = left.saturating_sub(1);
+                let number = message.sequence.wrapping_sub(batch.first);
+                let refusal = message.refusal();
+                refusals.extend(refusal.map(|it| (usize::try_from(number).unwrap_or(0), it)));
+            }
+        }
+        Ok(refusals)
+    }
+
     /// Asks for one object; `read` makes it out of the answer.
     pub(crate) fn get<T>(
         &mut self,
@@ -445,6 +471,11 @@ impl Batch {
             place.copy_from_slice(&(u16::from_ne_bytes(flags) | ACK).to_ne_bytes());
         }
         self.awaited = self.last;
+    }
+
+    /// How many requests there are.
+    pub(crate) fn len(&self) -> usize {
+        usize::try_from(self.last.wrapping_sub(self.first).wrapping_add(1)).unwrap_or(0)
     }
 
     fn holds(&self, sequence: u32) -> bool {

@@ -79,6 +79,7 @@ fn kinds(plan: &Plan) -> BTreeMap<&'static CStr, &'static str> {
         LinkKind::Macvlan(_) => Some((c"macvlan", "macvlan links")),
         LinkKind::Ipvlan(_) => Some((c"ipvlan", "ipvlan links")),
         LinkKind::Vlan(_) => Some((c"vlan", "vlan links")),
+        LinkKind::Vxlan(_) => Some((c"vxlan", "vxlan links")),
         LinkKind::Dummy => Some((c"dummy", "dummy links")),
         LinkKind::Ifb => Some((c"ifb", "ifb links")),
         LinkKind::Vrf { .. } => Some((c"vrf", "VRFs")),

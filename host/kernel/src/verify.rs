@@ -10,8 +10,8 @@ use crate::foreign::Accepts;
 use crate::link::Found;
 use crate::session::Session;
 use crate::{
-    Drift, Error, apply, filter, foreign, frames, kind, refused, route, rule, settings, steps,
-    sysctl, traffic, vlans, vrf,
+    Drift, Error, apply, filter, foreign, frames, kind, link, refused, route, rule, settings,
+    steps, sysctl, traffic, vlans, vrf,
 };
 
 /// Every step that is not as the plan says.
@@ -124,9 +124,7 @@ fn port_differences(
     };
     let vlans = vlans::differences(session.route(place)?, found.index, port)
         .map_err(|refusal| refused("list", "vlans of bridges", refusal))?;
-    let flags =
-        [("hairpin", found.hairpin, port.hairpin), ("isolated", found.isolated, port.isolated)];
-    let differing = flags.into_iter().filter(|(_, found, wanted)| found != wanted);
+    let differing = link::port_misfits(found, port).into_iter();
     let name = bridge.name;
     Ok(differing
         .map(|(what, found, wanted)| format!("{what} on {name} is {found}, not {wanted}"))

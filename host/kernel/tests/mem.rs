@@ -4,9 +4,9 @@
 use std::net::IpAddr;
 
 use wharfinger_kernel::mem::{Crash, HOST_COOKIE, MemKernel};
-use wharfinger_kernel::{AtPath, Error, Kernel, Netns};
+use wharfinger_kernel::{AtPath, Error, Kernel, Netns, PeerChange, Peers, Segment};
 use wharfinger_plan::{
-    Action, Address, Link, LinkKind, LinkRef, Masquerade, Others, Peer, Plan, Port, Step,
+    Action, Address, Link, LinkKind, LinkRef, Masquerade, Others, Peer, Plan, Port, Step, Vxlan,
 };
 
 const KEY: &str = "wharfinger:pods:c1:eth0";
@@ -138,4 +138,31 @@ fn a_namespace_takes_its_links_along_and_the_rule_is_undone_without_it() {
     assert!(matches!(kernel.netns("/run/netns/a".as_ref()).unwrap(), AtPath::Gone));
     assert!(kernel.undo(&plan(), None).is_empty());
     assert!(kernel.leftovers().is_empty());
+}
+
+#[test]
+fn a_segment_across_nodes_is_made_once_refused_otherwise_and_knows_its_peers() {
+    let (kernel, netns) = kernel();
+    let segment = Segment { bridge: "wh-br7".to_owned(), vxlan: "wh-vx7".to_owned() };
+    let plan = |local: &str| {
+        let kind = Vxlan { vni: 7, local: local.parse().unwrap(), port: 4789, group: None };
+        Plan::new(vec![
+            Step::shared(Action::Link(link("wh-br7", LinkKind::Bridge))),
+            Step::shared(Action::Link(link("wh-vx7", LinkKind::Vxlan(kind)))),
+        ])
+    };
+    let mut wanted = Peers::default();
+    wanted.nodes.insert("10.0.0.2".parse().unwrap());
+    assert!(kernel.resync_peers(&segment, &wanted).is_err(), "there is no such link yet");
+    for _ in 0..2 {
+        kernel.apply(&plan("10.0.0.1"), &netns).unwrap();
+    }
+    let error = kernel.apply(&plan("10.0.0.9"), &netns).unwrap_err().to_string();
+    assert!(error.contains("local 10.0.0.1") && error.contains("local 10.0.0.9"), "{error}");
+    assert_eq!(kernel.verify(&plan("10.0.0.9"), &netns).unwrap().len(), 1);
+    assert_eq!(kernel.resync_peers(&segment, &wanted).unwrap(), 1);
+    assert_eq!(kernel.resync_peers(&segment, &wanted).unwrap(), 0);
+    let gone = PeerChange::NoNode("10.0.0.2".parse().unwrap());
+    kernel.change_peers(&segment, &[gone]).unwrap();
+    assert_eq!(kernel.peers_of("wh-vx7"), Peers::default());
 }

@@ -61,6 +61,8 @@ pub enum Query {
     DefaultRoute(Place),
     /// The host's, with this address.
     Mac(Mac),
+    /// The host's, with an address in this network: the lowest index first.
+    Within(IpNet),
     /// The host's, of the device in this directory of /sys.
     SysPath(String),
     /// The host's, of the device with this PCI address.

@@ -1,6 +1,7 @@
 //! The kinds of link that stand on another, or come from elsewhere, as `ip(8)` names them.
 
 use std::fmt;
+use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
@@ -62,6 +63,30 @@ pub struct Vlan {
     pub master: LinkRef,
     /// 0 to 4094.
     pub id: u16,
+}
+
+/// A segment across nodes, carried in UDP between their addresses of the underlay (RFC 7348).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Vxlan {
+    /// The segment's number, 1 to 16777215.
+    pub vni: u32,
+    /// This node's address on the underlay, which tells the family of all.
+    pub local: IpAddr,
+    /// The UDP port of all nodes.
+    pub port: u16,
+    /// Where nodes find each other by themselves, and learn who is where from frames. Without one
+    /// somebody tells the kernel.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<Group>,
+}
+
+/// A multicast group of the underlay.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Group {
+    /// Its address.
+    pub address: IpAddr,
+    /// The link by which it is joined.
+    pub dev: LinkRef,
 }
 
 /// A link whose other end is a program that opens it.
@@ -134,6 +159,16 @@ impl fmt::Display for IpvlanMode {
             Self::L3 => "l3",
             Self::L3s => "l3s",
         })
+    }
+}
+
+impl fmt::Display for Vxlan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, " id {} local {} dstport {}", self.vni, self.local, self.port)?;
+        match &self.group {
+            Some(Group { address, dev }) => write!(f, " group {address} dev {dev}"),
+            None => f.write_str(" nolearning"),
+        }
     }
 }
 

@@ -11,6 +11,7 @@
 mod facts;
 mod filter;
 mod kinds;
+mod overlay;
 mod part;
 mod render;
 mod routing;
@@ -21,7 +22,9 @@ pub use filter::{
     Allow, Claim, Condition, Forward, Guard, HostPort, IngressPolicy, Isolation, PortMap, Ports,
     Protocol, Rules, Span, Values,
 };
-pub use kinds::{Device, Ipvlan, IpvlanMode, Macvlan, MacvlanMode, PortVlan, Tap, Vlan};
+pub use kinds::{
+    Device, Group, Ipvlan, IpvlanMode, Macvlan, MacvlanMode, PortVlan, Tap, Vlan, Vxlan,
+};
 pub use routing::{MAIN_TABLE, Member, Routing, Rule};
 pub use traffic::{Change, PeerIs, Redirect, Settings, Shape, Sparing};
 
@@ -147,7 +150,7 @@ impl fmt::Display for LinkRef {
 }
 
 /// A link-layer address of six octets, as text `02:00:0a:01:00:05`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Mac(pub [u8; 6]);
 
@@ -346,6 +349,8 @@ pub enum LinkKind {
     Ipvlan(Ipvlan),
     /// The frames of another link that have a tag.
     Vlan(Vlan),
+    /// A segment across nodes, carried in UDP.
+    Vxlan(Vxlan),
     /// A link that leads nowhere.
     Dummy,
     /// A link whose other end is a program.
@@ -368,6 +373,7 @@ pub struct Peer {
 
 /// How a link is a port of a bridge, as `bridge -d link` names it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(clippy::struct_excessive_bools, reason = "they are the kernel's own flags")]
 pub struct Port {
     /// The bridge, in the same namespace.
     pub bridge: String,
@@ -377,6 +383,12 @@ pub struct Port {
     /// It reaches no other isolated port.
     #[serde(default)]
     pub isolated: bool,
+    /// Who is behind it is told to the bridge, which does not learn it from frames.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub nolearning: bool,
+    /// The bridge answers for neighbours that it knows behind it, and does not ask there.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub neigh_suppress: bool,
     /// Its VLANs; where there are none it has what the kernel gives it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub vlans: Vec<PortVlan>,

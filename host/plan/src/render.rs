@@ -81,6 +81,7 @@ impl fmt::Display for LinkKind {
             }
             Self::Ipvlan(it) => write!(f, " type ipvlan mode {} on {}", it.mode, on(&it.master)),
             Self::Vlan(it) => write!(f, " type vlan id {} on {}", it.id, on(&it.master)),
+            Self::Vxlan(it) => write!(f, " type vxlan{it}"),
             Self::Dummy => f.write_str(" type dummy"),
             Self::Tap(tap) => write!(f, " type tap{tap}"),
             Self::Device(device) => {
@@ -107,6 +108,8 @@ impl fmt::Display for Port {
         write!(f, " master {}", self.bridge)?;
         flag(f, "hairpin", self.hairpin)?;
         flag(f, "isolated", self.isolated)?;
+        flag(f, "nolearning", self.nolearning)?;
+        flag(f, "neigh_suppress", self.neigh_suppress)?;
         self.vlans.iter().try_for_each(|vlan| write!(f, " vlan {vlan}"))?;
         flag(f, "beside the default vlan", self.keep_default_vlan)
     }

@@ -59,6 +59,7 @@ fn link(link: &Link) -> wit::LinkStep {
         LinkKind::Macvlan(it) => ("macvlan", Some(reference(&it.master)), None),
         LinkKind::Ipvlan(it) => ("ipvlan", Some(reference(&it.master)), None),
         LinkKind::Vlan(it) => ("vlan", Some(reference(&it.master)), Some(u32::from(it.id))),
+        LinkKind::Vxlan(it) => ("vxlan", None, Some(it.vni)),
         LinkKind::Ifb => ("ifb", None, None),
         LinkKind::Vrf { table } => ("vrf", None, Some(*table)),
         LinkKind::Dummy => ("dummy", None, None),
@@ -99,6 +100,13 @@ fn settings(link: &Link) -> Vec<types::Pair> {
         LinkKind::Macvlan(it) => set("mode", it.mode.to_string()),
         LinkKind::Ipvlan(it) => set("mode", it.mode.to_string()),
         LinkKind::VlanBridge => set("vlan_filtering", on(true)),
+        LinkKind::Vxlan(it) => {
+            set("local", it.local.to_string());
+            set("port", it.port.to_string());
+            if let Some(group) = &it.group {
+                set("group", group.address.to_string());
+            }
+        }
         _ => {}
     }
     if let Some(port) = &link.port {

@@ -8,11 +8,11 @@ use std::path::Path;
 use ipnet::IpNet;
 use wharfinger_plan::{
     Action, Address, Device, Link, LinkKind, LinkRef, Mac, Masquerade, Others, Peer, Place, Port,
-    Probe, Redirect, Route, Rule, Shape, Sysctl,
+    Probe, Redirect, Route, Rule, Shape, Sysctl, Vxlan,
 };
 
 use super::{HOST_COOKIE, MemDevice, Paths, refused};
-use crate::{Error, LinkFacts, link, steps};
+use crate::{Error, LinkFacts, Peers, Segment, link, steps};
 
 /// Everything there is.
 #[derive(Debug, Default)]
@@ -22,6 +22,8 @@ pub(super) struct State {
     pub(super) masquerades: BTreeMap<IpAddr, Masquerade>,
     /// The other steps of the packet filter.
     pub(super) filter: Vec<Action>,
+    /// What is known of other nodes, by the name of the VXLAN.
+    pub(super) peers: BTreeMap<String, Peers>,
     /// What others on the segments of links have.
     pub(super) held: BTreeMap<IpAddr, Mac>,
     pub(super) devices: BTreeMap<String, MemDevice>,
@@ -50,6 +52,8 @@ pub(super) struct MemLink {
     pub(super) redirect: Option<Redirect>,
     /// The table of a VRF.
     pub(super) table: Option<u32>,
+    /// What it was made as, of a VXLAN.
+    vxlan: Option<Vxlan>,
     /// The VRF that it belongs to.
     pub(super) vrf: Option<String>,
 }
@@ -79,6 +83,7 @@ impl MemLink {
             shape: None,
             redirect: None,
             table: None,
+            vxlan: None,
             vrf: None,
         }
     }
@@ -103,9 +108,19 @@ impl State {
         let space = self.space(cookie);
         let Some(link) = space.links.remove(name) else { return };
         space.routes.retain(|route| route.link.name != name);
+        if cookie == HOST_COOKIE {
+            self.peers.remove(name);
+        }
         if let Some((cookie, name)) = link.peer {
             self.remove_link(cookie, &name);
         }
+    }
+
+    /// What is known of other nodes by the links of a segment, which have to be there.
+    pub(super) fn peers(&mut self, segment: &Segment) -> Result<&mut Peers, Error> {
+        self.existing("look up", HOST_COOKIE, &segment.bridge)?;
+        self.existing("look up", HOST_COOKIE, &segment.vxlan)?;
+        Ok(self.peers.entry(segment.vxlan.clone()).or_default())
     }
 
     pub(super) fn end_namespace(&mut self, path: &Path) {
@@ -197,6 +212,11 @@ impl State {
             }
             LinkKind::Device(device) => self.lend(link, device, netns),
             LinkKind::VlanBridge if !is_there => self.make(link, cookie),
+            LinkKind::Vxlan(wanted) if !is_there => {
+                let done = self.make(link, cookie)?;
+                self.existing("add", cookie, &link.link.name)?.vxlan = Some(wanted.clone());
+                Ok(done)
+            }
             LinkKind::Macvlan(_)
             | LinkKind::Ipvlan(_)
             | LinkKind::Vlan(_)
@@ -221,6 +241,7 @@ impl State {
             _ => {
                 let found = self.existing("look at", cookie, &link.link.name)?;
                 conflict(&found.facts, link)?;
+                vxlan_conflict(found, link)?;
                 self.set(link, cookie)?;
                 Ok(Done::WasThere)
             }
@@ -520,6 +541,9 @@ fn link_differences(found: &MemLink, wanted: &Link) -> Vec<String> {
         wanted.port.as_ref().map(|p| format!("{:?}", Some(p))),
     );
     compare("promisc", found.promisc.to_string(), wanted.promisc.map(|p| p.to_string()));
+    if let LinkKind::Vxlan(wanted) = &wanted.kind {
+        compare("vxlan", vxlan_text(found.vxlan.as_ref()), Some(vxlan_text(Some(wanted))));
+    }
     compare("up", facts.up.to_string(), wanted.up.then(|| "true".to_owned()));
     all
 }
@@ -538,6 +562,20 @@ fn conflict(found: &LinkFacts, wanted: &Link) -> Result<(), Error> {
         }),
         _ => Ok(()),
     }
+}
+
+fn vxlan_text(vxlan: Option<&Vxlan>) -> String {
+    vxlan.map(ToString::to_string).unwrap_or_default()
+}
+
+fn vxlan_conflict(found: &MemLink, wanted: &Link) -> Result<(), Error> {
+    let LinkKind::Vxlan(vxlan) = &wanted.kind else { return Ok(()) };
+    let object = format!("link {}", wanted.link);
+    let (found, wanted) = (vxlan_text(found.vxlan.as_ref()), vxlan_text(Some(vxlan)));
+    if found == wanted {
+        return Ok(());
+    }
+    Err(Error::Differs { object, what: "vxlan", found, wanted })
 }
 
 fn kind(link: &Link) -> Option<&'static str> {
