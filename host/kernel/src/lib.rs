@@ -46,10 +46,9 @@ use wharfinger_plan::{Action, LinkRef, Mac, Plan, Routing};
 
 pub use foreign::ForwardDrop;
 pub use packets::{Heard, Packets, inherited_listener, uptime};
-pub use peers::{PeerChange, Peers, Segment};
 pub use remains::{Cleared, Reference};
 pub use sysctl::let_be_set;
-pub use wharfinger_plan::{Answer, LinkFacts, Query};
+pub use wharfinger_plan::{Answer, LinkFacts, PeerChange, Peers, Query, Segment};
 
 /// A network namespace: opened once, checked to be one, and known by its cookie.
 #[derive(Debug)]

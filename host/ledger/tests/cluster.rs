@@ -9,8 +9,9 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use common::*;
-use wharfinger_ledger::cluster::{ClusterLedger, MemRemote, Remote as _};
-use wharfinger_ledger::{Commit, Error, Ledger, MemLedger, Refusal, Release};
+use wharfinger_ledger::cluster::{ClusterLedger, FIRST_VNI, MemRemote, Remote as _, Whereabouts};
+use wharfinger_ledger::{Commit, Error, Ledger, MemLedger, Record, Refusal, Release};
+use wharfinger_plan::{Action, Link, LinkKind, LinkRef, Peer, Plan, Step, Vxlan};
 
 const NOW: u64 = 1_700_000_000;
 
@@ -253,4 +254,55 @@ fn threads_of_many_nodes_never_share_an_address() {
     let objects = store.changes("book/block/", 0, Duration::from_secs(1)).unwrap().objects;
     let held: usize = objects.iter().map(|object| object.value.matches("\"node\"").count()).sum();
     assert_eq!(held, all.len());
+}
+
+/// Beside the address stands what other nodes must know, and no number is two networks'.
+#[test]
+fn overlays_are_told_who_is_where_and_have_a_number_each() {
+    let store = MemRemote::new();
+    let [a, b] = nodes(&store, 4);
+    let plan = |local: &str| {
+        let link = |name: &str, kind| Link {
+            link: LinkRef::host(name),
+            kind,
+            mtu: None,
+            mac: None,
+            alias: None,
+            port: None,
+            promisc: None,
+            up: true,
+        };
+        let mac = Some("0a:58:0a:00:00:01".parse().unwrap());
+        let peer = Peer { link: LinkRef::container("eth0"), mac };
+        let kind = Vxlan { vni: 4096, local: local.parse().unwrap(), port: 4789, group: None };
+        Plan::new(vec![
+            Step::shared(Action::Link(link("wh-vx4096", LinkKind::Vxlan(kind)))),
+            Step::owned(Action::Link(link("veth1", LinkKind::Veth { peer }))),
+        ])
+    };
+    let mut session = a.session(scope(&id("a1"), NOW)).unwrap();
+    session.pools(&[range("10.0.0.1-10.0.0.9")]).unwrap();
+    let given = session.take_free(&[range("10.0.0.1-10.0.0.9")], &[], None).unwrap().unwrap();
+    let planned = Record { plan: plan("192.0.2.1"), ..record(&id("a1"), &[given]) };
+    assert!(matches!(session.commit(&planned).unwrap(), Commit::Done(_)));
+    let at = a.survey().unwrap().blocks.remove(0);
+    let held = &at.block.held[&given];
+    assert_eq!(held.mac.as_deref(), Some("0a:58:0a:00:00:01"));
+    assert_eq!(held.at, Some(ip("192.0.2.1")));
+    let object = b.remote().get(&[&at.key], Duration::from_secs(1)).unwrap().remove(0);
+    let mut own = Whereabouts::new("n0");
+    assert!(own.put(&object.key, Some(&object.value)).unwrap().is_empty());
+    let mut other = Whereabouts::new("n1");
+    assert_eq!(other.put(&object.key, Some(&object.value)).unwrap()["pods"].len(), 3);
+
+    assert_eq!(a.vni("pods", NOW).unwrap(), FIRST_VNI);
+    assert_eq!(b.vni("pods", NOW).unwrap(), FIRST_VNI);
+    assert_eq!(b.vni("jobs", NOW).unwrap(), FIRST_VNI + 1);
+    assert_eq!(a.vni("a/b", NOW).unwrap(), FIRST_VNI + 2);
+    // Networks without ranges have theirs for a while: an attachment may be about to be made.
+    assert_eq!(a.free_vnis(NOW + 60).unwrap(), []);
+    let freed = a.free_vnis(NOW + 100_000).unwrap();
+    assert_eq!(freed, [("a/b".to_owned(), FIRST_VNI + 2), ("jobs".to_owned(), FIRST_VNI + 1)]);
+    assert_eq!(b.vni("new", NOW).unwrap(), FIRST_VNI + 1, "the lowest that is free");
+    assert_eq!(b.vni("pods", NOW).unwrap(), FIRST_VNI);
 }

@@ -13,6 +13,7 @@ mod filter;
 mod kinds;
 mod overlay;
 mod part;
+mod peers;
 mod render;
 mod routing;
 mod traffic;
@@ -25,6 +26,7 @@ pub use filter::{
 pub use kinds::{
     Device, Group, Ipvlan, IpvlanMode, Macvlan, MacvlanMode, PortVlan, Tap, Vlan, Vxlan,
 };
+pub use peers::{PeerChange, Peers, Segment};
 pub use routing::{MAIN_TABLE, Member, Routing, Rule};
 pub use traffic::{Change, PeerIs, Redirect, Settings, Shape, Sparing};
 

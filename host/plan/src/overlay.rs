@@ -1,6 +1,6 @@
 //! What a plan says of the segment across nodes that its attachment is on.
 
-use crate::{Action, Link, LinkKind, Mac, Place, Plan, Vxlan};
+use crate::{Action, Link, LinkKind, Mac, Place, Plan, Segment, Vxlan};
 
 impl Plan {
     /// The segment across nodes, and its link.
@@ -9,6 +9,14 @@ impl Plan {
             LinkKind::Vxlan(vxlan) => Some((link, vxlan)),
             _ => None,
         })
+    }
+
+    /// The links of a segment of which this node is to be told who is where; none where nodes
+    /// learn that by themselves.
+    pub fn segment(&self) -> Option<Segment> {
+        let (link, _) = self.overlay().filter(|(_, vxlan)| vxlan.group.is_none())?;
+        let bridge = link.port.as_ref()?.bridge.clone();
+        Some(Segment { bridge, vxlan: link.link.name.clone() })
     }
 
     /// The link-layer address of the container's link, which other nodes are told where the plan

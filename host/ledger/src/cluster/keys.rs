@@ -12,7 +12,7 @@ pub const BOOK: &str = "book/";
 /// Ranges of networks: one object a domain.
 pub(super) const DOMAINS: &str = "book/domain/";
 /// Who holds what: one object a block.
-pub(super) const BLOCKS: &str = "book/block/";
+pub const BLOCKS: &str = "book/block/";
 /// What is remembered for an identity.
 pub(super) const IDENTITIES: &str = "book/identity/";
 /// Stores of plugins: one object each.
@@ -21,6 +21,11 @@ pub(super) const STORES: &str = "book/store/";
 pub const NODES: &str = "node/";
 /// Nodes whose agent lives: bound to its lease.
 pub const ALIVE: &str = "alive/";
+
+/// The segment across nodes of a network.
+pub(super) const OVERLAYS: &str = "overlay/network/";
+/// The network of a segment's number.
+pub(super) const VNIS: &str = "overlay/vni/";
 
 /// A name as a part of a key: what is not a letter, a digit, `.`, `_` or `-` as `%XX`.
 pub fn part(name: &str) -> String {
@@ -49,6 +54,21 @@ pub fn name(part: &str) -> Option<String> {
         bytes.push(u8::from_str_radix(std::str::from_utf8(&digits).ok()?, 16).ok()?);
     }
     String::from_utf8(bytes).ok()
+}
+
+/// What is known of a network's segment across nodes.
+pub(super) fn overlay(network: &str) -> String {
+    format!("{OVERLAYS}{}", part(network))
+}
+
+/// Reads [`overlay`] back.
+pub(super) fn of_overlay(key: &str) -> Option<String> {
+    name(key.strip_prefix(OVERLAYS)?)
+}
+
+/// Whose a segment's number is.
+pub(super) fn vni(vni: u32) -> String {
+    format!("{VNIS}{vni}")
 }
 
 pub(super) fn domain(domain: &str) -> String {

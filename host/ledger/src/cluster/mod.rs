@@ -20,16 +20,21 @@ mod page;
 mod queue;
 mod remote;
 mod survey;
+mod vni;
+mod whereabouts;
 
-pub use keys::{ALIVE, BOOK, NODES, name, part};
+pub use keys::{ALIVE, BLOCKS, BOOK, NODES, name, part};
 pub use memory::MemRemote;
 pub use objects::{Block, Held, Resting};
 pub use page::{Cut, Part};
 pub use remote::{Changes, Committed, Fault, Guard, MOST, Object, Put, Remote};
 pub use survey::{BlockAt, Freed, Ranges, Stray, Survey};
+pub use vni::FIRST_VNI;
+pub use whereabouts::Whereabouts;
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use wharfinger_cni::AttachmentId;
@@ -84,10 +89,11 @@ struct Change {
     seen: BTreeMap<String, Slot>,
 }
 
-/// The record's MAC address, where other nodes must know it.
-fn announced(record: &Record) -> Option<String> {
-    let _ = record;
-    None
+/// The record's MAC address and the node's address of the underlay, where other nodes must know
+/// them.
+fn announced(record: &Record) -> Option<(String, IpAddr)> {
+    let (_, vxlan) = record.plan.overlay()?;
+    Some((record.plan.announced_mac()?.to_string(), vxlan.local))
 }
 
 /// The text for people of what the store answered.

@@ -87,13 +87,16 @@ pub struct Held {
     /// Its MAC address, where other nodes must know it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mac: Option<String>,
+    /// The node's address on the underlay, by which others reach that MAC address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<IpAddr>,
 }
 
 impl Held {
-    pub(super) fn new(node: &str, id: &AttachmentId, mac: Option<&str>) -> Self {
+    pub(super) fn new(node: &str, id: &AttachmentId, announced: Option<(String, IpAddr)>) -> Self {
         let AttachmentId { network, container, ifname } = id.clone();
-        let (node, mac) = (node.to_owned(), mac.map(str::to_owned));
-        Self { node, network, container, ifname, mac }
+        let (mac, at) = announced.unzip();
+        Self { node: node.to_owned(), network, container, ifname, mac, at }
     }
 
     /// The attachment, as its own node knows it.

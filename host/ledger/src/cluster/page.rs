@@ -100,7 +100,7 @@ pub(super) struct Page<'a> {
     /// Seconds since the Unix epoch: what rests until then is free.
     now: u64,
     /// What is written beside the addresses that are taken.
-    mac: Option<String>,
+    announced: Option<(String, IpAddr)>,
 }
 
 impl<'a> Page<'a> {
@@ -113,7 +113,7 @@ impl<'a> Page<'a> {
             fresh,
             wants_fresh: Cell::new(false),
             now,
-            mac: None,
+            announced: None,
         }
     }
 
@@ -450,7 +450,7 @@ impl Book for Page<'_> {
     }
 
     fn put_attachment(&mut self, record: &Record, seq: u64) -> Result<(), Error> {
-        self.mac = super::announced(record);
+        self.announced = super::announced(record);
         self.desk_mut()?.put_attachment(record, seq)
     }
 
@@ -510,14 +510,14 @@ impl Book for Page<'_> {
     }
 
     fn set_address(&mut self, domain: &str, point: Point, to: &Address) -> Result<(), Error> {
-        let (node, mac) = (self.part.node.clone(), self.mac.clone());
+        let (node, announced) = (self.part.node.clone(), self.announced.clone());
         let ordered = self.domain(domain)?.ordered;
         self.change_block(domain, point, |block| {
             let before = block.held.get(&point.ip());
             let held = to.holder.as_ref().map(|id| match before {
                 // Another's, or one that stays.
                 Some(held) if held.seen_from(&node) == *id => held.clone(),
-                _ => Held::new(&node, id, mac.as_deref()),
+                _ => Held::new(&node, id, announced.clone()),
             });
             if held.is_some() && !ordered && block.owner.is_none() {
                 block.owner = Some(node.clone());

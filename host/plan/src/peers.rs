@@ -1,18 +1,14 @@
 //! Who is where on a segment across nodes, as data: what the kernel is to know of other nodes, and
 //! what brings it from one state to another.
 //!
-//! Pure; `netlink` beside it carries it out. What is this node's own must not be in it: the bridge
-//! knows that by itself. Start reading at [`Peers`].
-
-mod netlink;
+//! What is this node's own must not be in it: the bridge knows that by itself. Start reading at
+//! [`Peers`].
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::IpAddr;
 
-use wharfinger_plan::Mac;
-
-pub(crate) use netlink::{change, resync};
+use crate::Mac;
 
 /// The two links of a segment across nodes, in the namespace of the host.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -98,7 +94,7 @@ impl Peers {
 
 impl PeerChange {
     /// Whether it takes something away.
-    pub(crate) fn removes(self) -> bool {
+    pub fn removes(self) -> bool {
         matches!(self, Self::NoAddress(_) | Self::NoStation(_) | Self::NoNode(_))
     }
 }

@@ -11,9 +11,8 @@ use std::net::IpAddr;
 use netlink_bindings::rt_neigh::{
     Ndmsg, NeighbourAttrs, OpDelneighDo, OpGetneighDump, OpNewneighDo,
 };
-use wharfinger_plan::{LinkRef, Mac, Place};
+use wharfinger_plan::{LinkRef, Mac, PeerChange, Peers, Place, Segment};
 
-use super::{PeerChange, Peers, Segment};
 use crate::address::family;
 use crate::session::Session;
 use crate::socket::{ACK, APPEND, Batch, CHANGE, ENSURE, Refusal, Socket};
