@@ -58,15 +58,15 @@ impl Whereabouts {
         let before = before.unwrap_or_default();
         let gone = before.iter().filter(|(address, told)| now.get(address) != Some(told));
         let new = now.iter().filter(|(address, told)| before.get(address) != Some(told));
-        let mut changed: BTreeMap<&str, Difference<'_>> = BTreeMap::new();
+        let mut differences: BTreeMap<&str, Difference<'_>> = BTreeMap::new();
         for (address, told) in gone {
-            changed.entry(&told.network).or_default().gone.push((*address, told));
+            differences.entry(&told.network).or_default().gone.push((*address, told));
         }
         for (address, told) in new {
-            changed.entry(&told.network).or_default().new.push((*address, told));
+            differences.entry(&told.network).or_default().new.push((*address, told));
         }
         let mut changes = BTreeMap::new();
-        for (network, difference) in changed {
+        for (network, difference) in differences {
             let known = self.networks.entry(network.to_owned()).or_default();
             changes.insert(network.to_owned(), known.change(&difference));
             if known.addresses.is_empty() {
@@ -95,7 +95,7 @@ impl Whereabouts {
     fn told(&self, block: Block) -> BTreeMap<IpAddr, Told> {
         let others = block.held.into_iter().filter(|(_, held)| held.node != self.node);
         let told = others.filter_map(|(address, held)| {
-            let mac = held.mac?.parse().ok().filter(is_of_one_station)?;
+            let mac = held.mac?.parse().ok().filter(|mac| is_of_one_station(*mac))?;
             Some((address, Told { network: held.network, mac, node: held.at? }))
         });
         told.collect()
@@ -103,7 +103,7 @@ impl Whereabouts {
 }
 
 /// Anybody may have written it: no group, and not the address of nobody.
-fn is_of_one_station(mac: &Mac) -> bool {
+fn is_of_one_station(mac: Mac) -> bool {
     let [first, ..] = mac.0;
     first & 1 == 0 && mac.0 != [0; 6]
 }
@@ -195,7 +195,8 @@ mod tests {
             });
             ((*address).to_owned(), held)
         });
-        json!({ "owner": "n1", "held": serde_json::Map::from_iter(held) }).to_string()
+        let held: serde_json::Map<_, _> = held.collect();
+        json!({ "owner": "n1", "held": held }).to_string()
     }
 
     fn said(changes: &BTreeMap<String, Vec<PeerChange>>, network: &str) -> Vec<String> {
