@@ -309,7 +309,7 @@ impl<S: OwnBook> Shelf for Visit<'_, S> {
             }));
         };
         // What was released before comes before: this may be about the same attachment.
-        ledger.send_queued((ledger.remaining)())?;
+        ledger.send_queued(&ledger.remaining)?;
         let change = self.rehearse(&f)?;
         let committed = if change.guards.is_empty() {
             Ok(Committed::Done(Vec::new()))

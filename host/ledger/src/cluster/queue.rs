@@ -177,9 +177,9 @@ pub(super) fn revoked(puts: &[Put], seen: &BTreeMap<String, Slot>, node: &str) -
 }
 
 impl<S: OwnBook> ClusterLedger<S> {
-    /// Sends what was queued before, in its order, each request within `wait`. The caller is in
-    /// the gate.
-    pub(super) fn send_queued(&self, wait: Duration) -> Result<(), Error> {
+    /// Sends what was queued before, in its order, all of it while there is time `left`. The
+    /// caller is in the gate.
+    pub(super) fn send_queued(&self, left: &dyn Fn() -> Duration) -> Result<(), Error> {
         loop {
             let queued = self.own.look(|desk| desk.queued(AT_ONCE))?;
             if queued.is_empty() {
@@ -187,7 +187,7 @@ impl<S: OwnBook> ClusterLedger<S> {
             }
             let read = |(_, text): &(u64, String)| serde_json::from_str(text).ok();
             let all: Vec<Queued> = queued.iter().filter_map(read).collect();
-            self.send(&all, wait)?;
+            self.send(&all, left)?;
             let sent = self.own.change(|desk| {
                 queued.iter().try_for_each(|(number, _)| Ok(desk.dequeue(*number)?))
             });
@@ -198,16 +198,17 @@ impl<S: OwnBook> ClusterLedger<S> {
     /// Sends what is queued, if that does not take long: it stays queued otherwise, for the next
     /// verb or the agent.
     pub(super) fn send_soon(&self) {
-        let wait = PATIENCE.min((self.remaining)());
-        if let Ok(Some(_gate)) = self.enter(wait) {
-            let _ = self.send_queued(wait);
+        let beyond = (self.remaining)().saturating_sub(PATIENCE);
+        let left = || (self.remaining)().saturating_sub(beyond);
+        if let Ok(Some(_gate)) = self.enter(left()) {
+            let _ = self.send_queued(&left);
         }
     }
 
     /// Sends what is queued.
     pub fn flush(&self) -> Result<(), Error> {
         match self.enter((self.remaining)())? {
-            Some(_gate) => self.send_queued((self.remaining)()),
+            Some(_gate) => self.send_queued(&self.remaining),
             None => Err(contended()),
         }
     }
@@ -217,22 +218,22 @@ impl<S: OwnBook> ClusterLedger<S> {
         self.own.look(|desk| Ok(desk.queued(usize::MAX)?.len()))
     }
 
-    fn send(&self, all: &[Queued], wait: Duration) -> Result<(), Error> {
+    fn send(&self, all: &[Queued], left: &dyn Fn() -> Duration) -> Result<(), Error> {
         for _ in 0..TRIES {
             let plan = self.own.look(|desk| released(desk, all, &self.part.node))?;
-            if !plan.missing.is_empty() && self.load(&plan.missing, wait)? {
+            if !plan.missing.is_empty() && self.load(&plan.missing, left())? {
                 continue;
             }
             if plan.guards.is_empty() {
                 return Ok(());
             }
-            let committed = self.remote.commit(&plan.guards, &plan.puts, wait);
+            let committed = self.remote.commit(&plan.guards, &plan.puts, left());
             match committed.map_err(|fault| failed(&fault))? {
                 Committed::Done(versions) => {
                     let saved = self.own.change(|desk| Ok(self.save(desk, &plan.puts, &versions)?));
                     return done(saved).map(drop);
                 }
-                Committed::Conflict => self.reload(&plan.guards, wait)?,
+                Committed::Conflict => self.reload(&plan.guards, left())?,
             }
         }
         Err(contended())

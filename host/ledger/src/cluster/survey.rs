@@ -124,7 +124,7 @@ impl<S: OwnBook> ClusterLedger<S> {
     /// family. How many.
     pub fn give_back(&self) -> Result<usize, Error> {
         let Some(_gate) = self.enter((self.remaining)())? else { return Err(contended()) };
-        self.send_queued((self.remaining)())?;
+        self.send_queued(&self.remaining)?;
         self.refresh()?;
         let own = self.own.look(|desk| desk.cached_own())?;
         let mut spare: Vec<(String, bool, usize)> = Vec::new();
