@@ -21,7 +21,8 @@ struct Inner {
     thread: Mutex<Option<Thread>>,
 }
 
-/// Where connections are kept up; it ends with the value.
+/// Where connections are kept up; it ends with the value. It stands in the namespaces of the thread
+/// that asks first: never one that entered a container's.
 #[derive(Debug)]
 struct Thread {
     handle: Handle,
