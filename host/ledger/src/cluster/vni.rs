@@ -6,9 +6,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::remote::{Committed, Guard, Put};
-use super::{ClusterLedger, contended, failed, keys};
-use crate::book::Stand;
-use crate::{Error, Ledger};
+use super::{ClusterLedger, OwnBook, contended, failed, keys};
+use crate::Error;
 
 /// Below this people choose numbers in configurations.
 pub const FIRST_VNI: u32 = 4096;
@@ -24,8 +23,7 @@ struct Overlay {
     since: u64,
 }
 
-#[allow(private_bounds, reason = "the books of this crate, and no others")]
-impl<S: Stand + Ledger> ClusterLedger<S> {
+impl<S: OwnBook> ClusterLedger<S> {
     /// The number of a network's segment: the lowest that is free, where it has none yet.
     pub fn vni(&self, network: &str, now: u64) -> Result<u32, Error> {
         let key = keys::overlay(network);
