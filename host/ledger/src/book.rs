@@ -244,6 +244,8 @@ pub(crate) trait Desk: Book {
     /// A newer one that is there stays.
     fn put_cached(&mut self, object: &Object, own: bool) -> Result<(), Error>;
     fn drop_cached(&mut self, key: &str) -> Result<(), Error>;
+    /// All of them, and what was seen.
+    fn forget_cached(&mut self) -> Result<(), Error>;
     /// Everything up to this version was seen.
     fn synced(&self) -> Result<u64, Error>;
     fn set_synced(&mut self, upto: u64) -> Result<(), Error>;

@@ -494,6 +494,12 @@ impl Desk for Rows {
         Ok(())
     }
 
+    fn forget_cached(&mut self) -> Result<(), Error> {
+        self.cache.clear();
+        self.synced = 0;
+        Ok(())
+    }
+
     fn synced(&self) -> Result<u64, Error> {
         Ok(self.synced)
     }

@@ -9,7 +9,10 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use common::*;
-use wharfinger_ledger::cluster::{ClusterLedger, FIRST_VNI, MemRemote, Remote as _, Whereabouts};
+use wharfinger_ledger::cluster::{
+    ClusterLedger, Committed, FIRST_VNI, Life, MemRemote, Mended, NodeAt, Put, Remote as _,
+    Whereabouts,
+};
 use wharfinger_ledger::{Commit, Error, Ledger, MemLedger, Record, Refusal, Release};
 use wharfinger_plan::{Action, Link, LinkKind, LinkRef, Peer, Plan, Step, Vxlan};
 
@@ -305,4 +308,99 @@ fn overlays_are_told_who_is_where_and_have_a_number_each() {
     assert_eq!(freed, [("a/b".to_owned(), FIRST_VNI + 2), ("jobs".to_owned(), FIRST_VNI + 1)]);
     assert_eq!(b.vni("new", NOW).unwrap(), FIRST_VNI + 1, "the lowest that is free");
     assert_eq!(b.vni("pods", NOW).unwrap(), FIRST_VNI);
+}
+
+#[test]
+fn a_store_from_a_backup_has_all_again_and_what_another_got_meanwhile_is_told() {
+    let store = MemRemote::new();
+    let [a, b] = nodes(&store, 4);
+    let range = "10.0.0.1-10.0.0.30";
+    let kept = add(&a, "p", range).unwrap();
+    let doubled = add(&a, "q", range).unwrap();
+    // Neither is in the backup.
+    let backup = MemRemote::new();
+    let other = join(MemLedger::new(), &backup, "n1", 4);
+    let mut session = session(&other, &id("z"), NOW);
+    session.take(doubled).unwrap().unwrap();
+    seq_of(session.commit(&record(&id("z"), &[doubled])));
+    let a = join(a.into_own(), &backup, "n0", 4);
+    let told: Vec<_> = a.check().unwrap().into_iter().map(|it| it.kind).collect();
+    assert_eq!(told, ["address-held-twice", "address-not-in-the-book"]);
+    let mended = a.mend(true, |_| Some(())).unwrap();
+    assert_eq!(mended.claimed.iter().map(|lost| lost.address).collect::<Vec<_>>(), [kept]);
+    assert_eq!(mended.doubled.iter().map(|lost| lost.address).collect::<Vec<_>>(), [doubled]);
+    assert_eq!(a.mend(false, |_| Some(())).unwrap().claimed, []);
+    assert_eq!(a.usage(DOMAIN, &[common::range(range)], NOW).unwrap().held, 2);
+    // And the node goes on.
+    assert!(add(&a, "r", range).is_some());
+    drop(b);
+}
+
+#[test]
+fn mending_frees_what_has_no_record_and_leaves_what_is_worked_on() {
+    let store = MemRemote::new();
+    let [a] = nodes(&store, 4);
+    for n in 0..6 {
+        add(&a, &format!("a{n}"), "10.0.0.1-10.0.0.30").unwrap();
+    }
+    let a = join(MemLedger::new(), &store, "n0", 4);
+    let mended = a.mend(false, |of| (*of != id("a3")).then_some(())).unwrap();
+    assert_eq!(mended.freed.len(), 5);
+    assert!(!mended.freed.contains(&id("a3")));
+    assert_eq!(a.mend(false, |_| Some(())).unwrap().freed, [id("a3")]);
+    assert_eq!(a.mend(false, |_| Some(())).unwrap(), Mended::default());
+    assert!(a.check().unwrap().is_empty());
+}
+
+#[test]
+fn a_node_whose_agent_lives_is_not_buried_and_one_without_lease_takes_nothing() {
+    let store = MemRemote::new();
+    let [a, b] = nodes(&store, 4);
+    let range = "10.0.0.1-10.0.0.7";
+    add(&a, "p", range).unwrap();
+    let wait = Duration::from_secs(1);
+    let alive = |value: Option<&str>| {
+        let put = Put { key: "alive/n0".into(), value: value.map(str::to_owned) };
+        match store.commit(&[], &[put], wait).unwrap() {
+            Committed::Done(versions) => versions[0],
+            Committed::Conflict => panic!("no guard"),
+        }
+    };
+    let version = alive(Some("{}"));
+    let seen = |version| NodeAt { name: "n0".into(), facts: None, version, alive: false };
+    let freed = b.bury_dead(&seen(0)).unwrap();
+    assert_eq!((freed.addresses, freed.lives), (0, true));
+    assert!(!b.forget_node(&seen(0)).unwrap());
+    let a = a.living(Life::Of(version));
+    assert!(add(&a, "q", range).is_some());
+    alive(None);
+    let mut session = session(&a, &id("r"), NOW);
+    let address = session.take_free(&[common::range(range)], &[], None).unwrap().unwrap();
+    let refused = session.commit(&record(&id("r"), &[address])).unwrap_err();
+    assert!(refused.to_string().contains("has ended"), "{refused}");
+    // It gives back all the same.
+    del(&a, &id("q"), NOW, Duration::ZERO);
+    assert_eq!(a.waiting().unwrap(), 0);
+    // Between its agent has lived.
+    let freed = b.bury_dead(&seen(1)).unwrap();
+    assert_eq!((freed.addresses, freed.lives), (0, true));
+    let freed = b.bury_dead(&seen(0)).unwrap();
+    assert_eq!((freed.addresses, freed.blocks, freed.lives), (1, 1, false));
+    assert!(b.forget_node(&seen(0)).unwrap());
+}
+
+#[test]
+fn what_a_watch_tells_is_in_the_cache() {
+    let store = MemRemote::new();
+    let [a, b] = nodes(&store, 4);
+    let range = "10.0.0.1-10.0.0.30";
+    add(&a, "p", range).unwrap();
+    b.refresh().unwrap();
+    add(&a, "q", range).unwrap();
+    let changes = store.changes("book/", b.synced().unwrap(), Duration::from_secs(1)).unwrap();
+    b.learn(&changes.objects, &[], changes.upto).unwrap();
+    assert_eq!(b.synced().unwrap(), changes.upto);
+    let gone = [("book/domain/bridge%3Acni0".to_owned(), u64::MAX >> 1)];
+    b.learn(&[], &gone, 0).unwrap();
+    assert_eq!(b.synced().unwrap(), changes.upto, "it never goes back");
 }

@@ -13,8 +13,11 @@
 //! evidence. What a node holds without a record of it, after a crash or a reboot, is found by
 //! [`ClusterLedger::strays`]. Start reading at [`ClusterLedger`], then `page`.
 
+mod check;
 mod keys;
 mod memory;
+mod mend;
+mod nodes;
 mod objects;
 mod page;
 mod queue;
@@ -23,8 +26,11 @@ mod survey;
 mod vni;
 mod whereabouts;
 
+pub use check::{Finding, Share};
 pub use keys::{ALIVE, BLOCKS, BOOK, NODES, name, part};
 pub use memory::MemRemote;
+pub use mend::{Differences, Lost, Mended};
+pub use nodes::{Life, NodeAt, NodeFacts};
 pub use objects::{Block, Held, Resting};
 pub use page::{Cut, Part};
 pub use remote::{Changes, Committed, Fault, Guard, MOST, Object, Put, Remote};
@@ -72,6 +78,7 @@ pub struct ClusterLedger<S> {
     remote: Box<dyn Remote>,
     part: Part,
     remaining: Remaining,
+    life: Life,
 }
 
 impl<S: std::fmt::Debug> std::fmt::Debug for ClusterLedger<S> {
@@ -110,7 +117,13 @@ fn contended() -> Error {
 impl<S: OwnBook> ClusterLedger<S> {
     /// The cluster's book in this store, with this book of the node's own.
     pub fn new(own: S, remote: Box<dyn Remote>, part: Part, remaining: Remaining) -> Self {
-        Self { own, remote, part, remaining }
+        Self { own, remote, part, remaining, life: Life::Free }
+    }
+
+    /// What takes addresses is bound to the life of this node's agent.
+    #[must_use]
+    pub fn living(self, life: Life) -> Self {
+        Self { life, ..self }
     }
 
     /// The node's own book.
@@ -314,7 +327,8 @@ impl<S: OwnBook> Shelf for Visit<'_, S> {
         let committed = if change.guards.is_empty() {
             Ok(Committed::Done(Vec::new()))
         } else {
-            ledger.remote.commit(&change.guards, &change.puts, (ledger.remaining)())
+            let guards = [change.guards.as_slice(), &ledger.life_guard()?].concat();
+            ledger.remote.commit(&guards, &change.puts, (ledger.remaining)())
         };
         match committed {
             Ok(Committed::Done(versions)) => {
@@ -325,6 +339,7 @@ impl<S: OwnBook> Shelf for Visit<'_, S> {
                 result
             }
             Ok(Committed::Conflict) => {
+                ledger.check_life()?;
                 ledger.reload(&change.guards, (ledger.remaining)())?;
                 Err(Halt::Conflict)
             }

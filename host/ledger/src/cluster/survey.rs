@@ -10,7 +10,7 @@ use super::keys;
 use super::objects::{Block, Content, Domain, Store};
 use super::queue::{self, Queued};
 use super::remote::{Committed, Guard, Object, Put};
-use super::{ClusterLedger, OwnBook, contended, failed};
+use super::{ClusterLedger, NodeAt, OwnBook, contended, failed, nodes};
 use crate::session::done;
 use crate::{Error, Range};
 
@@ -83,6 +83,8 @@ pub struct Freed {
     pub addresses: usize,
     /// Blocks that were the node's.
     pub blocks: usize,
+    /// It lives: nothing more was freed once that was seen.
+    pub lives: bool,
 }
 
 impl<S: OwnBook> ClusterLedger<S> {
@@ -93,30 +95,21 @@ impl<S: OwnBook> ClusterLedger<S> {
         Ok(surveyed(&objects))
     }
 
-    /// What the cluster's book says that this node holds, without a record of the node's. An
-    /// attachment that is being made looks the same: take its lock before one is dropped.
-    pub fn strays(&self) -> Result<Vec<Stray>, Error> {
-        let changes = self.remote.changes(keys::BOOK, 0, (self.remaining)());
-        let objects = changes.map_err(|fault| failed(&fault))?.objects;
-        let mut strays = Vec::new();
-        for object in &objects {
-            for what in held_by(object, &self.part.node) {
-                let id = what.id();
-                if !self.is_recorded(&what)? {
-                    strays.push(Stray { id, what });
-                }
-            }
-        }
-        Ok(strays)
-    }
-
     /// Frees a stray, unless there is a record of it by now. The caller has the attachment's lock.
     pub fn drop_stray(&self, stray: &Stray) -> Result<bool, Error> {
+        let dropped = self.queue_stray(stray)?;
+        if dropped {
+            self.flush()?;
+        }
+        Ok(dropped)
+    }
+
+    /// As [`ClusterLedger::drop_stray`], to be sent with the queue.
+    pub(super) fn queue_stray(&self, stray: &Stray) -> Result<bool, Error> {
         if self.is_recorded(&stray.what)? {
             return Ok(false);
         }
         done(self.own.change(|desk| Ok(desk.enqueue(&stray.what.text())?)))?;
-        self.flush()?;
         Ok(true)
     }
 
@@ -150,7 +143,7 @@ impl<S: OwnBook> ClusterLedger<S> {
                 let value = Content::Block(Block::default()).text();
                 (object.clone(), value)
             });
-            self.rewrite(puts.collect())?;
+            self.rewrite(puts.collect(), &[])?;
         }
         Ok(given)
     }
@@ -158,8 +151,21 @@ impl<S: OwnBook> ClusterLedger<S> {
     /// Frees all that a node held, and its blocks: it is dead by somebody's word. What it still
     /// runs would have addresses that others are given.
     pub fn bury(&self, node: &str) -> Result<Freed, Error> {
+        self.bury_if(node, &[])
+    }
+
+    /// As [`ClusterLedger::bury`], of a node whose agent does not live, and did not since it was
+    /// seen so: each transaction is guarded by that.
+    pub fn bury_dead(&self, node: &NodeAt) -> Result<Freed, Error> {
+        self.bury_if(&node.name, &nodes::is_dead(node))
+    }
+
+    fn bury_if(&self, node: &str, dead: &[Guard]) -> Result<Freed, Error> {
         let mut freed = Freed::default();
         for _ in 0..TRIES {
+            if self.lives(dead)? {
+                return Ok(Freed { lives: true, ..freed });
+            }
             let changes = self.remote.changes(keys::BOOK, 0, (self.remaining)());
             let objects = changes.map_err(|fault| failed(&fault))?.objects;
             let buried: Vec<_> =
@@ -169,7 +175,7 @@ impl<S: OwnBook> ClusterLedger<S> {
             }
             for part in buried.chunks(AT_ONCE) {
                 let puts = part.iter().map(|(object, text, _)| (object.clone(), text.clone()));
-                if self.rewrite(puts.collect())? {
+                if self.rewrite(puts.collect(), dead)? {
                     for (_, _, one) in part {
                         freed.addresses = freed.addresses.saturating_add(one.addresses);
                         freed.blocks = freed.blocks.saturating_add(one.blocks);
@@ -180,15 +186,31 @@ impl<S: OwnBook> ClusterLedger<S> {
         Err(contended())
     }
 
-    /// Writes objects anew, if none of them was changed meanwhile.
-    fn rewrite(&self, objects: Vec<(Object, Option<String>)>) -> Result<bool, Error> {
+    /// Whether any of this does not hold.
+    fn lives(&self, dead: &[Guard]) -> Result<bool, Error> {
+        let keys: Vec<&str> = dead.iter().map(|guard| guard.key.as_str()).collect();
+        if keys.is_empty() {
+            return Ok(false);
+        }
+        let found = self.remote.get(&keys, (self.remaining)()).map_err(|fault| failed(&fault))?;
+        let version = |key: &str| found.iter().find(|it| it.key == key).map_or(0, |it| it.version);
+        Ok(dead.iter().any(|guard| version(&guard.key) != guard.version))
+    }
+
+    /// Writes objects anew, if none of them was changed meanwhile, and what else is to hold holds.
+    fn rewrite(
+        &self,
+        objects: Vec<(Object, Option<String>)>,
+        more: &[Guard],
+    ) -> Result<bool, Error> {
         let guards: Vec<Guard> = objects
             .iter()
             .map(|(object, _)| Guard { key: object.key.clone(), version: object.version })
             .collect();
         let puts: Vec<Put> =
             objects.into_iter().map(|(object, value)| Put { key: object.key, value }).collect();
-        let committed = self.remote.commit(&guards, &puts, (self.remaining)());
+        let all = [guards.as_slice(), more].concat();
+        let committed = self.remote.commit(&all, &puts, (self.remaining)());
         match committed.map_err(|fault| failed(&fault))? {
             Committed::Done(versions) => {
                 done(self.own.change(|desk| Ok(self.save(desk, &puts, &versions)?)))?;
@@ -201,12 +223,28 @@ impl<S: OwnBook> ClusterLedger<S> {
         }
     }
 
+    /// Of these objects, see [`ClusterLedger::strays`].
+    pub(super) fn strays_of(&self, objects: &[Object]) -> Result<Vec<Stray>, Error> {
+        let mut strays = Vec::new();
+        for object in objects {
+            for what in held_by(object, &self.part.node) {
+                let id = what.id();
+                if !self.is_recorded(&what)? {
+                    strays.push(Stray { id, what });
+                }
+            }
+        }
+        Ok(strays)
+    }
+
     /// Whether the node's own book says so, too.
     fn is_recorded(&self, what: &Queued) -> Result<bool, Error> {
         let Some(entry) = self.own.get(&what.id())? else { return Ok(false) };
         Ok(match what {
             Queued::Address { domain, address, .. } => {
-                entry.record.domain == *domain && entry.record.addresses.contains(address)
+                // What was put together from the kernel's rules may not know its domain.
+                let in_domain = entry.record.domain == *domain || entry.record.plugin.is_none();
+                in_domain && entry.record.addresses.contains(address)
             }
             Queued::Entries { .. } => true,
         })
@@ -258,7 +296,7 @@ fn buried(object: Object, node: &str) -> Option<(Object, Option<String>, Freed)>
     (after != content).then(|| (object, after.text(), freed))
 }
 
-fn surveyed(objects: &[Object]) -> Survey {
+pub(super) fn surveyed(objects: &[Object]) -> Survey {
     let mut survey = Survey::default();
     let mut bits: Vec<(String, u32)> = Vec::new();
     for object in objects {

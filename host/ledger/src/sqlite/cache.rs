@@ -45,6 +45,12 @@ impl Desk for Db {
         self.execute("drop an object", "DELETE FROM remote WHERE key = ?1", [key]).map(drop)
     }
 
+    fn forget_cached(&mut self) -> Result<(), Error> {
+        self.execute("forget all objects", "DELETE FROM remote", [])?;
+        let sql = "UPDATE meta SET value = 0 WHERE name = 'synced'";
+        self.execute("forget what was seen", sql, []).map(drop)
+    }
+
     fn synced(&self) -> Result<u64, Error> {
         let sql = "SELECT value FROM meta WHERE name = 'synced'";
         let upto: Option<i64> = self.one("read what was seen", sql, [], |row| row.get(0))?;

@@ -1,0 +1,137 @@
+//! The nodes of a cluster: what their agents say of them, and whether those live. Never says that
+//! a node is dead where it has no agent: nobody knows.
+
+use std::net::IpAddr;
+
+use serde::{Deserialize, Serialize};
+
+use super::keys;
+use super::remote::{Guard, Put};
+use super::{ClusterLedger, Committed, OwnBook, failed};
+use crate::Error;
+
+/// What a node's agent says of it: the object below [`super::NODES`].
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeFacts {
+    /// The boot that it is in.
+    pub boot: String,
+    /// Which machine it is: two must not have one name.
+    #[serde(default)]
+    pub machine: String,
+    /// Since when its agent runs, in seconds since the Unix epoch.
+    #[serde(default)]
+    pub since: u64,
+    /// The agent's version.
+    #[serde(default)]
+    pub version: String,
+    /// Where other nodes reach it.
+    #[serde(default)]
+    pub underlay: Vec<IpAddr>,
+    /// It takes its attachments down by itself where it is cut off, so that others may free them
+    /// so many seconds after its lease ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dead_after: Option<u64>,
+}
+
+/// A node, as the store has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodeAt {
+    /// Its name.
+    pub name: String,
+    /// What it says; none where its object cannot be read, or is not there.
+    pub facts: Option<NodeFacts>,
+    /// The version of what it says, zero where it says nothing. An agent writes that anew before
+    /// it lives anew.
+    pub version: u64,
+    /// Whether its agent lives.
+    pub alive: bool,
+}
+
+/// What taking an address is bound to.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Life {
+    /// To nothing: no node is freed but by a person.
+    #[default]
+    Free,
+    /// The object that goes with the lease of this node's agent has this version.
+    Of(u64),
+    /// It has none that is certain to be alive: why.
+    Over(String),
+}
+
+/// The key of what goes with the lease of a node's agent.
+pub(super) fn alive(node: &str) -> String {
+    format!("{}{}", keys::ALIVE, keys::part(node))
+}
+
+/// The key of what a node's agent says of it.
+pub(super) fn facts(node: &str) -> String {
+    format!("{}{}", keys::NODES, keys::part(node))
+}
+
+/// What holds of a node whose agent did not live since it was seen like this.
+pub(super) fn is_dead(node: &NodeAt) -> Vec<Guard> {
+    let facts = Guard { key: facts(&node.name), version: node.version };
+    vec![Guard { key: alive(&node.name), version: 0 }, facts]
+}
+
+impl<S: OwnBook> ClusterLedger<S> {
+    /// All nodes that have, or had, an agent; by their names.
+    pub fn nodes(&self) -> Result<Vec<NodeAt>, Error> {
+        // An agent writes the other object first.
+        let alive = self.remote.changes(keys::ALIVE, 0, (self.remaining)());
+        let alive = alive.map_err(|fault| failed(&fault))?.objects;
+        let known = self.remote.changes(keys::NODES, 0, (self.remaining)());
+        let known = known.map_err(|fault| failed(&fault))?.objects;
+        let name = |key: &str, below: &str| key.strip_prefix(below).and_then(keys::name);
+        let mut nodes: Vec<NodeAt> = Vec::new();
+        for object in &known {
+            let Some(name) = name(&object.key, keys::NODES) else { continue };
+            let facts = serde_json::from_str(&object.value).ok();
+            nodes.push(NodeAt { name, facts, version: object.version, alive: false });
+        }
+        for name in alive.iter().filter_map(|object| name(&object.key, keys::ALIVE)) {
+            match nodes.iter_mut().find(|node| node.name == name) {
+                Some(node) => node.alive = true,
+                None => nodes.push(NodeAt { name, facts: None, version: 0, alive: true }),
+            }
+        }
+        nodes.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(nodes)
+    }
+
+    /// Forgets what a node said of itself, unless its agent lives; false: it does.
+    pub fn forget_node(&self, node: &NodeAt) -> Result<bool, Error> {
+        let put = Put { key: facts(&node.name), value: None };
+        let committed = self.remote.commit(&is_dead(node), &[put], (self.remaining)());
+        Ok(committed.map_err(|fault| failed(&fault))? != Committed::Conflict)
+    }
+
+    /// What else must hold where an address is taken.
+    pub(super) fn life_guard(&self) -> Result<Vec<Guard>, Error> {
+        match &self.life {
+            Life::Free => Ok(Vec::new()),
+            Life::Of(version) => Ok(vec![Guard { key: alive(&self.part.node), version: *version }]),
+            Life::Over(why) => Err(over(why)),
+        }
+    }
+
+    /// A commit was refused: not since this node's lease is over?
+    pub(super) fn check_life(&self) -> Result<(), Error> {
+        let Life::Of(version) = self.life else { return Ok(()) };
+        let key = alive(&self.part.node);
+        let found = self.remote.get(&[&key], (self.remaining)()).map_err(|fault| failed(&fault))?;
+        if found.iter().any(|object| object.version == version) {
+            return Ok(());
+        }
+        Err(over("the lease of this node's agent has ended"))
+    }
+}
+
+fn over(why: &str) -> Error {
+    let what = format!(
+        "{why}, and nodes are freed by time (dead_after): nothing is attached before \
+         `wharfinger serve --agent` has a lease again"
+    );
+    Error::Unavailable { path: "of the cluster".to_owned(), what }
+}
