@@ -27,6 +27,8 @@ const NOW: u64 = 1_700_000_000;
 /// Clocks go five times as fast as the store, so that what rests is free some time.
 const SECOND: u64 = 200;
 const COOL: Duration = Duration::from_secs(4);
+/// Networks that all want the same ranges: those have them that have attachments.
+const CONTESTED: [&str; 3] = ["x", "y", "z"];
 /// What a plugin counts attachments with.
 const COUNTER: &str = "counter";
 /// How many identities there are.
@@ -62,8 +64,8 @@ struct Node {
     pods: BTreeMap<AttachmentId, Pod>,
     /// ADDs that failed: the runtime deletes them some time.
     failed: Vec<AttachmentId>,
-    /// What was deleted last: it may come again under the same name.
-    gone: Option<AttachmentId>,
+    /// What was deleted last: it may come again under the same name, and want the same.
+    gone: Option<(AttachmentId, Want)>,
     /// When a call must have ended.
     deadline: Arc<AtomicU64>,
     /// Its next call ends with it after so many steps.
@@ -214,7 +216,11 @@ impl World {
 
     fn pools(&self, network: &str) -> [Range; 2] {
         let size = u32::from(self.shape.addresses);
-        let first = if network == "pods" { 0 } else { size };
+        let (first, size) = match network {
+            "pods" => (0, size),
+            "jobs" => (size, size),
+            _ => (size * 3, 4),
+        };
         let end = |at: u32| [(0x0a00_0000 + at), at];
         let [four, six] = [end(first), end(first + size - 1)].map(|[four, six]| {
             let v6 = (0xfd00_u128 << 112) + u128::from(six);
@@ -322,10 +328,18 @@ impl World {
     }
 
     fn add_new(&self, node: &mut Node) {
-        let network = if self.turns.once_in(4) { "jobs" } else { "pods" };
+        let network = match self.turns.draw(16) {
+            0..4 => "jobs",
+            4 | 5 => CONTESTED[usize::try_from(self.turns.draw(3)).unwrap()],
+            _ => "pods",
+        };
         let container = format!("c{}", self.turns.draw(1 << 40));
         let id = AttachmentId { network: network.into(), container, ifname: "eth0".into() };
-        let want = if network == "pods" { self.want() } else { Want::Both };
+        let want = match network {
+            "pods" => self.want(),
+            "jobs" => Want::Both,
+            _ => Want::Free,
+        };
         self.add(node, &id, &want);
     }
 
@@ -333,8 +347,9 @@ impl World {
     /// deleted just now.
     fn add_again(&self, node: &mut Node) {
         let known = node.failed.last().or_else(|| node.pods.keys().next()).cloned();
-        if let Some(id) = node.gone.take().or(known) {
-            self.add(node, &id, &Want::Free);
+        let again = node.gone.take().or_else(|| known.map(|id| (id, Want::Free)));
+        if let Some((id, want)) = again {
+            self.add(node, &id, &want);
         }
     }
 
@@ -397,9 +412,26 @@ impl World {
                 self.wrong(format!("{address} twice: {other} and {}, on {}", pod.who, node.name));
             }
         }
+        drop(living);
+        self.uncontested(&id.network);
         node.failed.retain(|failed| failed != id);
         node.pods.insert(id.clone(), pod);
         self.see(|seen| seen.added += 1);
+    }
+
+    /// Nobody of another network that wants the same ranges is there.
+    fn uncontested(&self, network: &str) {
+        if !CONTESTED.contains(&network) {
+            return;
+        }
+        let living: BTreeSet<Who> = self.living.lock().unwrap().values().copied().collect();
+        let names = self.names.lock().unwrap();
+        let all = names.by_name.iter().filter(|(_, who)| living.contains(who));
+        let networks: BTreeSet<&str> = all.map(|((_, id), _)| id.network.as_str()).collect();
+        let at_once: Vec<_> = CONTESTED.iter().filter(|of| networks.contains(**of)).collect();
+        if at_once.len() > 1 {
+            self.wrong(format!("networks with the same ranges at once: {at_once:?}"));
+        }
     }
 
     /// These are nobody's from now on, whatever the book says.
@@ -466,7 +498,9 @@ impl World {
             _ => pools,
         };
         match session.pools(&ours) {
-            Err(Error::Overlap { .. }) if matches!(want, Want::Overlapping) => {
+            Err(Error::Overlap { .. })
+                if matches!(want, Want::Overlapping) || CONTESTED.contains(&network) =>
+            {
                 return Ok(Added::Overlap);
             }
             other => other?,
@@ -511,7 +545,8 @@ impl World {
     }
 
     fn delete(&self, node: &mut Node, id: &AttachmentId) {
-        if let Some(pod) = node.pods.remove(id) {
+        let before = node.pods.remove(id);
+        if let Some(pod) = &before {
             self.forget(node, pod.who, &pod.addresses);
         }
         let (ledger, now) = (node.ledger.as_ref().unwrap(), self.now(node));
@@ -521,7 +556,8 @@ impl World {
         });
         match released.map(|released| self.expected("delete", released)) {
             Some(Some(Release::Done)) => {
-                node.gone = Some(id.clone());
+                let had = before.and_then(|pod| pod.addresses.first().copied());
+                node.gone = had.map(|had| (id.clone(), Want::Named(had)));
                 self.see(|seen| seen.deleted += 1);
             }
             Some(Some(Release::Absent)) => {}
