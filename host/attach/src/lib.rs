@@ -28,6 +28,7 @@ pub mod names;
 mod network;
 mod notes;
 mod outbox;
+pub mod overlay;
 mod policy;
 pub mod pools;
 mod ports;

@@ -128,10 +128,18 @@ impl Network {
         let place = conf::place(&call.conf)?;
         let ipam = conf::ipam(&call.conf, host, &call.path)?;
         allow::check(host, &call.conf, &place, ipam.as_ref())?;
-        let driver = match &place {
+        let mut driver = match &place {
             Place::Main { driver } => Some(Conf::parse(driver, call)?),
             Place::Ipam | Place::Chained | Place::Wrapper => None,
         };
+        if let Some(driver) = driver.as_mut().filter(|driver| driver.wants_vni()) {
+            // Where nothing is to be attached, nothing is written.
+            let kept = call.netns.is_some();
+            let chosen = host.ledger.vni(&call.conf.name, host.node.now(), kept)?;
+            if let Some(vni) = chosen {
+                driver.set_vni(vni);
+            }
+        }
         let wrapped = match &place {
             Place::Wrapper => Some(Wrapped::read(&call.conf)?),
             _ => None,

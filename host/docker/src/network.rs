@@ -135,8 +135,11 @@ impl Network {
         let masquerade = options.masquerade.unwrap_or(true);
         let mut put = |key: &str, value: Value| drop(conf.insert(key.to_owned(), value));
         match options.driver.as_str() {
-            "bridge" => {
-                put("bridge", format!("wh-{}", self.id.short()).into());
+            driver @ ("bridge" | "overlay") => {
+                // An overlay's is named after its number, the same on all nodes.
+                if driver == "bridge" {
+                    put("bridge", format!("wh-{}", self.id.short()).into());
+                }
                 if routed {
                     put("isGateway", (!options.inhibit).into());
                     put("ipMasq", masquerade.into());
@@ -236,7 +239,8 @@ impl Network {
     /// not learn a new one when the address has a new container.
     fn mac(&self, given: &Given) -> Option<String> {
         let passthru = self.conf.get("mode").and_then(Value::as_str) == Some("passthru");
-        let chooses = matches!(self.driver.as_str(), "bridge" | "ptp" | "macvlan") && !passthru;
+        let chooses =
+            matches!(self.driver.as_str(), "bridge" | "overlay" | "ptp" | "macvlan") && !passthru;
         let by_address = || match given.addresses.iter().find(|it| it.addr().is_ipv4())?.addr() {
             IpAddr::V4(ip) => {
                 let [a, b, c, d] = ip.octets();
@@ -409,7 +413,7 @@ fn switch(options: &Map<String, Value>, key: &str) -> Result<bool, Refused> {
 /// Drivers that there are, or why not.
 fn check_driver(driver: &str) -> Result<(), Refused> {
     match driver {
-        "bridge" | "ptp" | "macvlan" | "ipvlan" | "vlan" | "dummy" | "none" => Ok(()),
+        "bridge" | "overlay" | "ptp" | "macvlan" | "ipvlan" | "vlan" | "dummy" | "none" => Ok(()),
         "host" => refuse(
             "driver host: Docker itself gives a container the host's network, and asks no driver \
              for it: docker run --network host",
@@ -417,9 +421,8 @@ fn check_driver(driver: &str) -> Result<(), Refused> {
         "host-device" | "tap" | "loopback" => refuse(format!(
             "driver {driver}: it does its work inside the container, and that half is Docker's own"
         )),
-        "overlay" => refuse("driver overlay: not there yet"),
         other => refuse(format!(
-            "driver {other:?} is none of bridge, ptp, macvlan, ipvlan, vlan, dummy, none"
+            "driver {other:?} is none of bridge, overlay, ptp, macvlan, ipvlan, vlan, dummy, none"
         )),
     }
 }

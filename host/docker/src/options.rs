@@ -24,7 +24,7 @@ const OURS: &[&str] = &[
 ];
 
 /// Keys whose value is a text, whatever it looks like.
-const TEXTS: &[&str] = &["bridge", "master", "mode", "mtuFrom"];
+const TEXTS: &[&str] = &["bridge", "master", "mode", "mtuFrom", "underlay", "group"];
 
 /// All options of a network, read.
 #[derive(Debug, Clone, Default, PartialEq)]

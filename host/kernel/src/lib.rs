@@ -207,6 +207,11 @@ impl Error {
         }
     }
 
+    /// Whether it failed for want of a link.
+    pub fn is_no_link(&self) -> bool {
+        self.errno() == Some(libc::ENODEV)
+    }
+
     /// The kernel's error number, where it was the kernel that refused.
     pub fn errno(&self) -> Option<i32> {
         match self {

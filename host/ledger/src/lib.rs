@@ -205,6 +205,12 @@ pub trait Ledger {
     fn delivered(&self, number: u64) -> Result<(), Error>;
     /// The notices of a network, the oldest first.
     fn outbox(&self, network: &str) -> Result<Vec<(u64, Notice)>, Error>;
+    /// The number of a network's segment across nodes; none where this book is of one node alone.
+    /// Where there is none yet, one is chosen; or, unless it is to be `kept`, the one that would be.
+    fn vni(&self, network: &str, now: u64, kept: bool) -> Result<Option<u32>, Error> {
+        let _ = (network, now, kept);
+        Ok(None)
+    }
 }
 
 /// What a plugin that asks an outside system is to be told at the end of an attachment. Written

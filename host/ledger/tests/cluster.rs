@@ -298,16 +298,17 @@ fn overlays_are_told_who_is_where_and_have_a_number_each() {
     let mut other = Whereabouts::new("n1");
     assert_eq!(other.put(&object.key, Some(&object.value)).unwrap()["pods"].len(), 3);
 
-    assert_eq!(a.vni("pods", NOW).unwrap(), FIRST_VNI);
-    assert_eq!(b.vni("pods", NOW).unwrap(), FIRST_VNI);
-    assert_eq!(b.vni("jobs", NOW).unwrap(), FIRST_VNI + 1);
-    assert_eq!(a.vni("a/b", NOW).unwrap(), FIRST_VNI + 2);
+    assert_eq!(b.vni("jobs", NOW, false).unwrap(), Some(FIRST_VNI), "if it were to be kept");
+    assert_eq!(a.vni("pods", NOW, true).unwrap().unwrap(), FIRST_VNI);
+    assert_eq!(b.vni("pods", NOW, true).unwrap().unwrap(), FIRST_VNI);
+    assert_eq!(b.vni("jobs", NOW, true).unwrap().unwrap(), FIRST_VNI + 1);
+    assert_eq!(a.vni("a/b", NOW, true).unwrap().unwrap(), FIRST_VNI + 2);
     // Networks without ranges have theirs for a while: an attachment may be about to be made.
     assert_eq!(a.free_vnis(NOW + 60).unwrap(), []);
     let freed = a.free_vnis(NOW + 100_000).unwrap();
     assert_eq!(freed, [("a/b".to_owned(), FIRST_VNI + 2), ("jobs".to_owned(), FIRST_VNI + 1)]);
-    assert_eq!(b.vni("new", NOW).unwrap(), FIRST_VNI + 1, "the lowest that is free");
-    assert_eq!(b.vni("pods", NOW).unwrap(), FIRST_VNI);
+    assert_eq!(b.vni("new", NOW, true).unwrap().unwrap(), FIRST_VNI + 1, "the lowest that is free");
+    assert_eq!(b.vni("pods", NOW, true).unwrap().unwrap(), FIRST_VNI);
 }
 
 #[test]

@@ -465,4 +465,8 @@ impl<S: OwnBook> Ledger for ClusterLedger<S> {
     fn outbox(&self, network: &str) -> Result<Vec<(u64, Notice)>, Error> {
         self.own.outbox(network)
     }
+
+    fn vni(&self, network: &str, now: u64, kept: bool) -> Result<Option<u32>, Error> {
+        self.number(network, now, kept).map(Some)
+    }
 }

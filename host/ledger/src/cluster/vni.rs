@@ -25,15 +25,16 @@ struct Overlay {
 
 impl<S: OwnBook> ClusterLedger<S> {
     /// The number of a network's segment: the lowest that is free, where it has none yet.
-    pub fn vni(&self, network: &str, now: u64) -> Result<u32, Error> {
+    pub(super) fn number(&self, network: &str, now: u64, kept: bool) -> Result<u32, Error> {
         let key = keys::overlay(network);
         loop {
             let found = self.remote.get(&[&key], (self.remaining)());
             if let Some(object) = found.map_err(|fault| failed(&fault))?.first() {
                 return read(&object.key, &object.value).map(|overlay| overlay.vni);
             }
-            if let Some(vni) = self.choose_vni(network, &key, now)? {
-                return Ok(vni);
+            let free = self.free_number()?;
+            if !kept || self.take_number(free, network, now)? {
+                return Ok(free);
             }
             if (self.remaining)().is_zero() {
                 return Err(contended());
@@ -41,8 +42,7 @@ impl<S: OwnBook> ClusterLedger<S> {
         }
     }
 
-    /// None where somebody else chose at the same time.
-    fn choose_vni(&self, network: &str, key: &str, now: u64) -> Result<Option<u32>, Error> {
+    fn free_number(&self) -> Result<u32, Error> {
         let taken = self.remote.changes(keys::VNIS, 0, (self.remaining)());
         let mut taken: Vec<u32> = taken
             .map_err(|fault| failed(&fault))?
@@ -52,24 +52,22 @@ impl<S: OwnBook> ClusterLedger<S> {
             .collect();
         taken.sort_unstable();
         let free = (FIRST_VNI..=LAST).find(|vni| taken.binary_search(vni).is_err());
-        let Some(vni) = free else {
+        free.ok_or_else(|| {
             let what = "all numbers of overlays are taken; set \"vni\" in the configuration";
-            return Err(Error::Unavailable {
-                path: "of the cluster".to_owned(),
-                what: what.into(),
-            });
-        };
-        let number = keys::vni(vni);
+            Error::Unavailable { path: "of the cluster".to_owned(), what: what.into() }
+        })
+    }
+
+    /// False where somebody else chose at the same time.
+    fn take_number(&self, vni: u32, network: &str, now: u64) -> Result<bool, Error> {
+        let (key, number) = (keys::overlay(network), keys::vni(vni));
         let value = serde_json::json!(Overlay { vni, since: now }).to_string();
         let network = serde_json::json!({ "network": network }).to_string();
-        let guards = [key, &number].map(|key| Guard { key: key.to_owned(), version: 0 });
-        let puts = [
-            Put { key: key.to_owned(), value: Some(value) },
-            Put { key: number, value: Some(network) },
-        ];
+        let guards = [&key, &number].map(|key| Guard { key: key.clone(), version: 0 });
+        let puts = [Put { key, value: Some(value) }, Put { key: number, value: Some(network) }];
         match self.remote.commit(&guards, &puts, (self.remaining)()) {
-            Ok(Committed::Done(_)) => Ok(Some(vni)),
-            Ok(Committed::Conflict) => Ok(None),
+            Ok(Committed::Done(_)) => Ok(true),
+            Ok(Committed::Conflict) => Ok(false),
             // Also where it may have been written: the next look tells.
             Err(fault) => Err(failed(&fault)),
         }

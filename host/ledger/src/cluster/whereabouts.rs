@@ -16,6 +16,8 @@ pub struct Whereabouts {
     node: String,
     /// What each block told.
     blocks: BTreeMap<String, BTreeMap<IpAddr, Told>>,
+    /// Of each block with addresses of the node's own, the networks that have them.
+    own: BTreeMap<String, BTreeSet<String>>,
     networks: BTreeMap<String, Known>,
 }
 
@@ -49,6 +51,12 @@ impl Whereabouts {
         value: Option<&str>,
     ) -> Result<BTreeMap<String, Vec<PeerChange>>, serde_json::Error> {
         let block = value.map(serde_json::from_str::<Block>).transpose()?;
+        let own = block.as_ref().map(|block| self.own(block)).unwrap_or_default();
+        if own.is_empty() {
+            self.own.remove(key);
+        } else {
+            self.own.insert(key.to_owned(), own);
+        }
         let now = block.map(|block| self.told(block)).unwrap_or_default();
         let before = if now.is_empty() {
             self.blocks.remove(key)
@@ -87,9 +95,19 @@ impl Whereabouts {
         }
     }
 
-    /// The blocks that told something, by their keys.
-    pub fn blocks(&self) -> impl Iterator<Item = &str> {
-        self.blocks.keys().map(String::as_str)
+    /// The networks of which the node itself has addresses that others must know.
+    pub fn here(&self) -> BTreeSet<String> {
+        self.own.values().flatten().cloned().collect()
+    }
+
+    /// Whose own addresses are not among what is told.
+    pub fn node(&self) -> &str {
+        &self.node
+    }
+
+    fn own(&self, block: &Block) -> BTreeSet<String> {
+        let own = block.held.values().filter(|held| held.node == self.node && held.mac.is_some());
+        own.map(|held| held.network.clone()).collect()
     }
 
     fn told(&self, block: Block) -> BTreeMap<IpAddr, Told> {

@@ -1,0 +1,131 @@
+//! Who is where on overlays, told to this node's kernel: what the agent does of them.
+//!
+//! It hears of each block of the cluster's book that changes ([`Overlays::seen`]), and tells the
+//! kernel of networks that this node has a container on. A network begins with a resync, and so
+//! does one of which the kernel refused a change; otherwise changes go one by one. That a
+//! segment's links are not there yet is no failure: an attachment is in the book before it is made.
+//! What the kernel knows stays when the agent ends.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use wharfinger_kernel::Kernel;
+use wharfinger_ledger::Ledger;
+use wharfinger_ledger::cluster::Whereabouts;
+use wharfinger_plan::{PeerChange, Segment};
+
+use crate::Error;
+
+/// The overlays of one node.
+#[derive(Debug)]
+pub struct Overlays {
+    all: Whereabouts,
+    /// Networks of which this node has a container, by what is known of their segments: none where
+    /// all that the kernel knows is to be compared first.
+    here: BTreeMap<String, Option<Segment>>,
+}
+
+impl Overlays {
+    /// Of the node of this name; nothing was heard yet.
+    pub fn new(node: &str) -> Self {
+        Self { all: Whereabouts::new(node), here: BTreeMap::new() }
+    }
+
+    /// All blocks as they are now, after which [`Overlays::seen`] tells what changes: whatever was
+    /// known before counts no more. Blocks that cannot be read are left out, and told.
+    pub fn begin<'a>(
+        &mut self,
+        blocks: impl IntoIterator<Item = (&'a str, &'a str)>,
+    ) -> Vec<String> {
+        self.all = Whereabouts::new(self.all.node());
+        let mut unreadable = Vec::new();
+        for (key, value) in blocks {
+            let done = self.all.put(key, Some(value));
+            unreadable.extend(done.err().map(|error| format!("{key}: {error}")));
+        }
+        self.here = self.all.here().into_iter().map(|network| (network, None)).collect();
+        unreadable
+    }
+
+    /// A block says this now, or is gone. What is to be told to the kernel is told at once, where
+    /// the segment is known; the answer is what could not be.
+    pub fn seen(&mut self, kernel: &dyn Kernel, key: &str, value: Option<&str>) -> Vec<String> {
+        let changes = match self.all.put(key, value) {
+            Ok(changes) => changes,
+            Err(error) => return vec![format!("{key}: {error}")],
+        };
+        self.follow();
+        let mut failures = Vec::new();
+        for (network, changes) in changes {
+            failures.extend(self.tell(kernel, &network, &changes).err());
+        }
+        failures
+    }
+
+    /// Networks come and go with this node's containers.
+    fn follow(&mut self) {
+        let here: BTreeSet<String> = self.all.here();
+        self.here.retain(|network, _| here.contains(network));
+        for network in here {
+            self.here.entry(network).or_default();
+        }
+    }
+
+    fn tell(
+        &mut self,
+        kernel: &dyn Kernel,
+        network: &str,
+        changes: &[PeerChange],
+    ) -> Result<(), String> {
+        let Some(known) = self.here.get_mut(network) else { return Ok(()) };
+        let Some(segment) = known else { return Ok(()) };
+        kernel.change_peers(segment, changes).map_err(|error| {
+            // Nobody knows what of them was done.
+            *known = None;
+            format!("overlay {network}: {error}")
+        })
+    }
+
+    /// Brings the kernel to what is known, for each network of which it is not known to be so;
+    /// answers what failed. Networks whose links are not there yet are tried again at the next
+    /// call, and are no failure.
+    pub fn settle(&mut self, kernel: &dyn Kernel, ledger: &dyn Ledger) -> Vec<String> {
+        let mut failures = Vec::new();
+        for (network, known) in self.here.iter_mut().filter(|(_, known)| known.is_none()) {
+            match resync(kernel, ledger, &self.all, network) {
+                Ok(segment) => *known = segment,
+                Err(error) => failures.push(format!("overlay {network}: {error}")),
+            }
+        }
+        failures
+    }
+
+    /// Compares everything anew at the next [`Overlays::settle`]: somebody else may have changed
+    /// what the kernel knows.
+    pub fn doubt(&mut self) {
+        self.here.values_mut().for_each(|known| *known = None);
+    }
+
+    /// Whether a network waits for [`Overlays::settle`].
+    pub fn is_settled(&self) -> bool {
+        self.here.values().all(Option::is_some)
+    }
+}
+
+/// None where the links are not there yet, or nodes find each other by themselves.
+fn resync(
+    kernel: &dyn Kernel,
+    ledger: &dyn Ledger,
+    all: &Whereabouts,
+    network: &str,
+) -> Result<Option<Segment>, Error> {
+    let entries = ledger.list(Some(network))?;
+    let Some(segment) = entries.iter().find_map(|entry| entry.record.plan.segment()) else {
+        return Ok(None);
+    };
+    let done = kernel.resync_peers(&segment, &all.peers(network));
+    match done {
+        Ok(_) => Ok(Some(segment)),
+        Err(error) if error.is_no_link() => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
