@@ -19,9 +19,20 @@ use crate::Error;
 #[derive(Debug)]
 pub struct Overlays {
     all: Whereabouts,
-    /// Networks of which this node has a container, by what is known of their segments: none where
-    /// all that the kernel knows is to be compared first.
-    here: BTreeMap<String, Option<Segment>>,
+    /// Networks of which this node has a container.
+    here: BTreeMap<String, Known>,
+}
+
+/// What is known of a network's segment.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+enum Known {
+    /// All that the kernel knows is to be compared first.
+    #[default]
+    Nothing,
+    /// Its links; the kernel knows all.
+    Told(Segment),
+    /// Nodes find each other by themselves.
+    Alone,
 }
 
 impl Overlays {
@@ -42,7 +53,7 @@ impl Overlays {
             let done = self.all.put(key, Some(value));
             unreadable.extend(done.err().map(|error| format!("{key}: {error}")));
         }
-        self.here = self.all.here().into_iter().map(|network| (network, None)).collect();
+        self.here = self.all.here().into_iter().map(|network| (network, Known::Nothing)).collect();
         unreadable
     }
 
@@ -77,10 +88,10 @@ impl Overlays {
         changes: &[PeerChange],
     ) -> Result<(), String> {
         let Some(known) = self.here.get_mut(network) else { return Ok(()) };
-        let Some(segment) = known else { return Ok(()) };
+        let Known::Told(segment) = known else { return Ok(()) };
         kernel.change_peers(segment, changes).map_err(|error| {
             // Nobody knows what of them was done.
-            *known = None;
+            *known = Known::Nothing;
             format!("overlay {network}: {error}")
         })
     }
@@ -90,9 +101,10 @@ impl Overlays {
     /// call, and are no failure.
     pub fn settle(&mut self, kernel: &dyn Kernel, ledger: &dyn Ledger) -> Vec<String> {
         let mut failures = Vec::new();
-        for (network, known) in self.here.iter_mut().filter(|(_, known)| known.is_none()) {
+        for (network, known) in self.here.iter_mut().filter(|(_, known)| **known == Known::Nothing)
+        {
             match resync(kernel, ledger, &self.all, network) {
-                Ok(segment) => *known = segment,
+                Ok(found) => *known = found,
                 Err(error) => failures.push(format!("overlay {network}: {error}")),
             }
         }
@@ -102,30 +114,33 @@ impl Overlays {
     /// Compares everything anew at the next [`Overlays::settle`]: somebody else may have changed
     /// what the kernel knows.
     pub fn doubt(&mut self) {
-        self.here.values_mut().for_each(|known| *known = None);
+        for known in self.here.values_mut() {
+            *known = Known::Nothing;
+        }
     }
 
     /// Whether a network waits for [`Overlays::settle`].
     pub fn is_settled(&self) -> bool {
-        self.here.values().all(Option::is_some)
+        self.here.values().all(|known| *known != Known::Nothing)
     }
 }
 
-/// None where the links are not there yet, or nodes find each other by themselves.
+/// Nothing is known where the links are not there yet.
 fn resync(
     kernel: &dyn Kernel,
     ledger: &dyn Ledger,
     all: &Whereabouts,
     network: &str,
-) -> Result<Option<Segment>, Error> {
+) -> Result<Known, Error> {
     let entries = ledger.list(Some(network))?;
-    let Some(segment) = entries.iter().find_map(|entry| entry.record.plan.segment()) else {
-        return Ok(None);
+    let mut plans = entries.iter().map(|entry| &entry.record.plan);
+    let Some(plan) = plans.find(|plan| plan.overlay().is_some()) else {
+        return Ok(Known::Nothing);
     };
-    let done = kernel.resync_peers(&segment, &all.peers(network));
-    match done {
-        Ok(_) => Ok(Some(segment)),
-        Err(error) if error.is_no_link() => Ok(None),
+    let Some(segment) = plan.segment() else { return Ok(Known::Alone) };
+    match kernel.resync_peers(&segment, &all.peers(network)) {
+        Ok(_) => Ok(Known::Told(segment)),
+        Err(error) if error.is_no_link() => Ok(Known::Nothing),
         Err(error) => Err(error.into()),
     }
 }
