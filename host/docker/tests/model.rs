@@ -111,7 +111,7 @@ fn what_cannot_be_is_refused_with_the_option() {
     for (options, text) in [
         (json!({ "driver": "host" }), "docker run --network host"),
         (json!({ "driver": "host-device" }), "that half is Docker's own"),
-        (json!({ "driver": "brigde" }), "is none of bridge, ptp"),
+        (json!({ "driver": "brigde" }), "is none of bridge, overlay, ptp"),
         (json!({ "com.docker.network.bridge.enable_icc": "yes" }), "allowed: true or false"),
         (json!({ "com.docker.network.driver.mtu": "big" }), "allowed: a number"),
         (json!({ "com.docker.network.host_ipv4": "1.2.3.4" }), "is not known"),

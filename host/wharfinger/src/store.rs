@@ -222,7 +222,7 @@ mod tests {
         );
         assert_eq!(std::fs::read_dir(dir.path())?.count(), 0);
         // Nor where it is damaged: it is the verbs' to set it aside.
-        open(&paths, &boot, &machine, &kernel)?;
+        open(&paths, &boot, &machine, &kernel, &crate::settings::defaults())?;
         std::fs::write(boot.join("ledger.db"), "nonsense that is no database at all")?;
         let before = std::fs::read_dir(&boot)?.count();
         assert!(
@@ -232,7 +232,7 @@ mod tests {
         );
         assert_eq!(std::fs::read_dir(&boot)?.count(), before);
         // And they say so.
-        open(&paths, &boot, &machine, &kernel)?;
+        open(&paths, &boot, &machine, &kernel, &crate::settings::defaults())?;
         let said = std::fs::read_to_string(paths.run.join(events::FILE))?;
         assert_eq!(said.matches("ledger begun").count(), 2, "{said}");
         assert_eq!(said.matches("ledger set aside").count(), 1, "{said}");
