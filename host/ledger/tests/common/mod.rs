@@ -158,16 +158,29 @@ impl Kind for Sqlite {
     }
 }
 
+/// A kind of store: its clones are the same one.
+pub(crate) trait Shared: Remote + Clone + 'static {
+    /// An empty one.
+    fn fresh() -> Self;
+}
+
+impl Shared for MemRemote {
+    fn fresh() -> Self {
+        Self::new()
+    }
+}
+
 /// One node of a cluster, whose own book is in memory.
-pub(crate) struct Cluster {
+pub(crate) struct Cluster<R = MemRemote> {
     pub(crate) ledger: ClusterLedger<MemLedger>,
-    pub(crate) store: MemRemote,
+    pub(crate) store: R,
 }
 
 /// A node's view of the cluster's book.
-pub(crate) fn join<S>(own: S, store: &MemRemote, node: &str, block: u32) -> ClusterLedger<S>
+pub(crate) fn join<S, R>(own: S, store: &R, node: &str, block: u32) -> ClusterLedger<S>
 where
     ClusterLedger<S>: Joins<S>,
+    R: Shared,
 {
     let part = Part { node: node.into(), cut: Cut::of(block).unwrap() };
     let remaining = Box::new(|| Duration::from_secs(30));
@@ -197,9 +210,9 @@ macro_rules! joins {
 joins!(MemLedger);
 joins!(SqliteLedger);
 
-impl Kind for Cluster {
+impl<R: Shared> Kind for Cluster<R> {
     fn new() -> Self {
-        let store = MemRemote::new();
+        let store = R::fresh();
         Self { ledger: join(MemLedger::new(), &store, "n1", 4), store }
     }
     fn book(&self) -> &dyn Ledger {
@@ -220,15 +233,15 @@ impl Kind for Cluster {
 }
 
 /// One node of a cluster, as it is on a machine.
-pub(crate) struct ClusterOnDisk {
+pub(crate) struct ClusterOnDisk<R = MemRemote> {
     pub(crate) ledger: ClusterLedger<SqliteLedger>,
-    store: MemRemote,
+    store: R,
     dir: tempfile::TempDir,
 }
 
-impl Kind for ClusterOnDisk {
+impl<R: Shared> Kind for ClusterOnDisk<R> {
     fn new() -> Self {
-        let (dir, store) = (tempfile::tempdir().unwrap(), MemRemote::new());
+        let (dir, store) = (tempfile::tempdir().unwrap(), R::fresh());
         Self { ledger: join(open(dir.path()), &store, "n1", 1), store, dir }
     }
     fn book(&self) -> &dyn Ledger {
@@ -248,18 +261,6 @@ impl Kind for ClusterOnDisk {
     fn forget(&self, network: &str, identity: &str) -> bool {
         self.ledger.forget(network, identity).unwrap()
     }
-}
-
-/// Writes each test once, and runs it on each kind of book.
-#[macro_export]
-macro_rules! each {
-    ($($(#[$doc:meta])* fn $name:ident<$kind:ident>() $body:block)*) => {
-        $($(#[$doc])* fn $name<$kind: $crate::common::Kind>() $body)*
-        mod memory { $(#[test] fn $name() { super::$name::<super::Memory>(); })* }
-        mod sqlite { $(#[test] fn $name() { super::$name::<super::Sqlite>(); })* }
-        mod cluster { $(#[test] fn $name() { super::$name::<super::Cluster>(); })* }
-        mod cluster_on_disk { $(#[test] fn $name() { super::$name::<super::ClusterOnDisk>(); })* }
-    };
 }
 
 /// A whole ADD: takes the next free address of the ranges and commits, again while others are

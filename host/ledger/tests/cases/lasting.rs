@@ -1,14 +1,11 @@
-//! What outlives an attachment or a reboot, on the model and on SQLite alike: remembered
-//! identities, and the plugins' stores.
-
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
-
-mod common;
+//! What outlives an attachment or a reboot on every book: remembered identities, and the plugins'
+//! stores.
 
 use std::time::Duration;
 
-use common::*;
 use wharfinger_ledger::{Commit, Notice, Owner, Usage};
+
+use crate::common::*;
 
 const NOW: u64 = 1_700_000_000;
 
