@@ -608,13 +608,14 @@ proptest! {
         let whole = prefix(at, length);
         let out = prefix(at, hole.max(length));
         let start = prefix(start, 128).first();
-        for book in [&Memory::new() as &dyn Ledger_, &Sqlite::new()] {
+        let of_cluster: [&dyn Ledger_; 2] = [&<Cluster>::new(), &<ClusterOnDisk>::new()];
+        for book in [&Memory::new() as &dyn Ledger_, &Sqlite::new()].into_iter().chain(of_cluster) {
             check_prefix(book.ledger(), whole, out, start);
         }
     }
 }
 
-/// Both kinds of book as objects.
+/// All kinds of book as objects.
 trait Ledger_ {
     fn ledger(&self) -> &dyn Ledger;
 }
