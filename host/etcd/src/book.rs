@@ -228,7 +228,7 @@ fn version(revision: i64) -> Result<u64, Fault> {
 }
 
 fn other_history(upto: u64, after: u64) -> Fault {
-    Fault::Refused(format!(
+    Fault::Older(format!(
         "etcd is at revision {upto}, and this node has seen {after}: it is another etcd, or was \
          restored from a backup"
     ))

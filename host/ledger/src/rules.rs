@@ -86,7 +86,7 @@ impl Draft {
     /// Who looks for an address, having taken `taken` of them.
     pub(crate) fn seeker(&self, taken: usize, last: Option<Point>) -> Seeker<'_> {
         let taken = self.taken.get(..taken).unwrap_or(&self.taken);
-        Seeker { place: self.place(), own: &self.own, taken, last }
+        Seeker { id: &self.scope.id, place: self.place(), own: &self.own, taken, last }
     }
 }
 

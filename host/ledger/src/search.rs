@@ -1,6 +1,8 @@
 //! Finding an address to take. Decides, and writes nothing. Never walks a range address by
 //! address: it jumps from one obstacle to the next, whatever lies between.
 
+use wharfinger_cni::AttachmentId;
+
 use crate::Error;
 use crate::book::{Book, Place, Reach};
 use crate::point::{Point, Span, covering, merged};
@@ -30,6 +32,8 @@ impl Ask {
 /// Who looks.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Seeker<'a> {
+    /// The attachment that it is for.
+    pub(crate) id: &'a AttachmentId,
     /// Network and domain.
     pub(crate) place: Place<'a>,
     /// What the attachment held when the session began.
@@ -61,8 +65,13 @@ pub(crate) fn find(
 ) -> Result<Option<(Point, Tier)>, Error> {
     let domain = seeker.place.domain;
     let mut accept = |point| ask.allows(point) && !seeker.taken.contains(&point);
-    if let Some(own) = seeker.own.iter().copied().find(|point| accept(*point)) {
-        return Ok(Some((own, Tier::Own)));
+    for own in seeker.own.iter().copied().filter(|point| accept(*point)) {
+        // By its record alone it is not: after a rebuild, or somebody's word that the node is
+        // dead, it may be another's.
+        let known = book.address(domain, own)?.unwrap_or_default();
+        if known.holder.is_none_or(|holder| holder == *seeker.id) {
+            return Ok(Some((own, Tier::Own)));
+        }
     }
     if let Some(free) = free(book, seeker, ask)? {
         return Ok(Some((free, Tier::Free)));

@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use common::*;
 use wharfinger_ledger::cluster::{
-    ClusterLedger, Committed, FIRST_VNI, Life, MemRemote, Mended, NodeAt, Put, Remote as _,
-    Whereabouts,
+    ClusterLedger, Committed, Cut, FIRST_VNI, Life, MemRemote, Mended, NodeAt, Part, Put,
+    Remote as _, Whereabouts,
 };
 use wharfinger_ledger::{Commit, Error, Ledger, MemLedger, Record, Refusal, Release};
 use wharfinger_plan::{Action, Link, LinkKind, LinkRef, Peer, Plan, Step, Vxlan};
@@ -200,6 +200,65 @@ fn a_node_that_is_buried_holds_nothing_and_gets_nothing_by_its_old_view() {
     del(&a, &id("p"), NOW, Duration::ZERO);
     assert_eq!(a.waiting().unwrap(), 0);
     assert_eq!(b.usage(DOMAIN, &[common::range(range)], NOW).unwrap().held, 7);
+}
+
+#[test]
+fn an_attachment_that_lost_its_address_to_another_takes_none_back() {
+    let store = MemRemote::new();
+    let [a, b] = nodes(&store, 4);
+    let only = "10.0.0.1-10.0.0.1";
+    add(&a, "p", only).unwrap();
+    b.bury("n0").unwrap();
+    assert_eq!(add(&b, "q", only), Some(ip("10.0.0.1")));
+    // Its record has it still. The first try is on an old view.
+    assert_eq!(add(&a, "p", only), None);
+    let doubled = a.differences().unwrap().lost;
+    assert_eq!((doubled.len(), &doubled[0].id), (1, &id("p")));
+    assert_eq!(doubled[0].holder.as_ref().unwrap().node, "n1");
+}
+
+#[test]
+fn a_node_that_had_its_own_book_brings_what_it_holds() {
+    let store = MemRemote::new();
+    let own = MemLedger::new();
+    add_from(&own, &id("p"), &[range("10.0.0.1-10.0.0.9")], NOW).unwrap();
+    let a = join(own, &store, "n0", 4);
+    drop(session(&a, &id("q"), NOW));
+    assert!(a.strays().unwrap().is_empty());
+    let [b] = std::array::from_fn(|_| join(MemLedger::new(), &store, "n1", 4));
+    assert_eq!(
+        session(&b, &id("q"), NOW).take(ip("10.0.0.1")).unwrap(),
+        Err(Refusal::Held(id("n0/p")))
+    );
+    assert_eq!(add(&a, "q", "10.0.0.1-10.0.0.9"), Some(ip("10.0.0.2")));
+}
+
+#[test]
+fn of_two_machines_with_one_name_the_second_gets_and_frees_nothing() {
+    let store = MemRemote::new();
+    let [a] = nodes(&store, 4);
+    add(&a, "p", "10.0.0.1-10.0.0.9").unwrap();
+    let part = Part { node: "n0".into(), machine: "other".into(), cut: Cut::of(4).unwrap() };
+    let remaining = Box::new(|| Duration::from_secs(30));
+    let twin = ClusterLedger::new(MemLedger::new(), Box::new(store.clone()), part, remaining);
+    let says = |error: Error| error.to_string();
+    let refused = says(twin.strays().unwrap_err());
+    assert!(refused.contains("machine m as well"), "{refused}");
+    let take = || {
+        let mut session = session(&twin, &id("q"), NOW);
+        let address = session.take_free(&[range("10.0.0.1-10.0.0.9")], &[], None)?.unwrap();
+        session.commit(&record(&id("q"), &[address]))
+    };
+    let refused = says(take().unwrap_err());
+    assert!(refused.contains("a name of its own"), "{refused}");
+    // A person says that the first is gone.
+    let [other] = std::array::from_fn(|_| join(MemLedger::new(), &store, "n1", 4));
+    assert_eq!(other.bury("n0").unwrap().addresses, 1);
+    let taken = std::iter::repeat_with(take).find_map(|taken| match taken {
+        Ok(Commit::Conflict) => None,
+        other => Some(other),
+    });
+    assert!(matches!(taken, Some(Ok(Commit::Done(_)))), "{taken:?}");
 }
 
 #[test]

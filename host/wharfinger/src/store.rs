@@ -21,10 +21,15 @@ pub(crate) enum Book {
 }
 
 impl Book {
-    fn new(own: SqliteLedger, configured: &Configured, machine: &Machine) -> Result<Self, Error> {
+    fn new(
+        own: SqliteLedger,
+        paths: &Paths,
+        configured: &Configured,
+        machine: &Machine,
+    ) -> Result<Self, Error> {
         Ok(match &configured.cluster {
             None => Self::Node(own),
-            Some(cluster) => Self::Cluster(join(own, cluster, configured, machine)?),
+            Some(cluster) => Self::Cluster(join(own, paths, cluster, configured, machine)?),
         })
     }
 
@@ -49,6 +54,7 @@ impl Book {
 /// The cluster's book, as a node with this book of its own has it.
 fn join<S: OwnBook>(
     own: S,
+    paths: &Paths,
     cluster: &Cluster,
     configured: &Configured,
     machine: &Machine,
@@ -57,11 +63,41 @@ fn join<S: OwnBook>(
         let (path, what) = ("of the cluster".to_owned(), error.to_string());
         wharfinger_ledger::Error::Unavailable { path, what }
     })?;
-    let part = Part { node: configured.settings.node.name.clone(), cut: cluster.cut };
+    let (node, machine) = (configured.settings.node.name.clone(), machine_id(paths)?);
+    let part = Part { node, machine, cut: cluster.cut };
     let (until, patience) = (machine.until(), cluster.patience());
     let remaining: Remaining =
         Box::new(move || until.saturating_duration_since(Instant::now()).min(patience));
     Ok(ClusterLedger::new(own, Box::new(etcd), part, remaining))
+}
+
+/// Which machine it is: machine-id(5), or a number of our own where there is none, as in many
+/// containers.
+fn machine_id(paths: &Paths) -> Result<String, Error> {
+    if let Ok(id) = std::fs::read_to_string("/etc/machine-id")
+        && !id.trim().is_empty()
+    {
+        return Ok(id.trim().to_owned());
+    }
+    let path = paths.lib.join("machine-id");
+    let unavailable = |error: std::io::Error| {
+        let (path, what) = (path.display().to_string(), format!("machine id: {error}"));
+        Error::from(wharfinger_ledger::Error::Unavailable { path, what })
+    };
+    if let Ok(id) = std::fs::read_to_string(&path) {
+        return Ok(id.trim().to_owned());
+    }
+    let id = std::fs::read_to_string("/proc/sys/kernel/random/uuid").map_err(unavailable)?;
+    std::fs::create_dir_all(&paths.lib).map_err(unavailable)?;
+    // Of two processes that come at once, one is first for both.
+    let draft = path.with_extension(std::process::id().to_string());
+    std::fs::write(&draft, &id).map_err(unavailable)?;
+    let linked = std::fs::hard_link(&draft, &path);
+    let _ = std::fs::remove_file(&draft);
+    match linked {
+        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => Err(unavailable(error)),
+        _ => std::fs::read_to_string(&path).map(|id| id.trim().to_owned()).map_err(unavailable),
+    }
 }
 
 /// The folder of this boot in the run directory: what is in it ends with the boot.
@@ -87,7 +123,7 @@ pub(crate) fn open(
     kernel: &dyn Kernel,
     configured: &Configured,
 ) -> Result<Book, Error> {
-    Book::new(open_own(paths, boot, machine, kernel)?, configured, machine)
+    Book::new(open_own(paths, boot, machine, kernel)?, paths, configured, machine)
 }
 
 fn open_own(
@@ -136,7 +172,7 @@ pub(crate) fn look(
     configured: &Configured,
 ) -> Result<Box<dyn Ledger>, Error> {
     match SqliteLedger::open(options(paths, boot, machine))? {
-        Opened::Book(own) => Ok(match Book::new(own, configured, machine)? {
+        Opened::Book(own) => Ok(match Book::new(own, paths, configured, machine)? {
             Book::Node(ledger) => Box::new(ledger),
             Book::Cluster(ledger) => Box::new(ledger),
         }),
@@ -146,7 +182,7 @@ pub(crate) fn look(
             let own = MemLedger::rebuilt(&records, machine.now())?.0;
             Ok(match &configured.cluster {
                 None => Box::new(own),
-                Some(cluster) => Box::new(join(own, cluster, configured, machine)?),
+                Some(cluster) => Box::new(join(own, paths, cluster, configured, machine)?),
             })
         }
     }

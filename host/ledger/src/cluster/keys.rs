@@ -19,6 +19,8 @@ pub(super) const IDENTITIES: &str = "book/identity/";
 pub(super) const STORES: &str = "book/store/";
 /// What nodes say of themselves.
 pub const NODES: &str = "node/";
+/// Which machine has a node's name: two must not.
+pub(super) const MACHINES: &str = "machine/";
 /// Nodes whose agent lives: bound to its lease.
 pub const ALIVE: &str = "alive/";
 
@@ -69,6 +71,16 @@ pub(super) fn of_overlay(key: &str) -> Option<String> {
 /// Whose a segment's number is.
 pub(super) fn vni(vni: u32) -> String {
     format!("{VNIS}{vni}")
+}
+
+/// Which machine has a node's name.
+pub(super) fn machine(node: &str) -> String {
+    format!("{MACHINES}{}", part(node))
+}
+
+/// What a node's agent says of it.
+pub fn node(node: &str) -> String {
+    format!("{NODES}{}", part(node))
 }
 
 pub(super) fn domain(domain: &str) -> String {

@@ -14,11 +14,19 @@ pub struct MemRemote {
 
 #[derive(Debug, Default)]
 struct State {
+    /// How many writes there were.
     version: u64,
     objects: BTreeMap<String, (u64, String)>,
     down: bool,
     /// How often it was asked.
     asked: u64,
+}
+
+impl State {
+    /// The version of an empty store is one, as etcd's is.
+    fn upto(&self) -> u64 {
+        self.version.saturating_add(1)
+    }
 }
 
 impl MemRemote {
@@ -66,7 +74,7 @@ impl Remote for MemRemote {
         let state = self.enter(wait)?;
         let below = state.objects.iter().filter(|(key, _)| key.starts_with(prefix));
         let newer = below.filter(|(_, (version, _))| *version > after);
-        Ok(Changes { upto: state.version, objects: newer.map(object).collect() })
+        Ok(Changes { upto: state.upto(), objects: newer.map(object).collect() })
     }
 
     fn commit(&self, guards: &[Guard], puts: &[Put], wait: Duration) -> Result<Committed, Fault> {
@@ -78,7 +86,7 @@ impl Remote for MemRemote {
         if !puts.is_empty() {
             state.version = state.version.saturating_add(1);
         }
-        let version = state.version;
+        let version = state.upto();
         for put in puts {
             match &put.value {
                 Some(value) => state.objects.insert(put.key.clone(), (version, value.clone())),

@@ -58,6 +58,7 @@ impl<S: OwnBook> ClusterLedger<S> {
     /// What the cluster's book says that this node holds, without a record of the node's. An
     /// attachment that is being made looks the same: take its lock before one is dropped.
     pub fn strays(&self) -> Result<Vec<Stray>, Error> {
+        self.check_name()?;
         let changes = self.remote.changes(keys::BOOK, 0, (self.remaining)());
         self.strays_of(&changes.map_err(|fault| failed(&fault))?.objects)
     }
@@ -93,6 +94,7 @@ impl<S: OwnBook> ClusterLedger<S> {
         anew: bool,
         hold: impl Fn(&AttachmentId) -> Option<H>,
     ) -> Result<Mended, Error> {
+        self.check_name()?;
         let horizon = self.own.horizon()?;
         let objects = self.view(anew)?;
         self.flush()?;
@@ -120,8 +122,19 @@ impl<S: OwnBook> ClusterLedger<S> {
         Ok(mended)
     }
 
+    /// A node that had its own book alone until now tells the cluster's of what it holds, before it
+    /// asks for more.
+    pub(super) fn bring(&self) -> Result<(), Error> {
+        let horizon = self.own.horizon()?;
+        let objects = self.view(false)?;
+        for lost in self.differences_of(&objects, horizon)?.lost {
+            self.claim_again(&lost)?;
+        }
+        Ok(())
+    }
+
     /// All objects of the book, as they are now; the cache has nothing else after that.
-    fn view(&self, anew: bool) -> Result<Vec<Object>, Error> {
+    pub(super) fn view(&self, anew: bool) -> Result<Vec<Object>, Error> {
         let changes = self.remote.changes(keys::BOOK, 0, (self.remaining)());
         let changes = changes.map_err(|fault| failed(&fault))?;
         let anew = anew || changes.upto < self.synced()?;
@@ -173,7 +186,8 @@ impl<S: OwnBook> ClusterLedger<S> {
         done(learnt).map(drop)
     }
 
-    /// The address is the attachment's again, if nobody has it. The caller has the attachment's lock.
+    /// The address is the attachment's again, if nobody has it. One that is released
+    /// meanwhile is released after.
     fn claim_again(&self, lost: &Lost) -> Result<bool, Error> {
         let point = Point::from(lost.address);
         let visit = Visit { ledger: self, now: 0, fresh: std::cell::Cell::new(true) };

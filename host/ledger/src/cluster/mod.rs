@@ -27,7 +27,7 @@ mod vni;
 mod whereabouts;
 
 pub use check::{Finding, Share};
-pub use keys::{ALIVE, BLOCKS, BOOK, NODES, name, part};
+pub use keys::{ALIVE, BLOCKS, BOOK, NODES, name, node, part};
 pub use memory::MemRemote;
 pub use mend::{Differences, Lost, Mended};
 pub use nodes::{Life, NodeAt, NodeFacts};
@@ -40,7 +40,10 @@ pub use whereabouts::Whereabouts;
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher;
 use std::net::IpAddr;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use wharfinger_cni::AttachmentId;
@@ -51,12 +54,17 @@ use crate::{
     Entry, Error, Identity, Ledger, Notice, Owner, Range, Record, Release, Scope, Session, Usage,
     rules,
 };
+use objects::Named;
 use page::{Own, Page, Slot};
 use queue::Queued;
 
 /// How long a release waits for the store, and before that for another process of the node that is
 /// sending just now: that one may send it as well.
 const PATIENCE: Duration = Duration::from_secs(1);
+
+/// What the first of several conflicts in a row costs at most; and how often that doubles.
+const SHORTEST: Duration = Duration::from_millis(2);
+const LONGEST: u32 = 6;
 
 /// How often a view that is brought up to date turns out to be too old in one transaction: twice
 /// is possible (a cache that another process changes), more is a defect.
@@ -72,6 +80,9 @@ pub trait OwnBook: Stand + Ledger {}
 impl OwnBook for crate::MemLedger {}
 impl OwnBook for crate::SqliteLedger {}
 
+/// Lets others go first, for so long.
+pub type Pause = Box<dyn Fn(Duration) + Send + Sync>;
+
 /// The cluster's book, as one node has it. `S` is the node's own book.
 pub struct ClusterLedger<S> {
     own: S,
@@ -79,6 +90,9 @@ pub struct ClusterLedger<S> {
     part: Part,
     remaining: Remaining,
     life: Life,
+    pause: Pause,
+    /// How many conflicts there were since the last commit that stood.
+    conflicts: AtomicU32,
 }
 
 impl<S: std::fmt::Debug> std::fmt::Debug for ClusterLedger<S> {
@@ -103,6 +117,14 @@ fn announced(record: &Record) -> Option<(String, IpAddr)> {
     Some((record.plan.announced_mac()?.to_string(), vxlan.local))
 }
 
+/// Why a node gets nothing whose name is another machine's.
+fn two_machines(node: &str, machine: &str) -> String {
+    format!(
+        "node name {node} is that of machine {machine} as well: give each node a name of its own \
+         ([node] name); if that machine is gone, free what it held (wharfinger gc --cluster --node)"
+    )
+}
+
 /// The text for people of what the store answered.
 fn failed(fault: &Fault) -> Error {
     Error::Unavailable { path: "of the cluster".to_owned(), what: fault.to_string() }
@@ -117,7 +139,14 @@ fn contended() -> Error {
 impl<S: OwnBook> ClusterLedger<S> {
     /// The cluster's book in this store, with this book of the node's own.
     pub fn new(own: S, remote: Box<dyn Remote>, part: Part, remaining: Remaining) -> Self {
-        Self { own, remote, part, remaining, life: Life::Free }
+        let (pause, conflicts): (Pause, _) = (Box::new(std::thread::sleep), AtomicU32::new(0));
+        Self { own, remote, part, remaining, life: Life::Free, pause, conflicts }
+    }
+
+    /// The same, but that it waits otherwise than by sleeping: where time is simulated.
+    #[must_use]
+    pub fn pausing(self, pause: Pause) -> Self {
+        Self { pause, ..self }
     }
 
     /// What takes addresses is bound to the life of this node's agent.
@@ -167,17 +196,49 @@ impl<S: OwnBook> ClusterLedger<S> {
     /// Brings the cache up to date.
     pub fn refresh(&self) -> Result<(), Error> {
         let after = self.own.look(|desk| desk.synced())?;
-        let changes = self.remote.changes(BOOK, after, (self.remaining)());
-        let changes = changes.map_err(|fault| failed(&fault))?;
+        let changes = match self.remote.changes(BOOK, after, (self.remaining)()) {
+            // Restored from a backup, or another.
+            Err(Fault::Older(_)) => {
+                self.view(true)?;
+                return self.refresh_name();
+            }
+            changes => changes.map_err(|fault| failed(&fault))?,
+        };
         let saved = self.own.change(|desk| {
             changes.objects.iter().try_for_each(|object| self.keep_cached(desk, object))?;
             Ok(desk.set_synced(changes.upto)?)
         });
-        done(saved).map(drop)
+        done(saved)?;
+        self.refresh_name()
+    }
+
+    /// Whose the node's name is is not listed with the book.
+    fn refresh_name(&self) -> Result<(), Error> {
+        let node = keys::machine(&self.part.node);
+        if self.own.look(|desk| desk.cached(&node))?.is_none_or(|object| !self.is_ours(&object)) {
+            self.reload(&[Guard { key: node, version: 0 }], (self.remaining)())?;
+        }
+        Ok(())
     }
 
     fn visit(&self, now: u64) -> Visit<'_, S> {
         Visit { ledger: self, now, fresh: Cell::new(false) }
+    }
+
+    fn is_ours(&self, node: &Object) -> bool {
+        serde_json::from_str(&node.value)
+            .is_ok_and(|Named { machine }| machine == self.part.machine)
+    }
+
+    /// After a conflict with another node: up to twice as long each time, so that many that want
+    /// the same object take turns.
+    fn give_way(&self) {
+        let before = self.conflicts.fetch_add(1, Ordering::Relaxed).min(LONGEST);
+        // The hasher's keys are random.
+        let random = RandomState::new().hash_one(before);
+        let most = SHORTEST.saturating_mul(1 << before);
+        let part = u32::try_from(random % 1000).unwrap_or_default();
+        (self.pause)(most.saturating_mul(part) / 1000);
     }
 
     fn keep_cached(&self, desk: &mut dyn Desk, object: &Object) -> Result<(), Error> {
@@ -313,7 +374,7 @@ impl<S: OwnBook> Shelf for Visit<'_, S> {
     fn write<R>(&self, f: impl Fn(&mut dyn Book) -> Result<R, Halt>) -> Result<R, Halt> {
         let ledger = self.ledger;
         let gate = ledger.enter((ledger.remaining)())?;
-        let Some(_gate) = gate else {
+        let Some(gate) = gate else {
             let what =
                 "another process of this node is writing to it, for all of the time".to_owned();
             return Err(Halt::Error(Error::Unavailable {
@@ -332,6 +393,7 @@ impl<S: OwnBook> Shelf for Visit<'_, S> {
         };
         match committed {
             Ok(Committed::Done(versions)) => {
+                ledger.conflicts.store(0, Ordering::Relaxed);
                 let result = self.perform(&f, &change, &versions);
                 if result.is_err() {
                     self.revoke(&change);
@@ -339,7 +401,9 @@ impl<S: OwnBook> Shelf for Visit<'_, S> {
                 result
             }
             Ok(Committed::Conflict) => {
+                drop(gate);
                 ledger.check_life()?;
+                ledger.give_way();
                 ledger.reload(&change.guards, (ledger.remaining)())?;
                 Err(Halt::Conflict)
             }
@@ -367,6 +431,9 @@ impl<S: OwnBook> Ledger for ClusterLedger<S> {
     }
 
     fn session(&self, scope: Scope) -> Result<Box<dyn Session + '_>, Error> {
+        if self.synced()? == 0 {
+            self.bring()?;
+        }
         Ok(Box::new(Sitting::open(self.visit(scope.now), scope)?))
     }
 

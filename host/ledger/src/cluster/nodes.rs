@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use serde::{Deserialize, Serialize};
 
 use super::keys;
+use super::objects::Named;
 use super::remote::{Guard, Put};
 use super::{ClusterLedger, Committed, OwnBook, failed};
 use crate::Error;
@@ -64,14 +65,9 @@ pub(super) fn alive(node: &str) -> String {
     format!("{}{}", keys::ALIVE, keys::part(node))
 }
 
-/// The key of what a node's agent says of it.
-pub(super) fn facts(node: &str) -> String {
-    format!("{}{}", keys::NODES, keys::part(node))
-}
-
 /// What holds of a node whose agent did not live since it was seen like this.
 pub(super) fn is_dead(node: &NodeAt) -> Vec<Guard> {
-    let facts = Guard { key: facts(&node.name), version: node.version };
+    let facts = Guard { key: keys::node(&node.name), version: node.version };
     vec![Guard { key: alive(&node.name), version: 0 }, facts]
 }
 
@@ -102,9 +98,34 @@ impl<S: OwnBook> ClusterLedger<S> {
 
     /// Forgets what a node said of itself, unless its agent lives; false: it does.
     pub fn forget_node(&self, node: &NodeAt) -> Result<bool, Error> {
-        let put = Put { key: facts(&node.name), value: None };
+        let put = Put { key: keys::node(&node.name), value: None };
         let committed = self.remote.commit(&is_dead(node), &[put], (self.remaining)());
         Ok(committed.map_err(|fault| failed(&fault))? != Committed::Conflict)
+    }
+
+    /// What is held under the node's name is to be this machine's.
+    pub(super) fn check_name(&self) -> Result<(), Error> {
+        let key = keys::machine(&self.part.node);
+        let found = self.remote.get(&[&key], (self.remaining)()).map_err(|fault| failed(&fault))?;
+        let Some(object) = found.first() else { return Ok(()) };
+        match serde_json::from_str(&object.value) {
+            Ok(Named { machine }) if machine != self.part.machine => {
+                let what = super::two_machines(&self.part.node, &machine);
+                Err(Error::Unavailable { path: "of the cluster".to_owned(), what })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Nothing is held under the name any more: another machine may have it.
+    pub(super) fn forget_name(&self, node: &str) -> Result<(), Error> {
+        let key = keys::machine(node);
+        let found = self.remote.get(&[&key], (self.remaining)()).map_err(|fault| failed(&fault))?;
+        let Some(object) = found.into_iter().next() else { return Ok(()) };
+        let guard = Guard { key: key.clone(), version: object.version };
+        let put = Put { key, value: None };
+        let forgotten = self.remote.commit(&[guard], &[put], (self.remaining)());
+        forgotten.map(drop).map_err(|fault| failed(&fault))
     }
 
     /// What else must hold where an address is taken.

@@ -148,6 +148,12 @@ pub(super) struct Value {
 #[serde(transparent)]
 pub(super) struct Remembered(pub(super) Vec<IpAddr>);
 
+/// Which machine has a node's name.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Named {
+    pub(super) machine: String,
+}
+
 /// Any of them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Content {
@@ -155,6 +161,7 @@ pub(super) enum Content {
     Block(Block),
     Identity(Remembered),
     Store(Store),
+    Named(Named),
 }
 
 impl Content {
@@ -166,6 +173,8 @@ impl Content {
             serde_json::from_str(text).map(Self::Block)
         } else if key.starts_with(super::keys::IDENTITIES) {
             serde_json::from_str(text).map(Self::Identity)
+        } else if key.starts_with(super::keys::MACHINES) {
+            serde_json::from_str(text).map(Self::Named)
         } else {
             serde_json::from_str(text).map(Self::Store)
         };
@@ -180,6 +189,7 @@ impl Content {
             Self::Block(block) => serde_json::to_string(block),
             Self::Identity(Remembered(none)) if none.is_empty() => return None,
             Self::Identity(identity) => serde_json::to_string(identity),
+            Self::Named(named) => serde_json::to_string(named),
             Self::Store(Store(none)) if none.is_empty() => return None,
             Self::Store(store) => serde_json::to_string(store),
         };

@@ -11,7 +11,9 @@ use std::net::IpAddr;
 use wharfinger_cni::AttachmentId;
 
 use super::keys;
-use super::objects::{Block, Content, Domain, Held, Keeping, Remembered, Resting, Store, Value};
+use super::objects::{
+    Block, Content, Domain, Held, Keeping, Named, Remembered, Resting, Store, Value,
+};
 use super::remote::{Guard, Object, Put};
 use crate::book::{
     Accept, Address, Book, Desk, Halt, Identity, Lasting, Place, Reach, Scan, Stored,
@@ -59,6 +61,8 @@ pub(super) enum Own<'a> {
 pub struct Part {
     /// The node's name.
     pub node: String,
+    /// Which machine it is: where another has the same name, one of the two gets nothing.
+    pub machine: String,
     /// How a domain is cut that has no ranges yet.
     pub cut: Cut,
 }
@@ -248,6 +252,28 @@ impl<'a> Page<'a> {
         })
     }
 
+    /// What is held is held by this node: its name must be this machine's, and nobody's word that
+    /// it is dead may come between.
+    fn be_known(&self) -> Result<(), Error> {
+        let key = keys::machine(&self.part.node);
+        self.want_known(&key)?;
+        let machine = self.with(&key, |slot| {
+            slot.guarded = true;
+            slot.changed |= slot.version == 0;
+            let Content::Named(named) = &mut slot.content else { return String::new() };
+            if named.machine.is_empty() {
+                slot.changed = true;
+                named.machine.clone_from(&self.part.machine);
+            }
+            named.machine.clone()
+        })?;
+        if machine == self.part.machine {
+            return Ok(());
+        }
+        self.want_fresh()?;
+        Err(self.damaged(super::two_machines(&self.part.node, &machine)))
+    }
+
     /// The commit fails where the address's block is another by then.
     fn guard_block(&self, domain: &str, point: Point) -> Result<(), Error> {
         let span = keys::around(point, self.domain(domain)?.block);
@@ -387,6 +413,9 @@ fn empty(key: &str, cut: Cut) -> Content {
         let (block, ordered) = (cut.bits, cut.ordered);
         return Content::Domain(Domain { block, ordered, ..Domain::default() });
     }
+    if key.starts_with(keys::MACHINES) {
+        return Content::Named(Named::default());
+    }
     if key.starts_with(keys::BLOCKS) {
         return Content::Block(Block::default());
     }
@@ -512,6 +541,9 @@ impl Book for Page<'_> {
     fn set_address(&mut self, domain: &str, point: Point, to: &Address) -> Result<(), Error> {
         let (node, announced) = (self.part.node.clone(), self.announced.clone());
         let ordered = self.domain(domain)?.ordered;
+        if to.holder.is_some() {
+            self.be_known()?;
+        }
         self.change_block(domain, point, |block| {
             let before = block.held.get(&point.ip());
             let held = to.holder.as_ref().map(|id| match before {

@@ -86,6 +86,14 @@ impl Queued {
         }
     }
 
+    /// The object where nothing is in it.
+    fn nothing(&self) -> Content {
+        match self {
+            Self::Address { .. } => Content::Block(Block::default()),
+            Self::Entries { .. } => Content::Store(Store::default()),
+        }
+    }
+
     /// Changes the object: also where there is nothing to free, so that a commit of the past whose
     /// outcome is not known cannot come after this one.
     fn apply(&self, content: &mut Content, node: &str) {
@@ -219,9 +227,12 @@ impl<S: OwnBook> ClusterLedger<S> {
     }
 
     fn send(&self, all: &[Queued], left: &dyn Fn() -> Duration) -> Result<(), Error> {
+        let mut absent = BTreeSet::new();
         for _ in 0..TRIES {
-            let plan = self.own.look(|desk| released(desk, all, &self.part.node))?;
-            if !plan.missing.is_empty() && self.load(&plan.missing, left())? {
+            let plan = self.own.look(|desk| released(desk, all, &self.part.node, &absent))?;
+            if !plan.missing.is_empty() {
+                self.load(&plan.missing, left())?;
+                absent.extend(plan.missing);
                 continue;
             }
             if plan.guards.is_empty() {
@@ -239,15 +250,14 @@ impl<S: OwnBook> ClusterLedger<S> {
         Err(contended())
     }
 
-    /// Brings objects into the cache that are not there: whether the store has any of them.
-    fn load(&self, missing: &BTreeSet<String>, wait: Duration) -> Result<bool, Error> {
+    /// Brings objects into the cache that are not there.
+    fn load(&self, missing: &BTreeSet<String>, wait: Duration) -> Result<(), Error> {
         let keys: Vec<&str> = missing.iter().map(String::as_str).collect();
         let found = self.remote.get(&keys, wait).map_err(|fault| failed(&fault))?;
         let saved = self
             .own
             .change(|desk| found.iter().try_for_each(|object| Ok(self.keep_cached(desk, object)?)));
-        done(saved)?;
-        Ok(!found.is_empty())
+        done(saved).map(drop)
     }
 }
 
@@ -260,19 +270,31 @@ struct Sending {
     missing: BTreeSet<String>,
 }
 
-fn released(desk: &dyn Desk, all: &[Queued], node: &str) -> Result<Sending, Error> {
+fn released(
+    desk: &dyn Desk,
+    all: &[Queued],
+    node: &str,
+    absent: &BTreeSet<String>,
+) -> Result<Sending, Error> {
     let mut sending = Sending::default();
     let mut objects: BTreeMap<String, (u64, Content)> = BTreeMap::new();
     for queued in all {
-        let Some(bits) = bits(desk, queued, &mut sending.missing)? else { continue };
+        let Some(bits) = bits(desk, queued, &mut sending.missing, absent)? else { continue };
         let key = queued.key(bits);
         if !objects.contains_key(&key) {
-            let Some(object) = desk.cached(&key)? else {
-                sending.missing.insert(key);
-                continue;
+            let object = match desk.cached(&key)? {
+                Some(object) => (
+                    object.version,
+                    Content::read(&key, &object.value).map_err(|what| desk.damaged(what))?,
+                ),
+                // Written nevertheless: a commit whose outcome is not known may want to make it.
+                None if absent.contains(&key) => (0, queued.nothing()),
+                None => {
+                    sending.missing.insert(key);
+                    continue;
+                }
             };
-            let content = Content::read(&key, &object.value).map_err(|what| desk.damaged(what))?;
-            objects.insert(key.clone(), (object.version, content));
+            objects.insert(key.clone(), object);
         }
         if let Some((_, content)) = objects.get_mut(&key) {
             queued.apply(content, node);
@@ -290,11 +312,15 @@ fn bits(
     desk: &dyn Desk,
     queued: &Queued,
     missing: &mut BTreeSet<String>,
+    absent: &BTreeSet<String>,
 ) -> Result<Option<u32>, Error> {
     let Queued::Address { domain, .. } = queued else { return Ok(Some(0)) };
     let key = keys::domain(domain);
     let Some(object) = desk.cached(&key)? else {
-        missing.insert(key);
+        // A domain that is not there has no blocks.
+        if !absent.contains(&key) {
+            missing.insert(key);
+        }
         return Ok(None);
     };
     match Content::read(&key, &object.value).map_err(|what| desk.damaged(what))? {

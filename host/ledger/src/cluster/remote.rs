@@ -80,6 +80,9 @@ pub enum Fault {
     /// It was asked, and the answer did not come: it may have been written, or may be yet.
     #[error("{0}")]
     Unknown(String),
+    /// What it has is older than what was seen of it: it was restored from a backup, or is another.
+    #[error("{0}")]
+    Older(String),
     /// It answered, and refused: asking again will not help.
     #[error("{0}")]
     Refused(String),

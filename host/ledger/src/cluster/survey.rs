@@ -171,6 +171,7 @@ impl<S: OwnBook> ClusterLedger<S> {
             let buried: Vec<_> =
                 objects.into_iter().filter_map(|object| buried(object, node)).collect();
             if buried.is_empty() {
+                self.forget_name(node)?;
                 return Ok(freed);
             }
             for part in buried.chunks(AT_ONCE) {

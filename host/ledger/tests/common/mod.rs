@@ -182,7 +182,7 @@ where
     ClusterLedger<S>: Joins<S>,
     R: Shared,
 {
-    let part = Part { node: node.into(), cut: Cut::of(block).unwrap() };
+    let part = Part { node: node.into(), machine: "m".into(), cut: Cut::of(block).unwrap() };
     let remaining = Box::new(|| Duration::from_secs(30));
     ClusterLedger::join(own, Box::new(store.clone()), part, remaining)
 }

@@ -205,7 +205,7 @@ impl World {
         // One is configured otherwise: the domain is cut as it was first.
         let block = if node.number == 3 { 32 } else { self.shape.block };
         let cut = Cut::of(block).unwrap();
-        let part = Part { node: node.name.clone(), cut };
+        let part = Part { node: node.name.clone(), machine: "m".into(), cut };
         let (turns, deadline) = (Arc::clone(&self.turns), Arc::clone(&node.deadline));
         let remaining = move || {
             let left = deadline.load(Ordering::Relaxed).saturating_sub(turns.now());
