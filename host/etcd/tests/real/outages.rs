@@ -136,7 +136,7 @@ fn write_on(store: &Etcd, name: &str, stop: &AtomicBool) -> Outcomes {
             Ok(Committed::Conflict) => panic!("{key}: nobody else writes it"),
             Err(Fault::Unavailable(_)) => drop(outcomes.not.insert(key)),
             Err(Fault::Unknown(_)) => outcomes.unknown += 1,
-            Err(Fault::Refused(text)) => panic!("{text}"),
+            Err(Fault::Refused(text) | Fault::Older(text)) => panic!("{text}"),
         }
     }
     outcomes
