@@ -14,6 +14,10 @@ use crate::settings::{Invalid, Settings};
 use crate::tour::{Attempt, Running, Step, Tour, silent};
 use crate::verdict::{Verdict, causes, of_connecting};
 
+/// So many members' time-outs one request takes at most, whatever is left of the call: an election
+/// is over by then, and whoever waits behind it is told why nothing comes.
+const PATIENCE: u32 = 4;
+
 /// The largest answer that is taken: as many objects as are asked for at once, none above etcd's
 /// own limit for one (1.5 MiB).
 pub(crate) const LARGEST: usize = 512 << 20;
@@ -68,7 +72,8 @@ impl Members {
     }
 
     pub(crate) fn tour(&self, what: String, wait: Duration) -> Tour {
-        Tour::new(what, wait, self.urls.len(), self.settings.timeout / 8)
+        let most = self.settings.timeout.saturating_mul(PATIENCE);
+        Tour::new(what, wait.min(most), self.urls.len(), self.settings.timeout / 8)
     }
 
     /// The connection to a member, made where there is none.

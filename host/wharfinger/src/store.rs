@@ -65,9 +65,8 @@ fn join<S: OwnBook>(
     })?;
     let (node, machine) = (configured.settings.node.name.clone(), machine_id(paths)?);
     let part = Part { node, machine, cut: cluster.cut };
-    let (until, patience) = (machine.until(), cluster.patience());
-    let remaining: Remaining =
-        Box::new(move || until.saturating_duration_since(Instant::now()).min(patience));
+    let until = machine.until();
+    let remaining: Remaining = Box::new(move || until.saturating_duration_since(Instant::now()));
     Ok(ClusterLedger::new(own, Box::new(etcd), part, remaining))
 }
 

@@ -16,8 +16,6 @@ const TIMEOUT: f64 = 2.0;
 const LEASE: u64 = 15;
 /// What is below all keys.
 const PREFIX: &str = "wharfinger";
-/// So many members' time-outs one request may take: an election is over by then.
-const PATIENCE: u32 = 4;
 
 /// Where the book is.
 #[derive(Debug, Clone, Copy, Default, Deserialize)]
@@ -58,11 +56,6 @@ pub(crate) struct Cluster {
 }
 
 impl Cluster {
-    /// For one request: what is left of the verb, and no more than an election takes.
-    pub(crate) fn patience(&self) -> Duration {
-        self.etcd.timeout.saturating_mul(PATIENCE)
-    }
-
     pub(super) fn read(place: Place, section: Option<EtcdSection>) -> Result<Option<Self>> {
         match (place, section) {
             (Place::Sqlite, None) => Ok(None),
