@@ -12,6 +12,7 @@ mod before;
 mod book;
 pub mod chain;
 pub mod check;
+pub mod collect;
 pub mod conf;
 pub mod del;
 mod deputy;

@@ -79,7 +79,8 @@ fn of_digest(key: &str) -> Option<AttachmentId> {
     })
 }
 
-fn stand_in(id: &AttachmentId) -> Option<AttachmentId> {
+/// The stand-in of an id that the kernel has but the digest of.
+pub(crate) fn stand_in(id: &AttachmentId) -> Option<AttachmentId> {
     of_digest(&wharfinger_drivers::key(id))
 }
 

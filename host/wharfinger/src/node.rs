@@ -33,6 +33,16 @@ impl Machine {
         }
     }
 
+    /// The same for a work that may take so long.
+    pub(crate) fn brief(&self, deadline: Duration) -> Self {
+        Self { locks: self.locks.clone(), now: self.now, until: Instant::now() + deadline }
+    }
+
+    /// This boot's folder.
+    pub(crate) fn boot(&self) -> &Path {
+        self.locks.parent().unwrap_or(&self.locks)
+    }
+
     /// When the verb must have ended.
     pub(crate) fn until(&self) -> Instant {
         self.until

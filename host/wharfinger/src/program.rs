@@ -122,6 +122,9 @@ impl Program {
         &self,
         work: impl FnOnce(&ClusterLedger<SqliteLedger>, &Machine) -> Result<T, Error>,
     ) -> Result<Option<T>, Error> {
+        if self.configured.cluster.is_none() {
+            return Ok(None);
+        }
         let machine = Machine::new(self.boot.join("locks"), self.configured.deadline);
         match self.open(&machine)? {
             Book::Node(_) => Ok(None),

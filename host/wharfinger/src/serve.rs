@@ -6,8 +6,9 @@ use std::path::Path;
 use serde_json::{Map, Value};
 use wharfinger_attach::add::{self, Added};
 use wharfinger_attach::dry::{self, Unwell};
-use wharfinger_attach::{Error, check, del, gc};
+use wharfinger_attach::{Error, check, collect, del, gc};
 use wharfinger_cni::{Attach, CniError, Node, Plugin, Success, ValidAttachment, Version, code};
+use wharfinger_ledger::cluster::Mended;
 
 use crate::events::{self, Event};
 use crate::names;
@@ -56,6 +57,17 @@ impl<'a> Served<'a> {
             return self.program.without_ledger(verb);
         }
         self.program.verb(verb)
+    }
+
+    /// Of a cluster's book, what is left of this node without a record is collected as well.
+    fn mend(&self) -> Result<(), Error> {
+        let mended =
+            self.program.cluster(|ledger, machine| collect::mend(ledger, machine, false))?;
+        if let Some(mended) = mended.filter(|mended| *mended != Mended::default()) {
+            let what = crate::cli::of_mended(&mended);
+            events::happened(&self.program.paths.run, "cluster collected", &what);
+        }
+        Ok(())
     }
 
     /// Writes the verb's event, with what components had to say in it.
@@ -131,7 +143,8 @@ impl Plugin for Served<'_> {
 
     fn gc(&self, call: &Node, valid: &[ValidAttachment]) -> Result<(), CniError> {
         let network = &call.conf.name;
-        self.verb(&Event::network("GC", network), network, |host| gc::gc(host, call, valid))
+        self.verb(&Event::network("GC", network), network, |host| gc::gc(host, call, valid))?;
+        self.mend().map_err(|error| error.to_cni(network))
     }
 }
 

@@ -1,18 +1,21 @@
 //! Opens the ledger; one that is lost or of an earlier boot is made anew from what lives.
 
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use wharfinger_attach::{Error, Node, recover};
+use wharfinger_attach::{Error, Node, collect, recover};
 use wharfinger_etcd::Etcd;
 use wharfinger_kernel::Kernel;
-use wharfinger_ledger::cluster::{ClusterLedger, OwnBook, Part, Remaining};
+use wharfinger_ledger::cluster::{ClusterLedger, Life, OwnBook, Part, Remaining};
 use wharfinger_ledger::{Ledger, MemLedger, Opened, Options, Record, SqliteLedger};
 
 use crate::node::Machine;
 use crate::settings::{Cluster, Configured, Paths};
-use crate::{cache, events};
+use crate::{agent, cache, events};
+
+/// How long a book that is begun anew is compared with the cluster's.
+const BRIEF: Duration = Duration::from_secs(3);
 
 /// The node's own book, or its cluster's.
 pub(crate) enum Book {
@@ -31,6 +34,28 @@ impl Book {
             None => Self::Node(own),
             Some(cluster) => Self::Cluster(join(own, paths, cluster, configured, machine)?),
         })
+    }
+
+    /// Of a node whose own book was just begun anew: what the cluster's has of it without a record
+    /// is freed. That fails no verb, and holds none up for long: the agent tries again, and GC.
+    fn begun(
+        self,
+        paths: &Paths,
+        configured: &Configured,
+        machine: &Machine,
+    ) -> Result<Self, Error> {
+        let (own, cluster) = match (self, &configured.cluster) {
+            (Self::Cluster(ledger), Some(cluster)) => (ledger.into_own(), cluster),
+            (book, _) => return Ok(book),
+        };
+        let brief = machine.brief(BRIEF.min(machine.remaining() / 2));
+        let ledger = join(own, paths, cluster, configured, &brief)?;
+        let what = match collect::mend(&ledger, &brief, false) {
+            Ok(mended) => crate::cli::of_mended(&mended),
+            Err(error) => json!({ "error": error.to_string() }),
+        };
+        events::append(&paths.run, &noted(machine, "cluster collected", &what));
+        Self::new(ledger.into_own(), paths, configured, machine)
     }
 
     pub(crate) fn ledger(&self) -> &dyn Ledger {
@@ -63,16 +88,20 @@ fn join<S: OwnBook>(
         let (path, what) = ("of the cluster".to_owned(), error.to_string());
         wharfinger_ledger::Error::Unavailable { path, what }
     })?;
-    let (node, machine) = (configured.settings.node.name.clone(), machine_id(paths)?);
-    let part = Part { node, machine, cut: cluster.cut };
-    let until = machine.until();
+    let node = configured.settings.node.name.clone();
+    let part = Part { node, machine: machine_id(paths)?, cut: cluster.cut };
+    let until = if cluster.offline { Instant::now() } else { machine.until() };
     let remaining: Remaining = Box::new(move || until.saturating_duration_since(Instant::now()));
-    Ok(ClusterLedger::new(own, Box::new(etcd), part, remaining))
+    let life = match cluster.dead_after {
+        Some(_) => agent::bound(machine.boot(), wharfinger_kernel::uptime()),
+        None => Life::Free,
+    };
+    Ok(ClusterLedger::new(own, Box::new(etcd), part, remaining).living(life))
 }
 
 /// Which machine it is: machine-id(5), or a number of our own where there is none, as in many
 /// containers.
-fn machine_id(paths: &Paths) -> Result<String, Error> {
+pub(crate) fn machine_id(paths: &Paths) -> Result<String, Error> {
     if let Ok(id) = std::fs::read_to_string("/etc/machine-id")
         && !id.trim().is_empty()
     {
@@ -122,19 +151,22 @@ pub(crate) fn open(
     kernel: &dyn Kernel,
     configured: &Configured,
 ) -> Result<Book, Error> {
-    Book::new(open_own(paths, boot, machine, kernel)?, paths, configured, machine)
+    let (own, begun) = open_own(paths, boot, machine, kernel)?;
+    let book = Book::new(own, paths, configured, machine)?;
+    if begun { book.begun(paths, configured, machine) } else { Ok(book) }
 }
 
+/// The node's own book, and whether it was begun just now.
 fn open_own(
     paths: &Paths,
     boot: &Path,
     machine: &Machine,
     kernel: &dyn Kernel,
-) -> Result<SqliteLedger, Error> {
+) -> Result<(SqliteLedger, bool), Error> {
     let mut opened = SqliteLedger::open(options(paths, boot, machine))?;
     loop {
         match opened {
-            Opened::Book(ledger) => return Ok(ledger),
+            Opened::Book(ledger) => return Ok((ledger, false)),
             Opened::Damaged(damaged) => {
                 let what = json!({ "error": damaged.error().to_string() });
                 events::append(&paths.run, &noted(machine, "ledger set aside", &what));
@@ -150,7 +182,7 @@ fn open_own(
                     "lost": rebuilt.lost.map(|error| error.to_string()),
                 });
                 events::append(&paths.run, &noted(machine, "ledger begun", &what));
-                return Ok(rebuilt.ledger);
+                return Ok((rebuilt.ledger, true));
             }
         }
     }

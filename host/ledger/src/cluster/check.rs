@@ -268,7 +268,9 @@ fn holders(seen: &Seen, all: &mut Vec<Finding>) {
             Some(known) if known.alive => {}
             Some(_) => {
                 let what = format!("{has} its agent does not live");
-                all.push(finding("node-dead", object, what, &gone));
+                // An empty block is nobody's loss.
+                let wrong = addresses > 0;
+                all.push(Finding { wrong, ..finding("node-dead", object, what, &gone) });
             }
             // Where no node has an agent, nothing is wrong about it.
             None if seen.nodes.is_empty() => {}

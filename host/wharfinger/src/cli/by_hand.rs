@@ -11,6 +11,7 @@ use wharfinger_cni::{
     Attach, AttachmentId, CniError, Env, NetConf, Node, Plugin, Success, ValidAttachment,
 };
 
+use super::cluster::{self, Collect};
 use super::lists::{Run, Who};
 use super::network::List;
 use super::results::Results;
@@ -19,12 +20,9 @@ use crate::docker;
 use crate::program::Program;
 use crate::serve::Served;
 
-/// `wharfinger gc`: of a network, or of Docker's.
+/// Where what a network needs is.
 #[derive(Debug, Args)]
-pub(super) struct Gc {
-    /// The network's name in the configuration directory, or the path of a conflist
-    #[arg(value_name = "NETWORK", required_unless_present = "docker")]
-    name: Option<String>,
+struct Places {
     /// Where conflists are
     #[arg(long, default_value = "/etc/cni/net.d", env = "NETCONFPATH")]
     conf_dir: PathBuf,
@@ -34,8 +32,64 @@ pub(super) struct Gc {
     /// Where results of lists with other plugins are kept, as runtimes keep them
     #[arg(long, default_value = "/var/lib/cni")]
     cache_dir: PathBuf,
+}
+
+impl Places {
+    fn network(&self, name: &str) -> Network {
+        Network {
+            name: name.to_owned(),
+            conf_dir: self.conf_dir.clone(),
+            cni_path: self.cni_path.clone(),
+            cache_dir: self.cache_dir.clone(),
+        }
+    }
+}
+
+/// `wharfinger check`: of an attachment, or of the cluster's book.
+#[derive(Debug, Args)]
+pub(super) struct Check {
+    /// The network's name in the configuration directory, or the path of a conflist
+    #[arg(value_name = "NETWORK", required_unless_present = "cluster")]
+    name: Option<String>,
+    #[command(flatten)]
+    places: Places,
+    /// The path of the container's network namespace
+    #[arg(long)]
+    netns: Option<PathBuf>,
+    /// The interface's name in the container
+    #[arg(long, default_value = "eth0")]
+    ifname: String,
+    /// The container's id; made from the namespace's path where it is not given
+    #[arg(long)]
+    container: Option<String>,
+    /// CNI_ARGS: KEY=VALUE;KEY=VALUE
+    #[arg(long, default_value = "")]
+    args: String,
+    /// Values of capabilities, as JSON: `{"ips": ["10.1.0.9"]}`
+    #[arg(long, default_value = "{}")]
+    capabilities: String,
+    /// Instead of an attachment: the cluster's book, every address, block, node and attachment of
+    /// it; changes nothing, and the status is 1 where something is wrong
+    #[arg(long, conflicts_with_all = ["name", "netns", "container"])]
+    cluster: bool,
+    /// With --cluster: as JSON, a list of findings
+    #[arg(long, requires = "cluster")]
+    json: bool,
+}
+
+/// `wharfinger gc`: of a network, of Docker's, or of the cluster's book.
+#[derive(Debug, Args)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
+pub(super) struct Gc {
+    /// The network's name in the configuration directory, or the path of a conflist
+    #[arg(value_name = "NETWORK", required_unless_present_any = ["docker", "cluster"])]
+    name: Option<String>,
+    #[command(flatten)]
+    places: Places,
     /// An attachment that stays, as CONTAINER or CONTAINER/IFNAME; may be repeated
-    #[arg(long, required_unless_present_any = ["all", "docker"], conflicts_with = "all")]
+    #[arg(
+        long, required_unless_present_any = ["all", "docker", "cluster"], conflicts_with = "all"
+    )]
     keep: Vec<String>,
     /// Nothing stays: all that is attached to the network is detached, living or not
     #[arg(long)]
@@ -50,17 +104,20 @@ pub(super) struct Gc {
     /// With --docker: how many seconds old what goes has to be
     #[arg(long, value_name = "SECONDS", default_value_t = 60)]
     older: u64,
-}
-
-impl Gc {
-    fn network(&self) -> Option<Network> {
-        Some(Network {
-            name: self.name.clone()?,
-            conf_dir: self.conf_dir.clone(),
-            cni_path: self.cni_path.clone(),
-            cache_dir: self.cache_dir.clone(),
-        })
-    }
+    /// Instead of a network's: what the cluster's book has of this node without a record of it is
+    /// freed, what it has lost of this node is claimed again; and dead nodes are listed
+    #[arg(long, conflicts_with_all = ["name", "keep", "all", "docker"])]
+    cluster: bool,
+    /// With --cluster: all that this other node holds is freed, and its blocks. It must be gone for
+    /// good: what it still runs would have addresses that others are given
+    #[arg(long, value_name = "NAME", requires = "cluster")]
+    node: Option<String>,
+    /// With --node: though its agent lives
+    #[arg(long, requires = "node")]
+    force: bool,
+    /// With --cluster: as JSON
+    #[arg(long, requires = "cluster")]
+    json: bool,
 }
 
 pub(super) fn add(program: &Program, attachment: &Attachment) -> Result<u8> {
@@ -125,7 +182,18 @@ fn kept_list(attachment: &Attachment) -> Option<List> {
     List::read(kept.list()?).ok().filter(|list| !list.is_ours())
 }
 
-pub(super) fn check(program: &Program, attachment: &Attachment) -> Result<u8> {
+pub(super) fn check(program: &Program, check: &Check) -> Result<u8> {
+    let Some(name) = check.name.as_ref().filter(|_| !check.cluster) else {
+        return cluster::check(program, check.json);
+    };
+    let attachment = &Attachment {
+        network: check.places.network(name),
+        netns: check.netns.clone(),
+        ifname: check.ifname.clone(),
+        container: check.container.clone(),
+        args: check.args.clone(),
+        capabilities: check.capabilities.clone(),
+    };
     if let Some(list) = others(&attachment.network)? {
         return run(program, &attachment.network, &list).check(&who(attachment, &list)?);
     }
@@ -169,13 +237,18 @@ pub(super) fn status(program: &Program, network: &Network) -> Result<u8> {
 }
 
 pub(super) fn gc(program: &Program, gc: &Gc) -> Result<u8> {
+    if gc.cluster {
+        let node = gc.node.as_deref();
+        return cluster::gc(program, &Collect { node, force: gc.force, json: gc.json });
+    }
     if let Some(socket) = &gc.docker {
         let server = docker::Server::new(program.paths.clone(), false);
         let gone = docker::collect(&server, socket, gc.older)?;
         let lines: Vec<String> = gone.iter().map(|what| format!("{what}\n")).collect();
         return print(&lines.concat());
     }
-    let Some(network) = &gc.network() else { bail!("name a NETWORK, or --docker") };
+    let network = gc.name.as_ref().map(|name| gc.places.network(name));
+    let Some(network) = &network else { bail!("name a NETWORK, or --docker, or --cluster") };
     let keep: Vec<_> = gc.keep.iter().map(|text| kept(text)).collect();
     if let Some(list) = others(network)? {
         return run(program, network, &list).gc(&keep);

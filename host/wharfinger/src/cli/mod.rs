@@ -1,6 +1,7 @@
 //! The command line: what people run by hand. The protocol itself is not here.
 
 mod by_hand;
+mod cluster;
 mod conf;
 mod doctor;
 mod events;
@@ -15,6 +16,8 @@ mod reload;
 mod results;
 mod serve;
 mod table;
+
+pub(crate) use self::cluster::of_mended;
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -46,11 +49,12 @@ enum Command {
     Events(events::Events),
     /// Attach a namespace to a network, as a runtime would
     Add(Attachment),
-    /// Compare an attachment with what was made
-    Check(Attachment),
+    /// Compare an attachment with what was made; or look for what is wrong in the cluster's book
+    Check(by_hand::Check),
     /// Say why an ADD to a network would fail now
     Status(Network),
-    /// Undo every attachment of a network but those that are named
+    /// Undo every attachment of a network but those that are named; or free what is left in the
+    /// cluster's book
     Gc(by_hand::Gc),
     /// Detach: needs neither the namespace nor the network's configuration
     Del(Attachment),
@@ -70,7 +74,8 @@ enum Command {
     /// Configurations of networks
     #[command(subcommand)]
     Conf(conf::Conf),
-    /// Serve until killed: renew DHCP leases, or be a driver of Docker's
+    /// Serve until killed: renew DHCP leases, be a driver of Docker's, or this node's agent in its
+    /// cluster
     Serve(serve::Serve),
     /// Print the version
     Version,
@@ -126,7 +131,7 @@ pub(crate) fn run(cli: Cli, program: &Program) -> Result<u8> {
         Command::Pools(pools) => pools.run(program),
         Command::Events(events) => events.run(program),
         Command::Add(attachment) => by_hand::add(program, &attachment),
-        Command::Check(attachment) => by_hand::check(program, &attachment),
+        Command::Check(check) => by_hand::check(program, &check),
         Command::Status(network) => by_hand::status(program, &network),
         Command::Gc(gc) => by_hand::gc(program, &gc),
         Command::Del(attachment) => by_hand::del(program, &attachment),

@@ -1,8 +1,11 @@
 //! `wharfinger pools`: what networks allocate from, and how full that is. A look, which writes nothing;
-//! what cannot be told of one network is that one's row.
+//! what cannot be told of one network is that one's row. Where the book is a cluster's, also what each
+//! node has of it.
 
 use std::collections::BTreeSet;
+use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Result, bail};
 use clap::Args;
@@ -10,10 +13,13 @@ use serde_json::{Map, Value, json};
 use wharfinger_attach::pools::{self, Given, Pool};
 use wharfinger_attach::{Error, Host};
 use wharfinger_docker as docker;
+use wharfinger_etcd::{Etcd, Seen};
 use wharfinger_ledger::Range;
+use wharfinger_ledger::cluster::Remote as _;
 
+use super::cluster::Nodes;
 use super::network::{self, List};
-use super::{print, told};
+use super::{is_read, print, told};
 use crate::program::Program;
 
 /// The highest number that every reader of JSON has exactly.
@@ -26,10 +32,20 @@ pub(super) struct Pools {
     /// Where conflists are
     #[arg(long, default_value = "/etc/cni/net.d", env = "NETCONFPATH")]
     conf_dir: PathBuf,
-    /// As JSON: a list of pools
+    /// As JSON: a list of pools; of a cluster, an object of pools and nodes
     #[arg(long)]
     json: bool,
+    /// Show it anew when it changes, or every two seconds, until interrupted
+    #[arg(long, short)]
+    watch: bool,
 }
+
+/// Between two looks, where nothing is heard of a change.
+const PAUSE: Duration = Duration::from_secs(2);
+/// And where something is.
+const LEAST: Duration = Duration::from_millis(200);
+/// Moves a terminal's cursor home, and clears what is below it.
+const HOME: &str = "\u{1b}[H\u{1b}[J";
 
 /// What is told of one network.
 #[derive(Debug)]
@@ -42,7 +58,25 @@ struct Found {
 
 impl Pools {
     pub(super) fn run(&self, program: &Program) -> Result<u8> {
+        if !self.watch {
+            return print(&self.text(program)?);
+        }
+        let terminal = std::io::stdout().is_terminal() && !self.json;
+        let mut changes = Changes::new(program);
+        loop {
+            // What cannot be told now may be told later.
+            let text = self.text(program).unwrap_or_else(|error| format!("{error:#}\n"));
+            let text = if terminal { format!("{HOME}{text}") } else { text + "\n" };
+            if !is_read(text.as_bytes())? {
+                return Ok(0);
+            }
+            changes.wait();
+        }
+    }
+
+    fn text(&self, program: &Program) -> Result<String> {
         let mut all = program.look(|host| self.all(host)).map_err(|error| told(&error))?;
+        let mut nodes = Nodes::look(program)?;
         if let Some(wanted) = &self.network {
             all.retain(|found| found.network == *wanted);
             if all.is_empty() {
@@ -51,13 +85,27 @@ impl Pools {
                     "no network {wanted:?}: no entry of ours in {dir}, none of Docker's, no attachment"
                 );
             }
+            if let Some(nodes) = &mut nodes {
+                let domains: Vec<String> = all.iter().flat_map(Found::domains).collect();
+                nodes.only(&domains);
+            }
         }
         if self.json {
-            let all: Vec<Value> = all.iter().flat_map(objects).collect();
-            return print(&format!("{:#}\n", Value::Array(all)));
+            return Ok(self.json(&all, nodes.as_ref()));
         }
         let rows: Vec<[String; 8]> = all.iter().flat_map(rows).collect();
-        print(&super::table::table(HEAD, &rows))
+        let pools = super::table::table(HEAD, &rows);
+        Ok(nodes.map_or(pools.clone(), |nodes| format!("{pools}\n{}", nodes.table())))
+    }
+
+    /// One line each, where one follows the other.
+    fn json(&self, all: &[Found], nodes: Option<&Nodes>) -> String {
+        let pools = Value::Array(all.iter().flat_map(objects).collect());
+        let value = match nodes {
+            None => pools,
+            Some(nodes) => json!({ "pools": pools, "nodes": nodes.objects() }),
+        };
+        if self.watch { value.to_string() } else { format!("{value:#}\n") }
     }
 
     fn all(&self, host: &Host) -> Result<Vec<Found>, Error> {
@@ -77,7 +125,52 @@ impl Pools {
     }
 }
 
+/// Hears of changes of the cluster's book, where there is one.
+struct Changes {
+    etcd: Option<Etcd>,
+    /// Up to where it was heard.
+    seen: u64,
+}
+
+impl Changes {
+    fn new(program: &Program) -> Self {
+        let settings = program.configured().cluster.as_ref().map(|cluster| cluster.etcd.clone());
+        Self { etcd: settings.and_then(|settings| Etcd::new(settings).ok()), seen: 0 }
+    }
+
+    /// Waits for the next one; where none is heard, for a while.
+    fn wait(&mut self) {
+        std::thread::sleep(LEAST);
+        let heard = self.etcd.as_ref().map(|etcd| {
+            if self.seen == 0 {
+                let none = etcd.changes("none/", 0, PAUSE);
+                self.seen = none.map_or(0, |changes| changes.upto);
+            }
+            etcd.watch("", self.seen).next(PAUSE)
+        });
+        match heard {
+            Some(Ok(Seen::Events(events))) => {
+                let last = events.iter().map(|event| event.version).max().unwrap_or_default();
+                self.seen = self.seen.max(last);
+            }
+            Some(Ok(Seen::Nothing)) => {}
+            Some(Ok(Seen::Resync(_)) | Err(_)) | None => {
+                self.seen = 0;
+                std::thread::sleep(PAUSE);
+            }
+        }
+    }
+}
+
 impl Found {
+    /// The address spaces that its pools are in.
+    fn domains(&self) -> Vec<String> {
+        match &self.given {
+            Given::None(_) => Vec::new(),
+            Given::Pools(_, pools) => pools.iter().map(|pool| pool.domain.clone()).collect(),
+        }
+    }
+
     fn new(network: &str, by: &'static str, given: Result<Given, Error>) -> Self {
         let failed = |error: &Error| Given::None(format!("{:#}", told(error)));
         let given = given.unwrap_or_else(|error| failed(&error));
@@ -162,7 +255,6 @@ fn objects(found: &Found) -> Vec<Value> {
         Given::None(why) => vec![json!({ "network": network, "by": by, "reason": why })],
         Given::Pools(plugin, pools) => {
             let object = |pool: &Pool| {
-                let exact = |count: u128| u64::try_from(count.min(EXACT)).unwrap_or(u64::MAX);
                 json!({
                     "network": network,
                     "by": by,
@@ -179,6 +271,11 @@ fn objects(found: &Found) -> Vec<Value> {
             pools.iter().map(object).collect()
         }
     }
+}
+
+/// As a number that every reader has exactly.
+pub(super) fn exact(count: u128) -> u64 {
+    u64::try_from(count.min(EXACT)).unwrap_or(u64::MAX)
 }
 
 const HEAD: [&str; 8] =

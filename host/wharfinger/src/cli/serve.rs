@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::{Args, ValueEnum};
 
+use crate::agent;
 use crate::dhcp;
 use crate::docker;
 use crate::program::Program;
@@ -15,8 +16,14 @@ use crate::settings::Paths;
 #[allow(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub(crate) struct Serve {
     /// Renew DHCP leases
-    #[arg(long, required_unless_present = "docker", conflicts_with = "docker")]
+    #[arg(
+        long, required_unless_present_any = ["docker", "agent"],
+        conflicts_with_all = ["docker", "agent"]
+    )]
     dhcp: bool,
+    /// Be this node's agent in its cluster: keep its lease, send and free what was left behind
+    #[arg(long, conflicts_with_all = ["docker", "socket", "broadcast"])]
+    agent: bool,
     /// Be a network driver and an IPAM driver of Docker's
     #[arg(long)]
     docker: bool,
@@ -52,6 +59,9 @@ enum Scope {
 
 impl Serve {
     pub(crate) fn run(self, program: &Program) -> Result<u8> {
+        if self.agent {
+            return agent::serve(program);
+        }
         let Self { socket, broadcast, .. } = self;
         if !self.docker {
             let flags = dhcp::Flags { socket, broadcast, ..dhcp::Flags::default() };

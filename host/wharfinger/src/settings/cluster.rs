@@ -53,6 +53,8 @@ pub(crate) struct Cluster {
     pub(crate) lease: Duration,
     /// After which time without an agent a node counts as dead; none: by a person's word alone.
     pub(crate) dead_after: Option<Duration>,
+    /// The store is not asked: what is released is queued.
+    pub(crate) offline: bool,
 }
 
 impl Cluster {
@@ -99,6 +101,7 @@ impl EtcdSection {
             cut,
             lease: Duration::from_secs(lease),
             dead_after: self.dead_after.map(Duration::from_secs),
+            offline: false,
         })
     }
 }

@@ -1,0 +1,214 @@
+//! Nodes of a cluster and what becomes of what they hold: collection, check, the agent, death.
+#![allow(clippy::expect_used, clippy::panic, reason = "a failed expectation is a failed test")]
+
+use std::process::Child;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use wharfinger_suite::{Cluster, Peer, World};
+
+/// Requests do not wait for long, nor do leases.
+const BRIEF: &str = "timeout = 0.5\nlease = 2";
+
+fn cluster(nodes: usize, of_etcd: &str) -> Cluster {
+    let of_etcd = format!("{BRIEF}\n{of_etcd}");
+    Cluster::with(nodes, 1, "", wharfinger_etcd_server::Setup::default(), &of_etcd)
+}
+
+fn conf(world: &World) -> Value {
+    world.conf("bridge", &json!({ "ipam": world.ipam(&["10.77.0.0/24"]) }))
+}
+
+/// How many addresses a node holds by the cluster's book, those of gateways not counted.
+fn held(cluster: &Cluster, node: usize) -> usize {
+    cluster.held().iter().filter(|(_, of)| *of == Cluster::name(node)).count()
+}
+
+#[track_caller]
+fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !is_so() {
+        assert!(start.elapsed() < Duration::from_secs(90), "not within 90 seconds: {what}");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
+/// `wharfinger serve --agent`, until it goes.
+struct Agent(Child);
+
+impl Agent {
+    fn start(world: &World) -> Self {
+        Self(world.start_cli(&["serve", "--agent"]))
+    }
+
+    /// As `kill -9` does it.
+    fn kill(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+
+    /// As a service manager ends it.
+    fn end(&mut self) {
+        let id = nix::unistd::Pid::from_raw(i32::try_from(self.0.id()).expect("a process"));
+        nix::sys::signal::kill(id, nix::sys::signal::Signal::SIGTERM).expect("it is there");
+        assert!(self.0.wait().expect("its end").success());
+    }
+}
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+fn lives(cluster: &Cluster, node: usize) -> bool {
+    cluster.book("alive/").iter().any(|(key, _)| *key == format!("alive/{}", Cluster::name(node)))
+}
+
+fn lose_ledger(world: &World) {
+    for file in std::fs::read_dir(world.path("run")).expect("run").flatten() {
+        let _ = std::fs::remove_dir_all(file.path());
+    }
+}
+
+/// The findings of `check --cluster`, and its status.
+fn check(world: &World) -> (Vec<String>, bool) {
+    let output = world.cli(&["check", "--cluster", "--json"]);
+    let found: Vec<Value> = serde_json::from_slice(&output.stdout).expect("JSON");
+    let kinds = found.iter().map(|it| it["finding"].as_str().unwrap_or_default().to_owned());
+    (kinds.collect(), output.status.success())
+}
+
+#[test]
+#[ignore = "needs root: ring cluster"]
+fn a_reboot_and_a_lost_ledger_leave_nothing_and_take_nothing() {
+    let mut cluster = cluster(2, "");
+    let conf = conf(&cluster.nodes[0]);
+    let gone: Vec<_> = (0..3).map(|_| cluster.nodes[0].attach(&conf).container).collect();
+    let kept: Vec<_> = (0..2).map(|_| cluster.nodes[1].attach(&conf)).collect();
+    assert_eq!((held(&cluster, 0), held(&cluster, 1)), (3, 2));
+    assert_eq!(check(&cluster.nodes[0]), (vec![], true));
+    // Its ledger is lost, and what is attached lives.
+    lose_ledger(&cluster.nodes[1]);
+    let again = cluster.nodes[1].attach(&conf);
+    assert_eq!(held(&cluster, 1), 3, "{:?}", cluster.held());
+    again.del();
+    kept.iter().for_each(wharfinger_suite::Attached::del);
+    assert_eq!(held(&cluster, 1), 0, "{:?}", cluster.held());
+    // A reboot: but for the segment's link, as the cluster is where it was.
+    drop(gone);
+    cluster.nodes[0].host.ip("link del cni0");
+    cluster.nodes[0].host.run(&["nft", "flush", "ruleset"]);
+    lose_ledger(&cluster.nodes[0]);
+    cluster.nodes[0].new_boot_id();
+    let one = cluster.nodes[0].attach(&conf);
+    assert_eq!(held(&cluster, 0), 1, "{:?}", cluster.held());
+    one.del();
+    assert_eq!(check(&cluster.nodes[1]), (vec![], true));
+}
+
+#[test]
+#[ignore = "needs root: ring cluster"]
+fn without_etcd_a_del_works_an_add_says_why_and_the_release_is_sent_later() {
+    let cluster = cluster(2, "");
+    let node = &cluster.nodes[0];
+    let conf = conf(node);
+    let attached = node.attach(&conf);
+    cluster.segment.cut(Peer::Node(0));
+    let start = Instant::now();
+    attached.del();
+    let container = attached.container;
+    assert!(start.elapsed() < Duration::from_secs(20), "{:?}", start.elapsed());
+    let refused = node.call("ADD", &conf).of(&container).fails();
+    assert_eq!(refused.code, 11, "{refused:?}");
+    assert!(refused.msg.contains("etcd"), "{refused:?}");
+    assert!(start.elapsed() < Duration::from_secs(80), "{:?}", start.elapsed());
+    assert_eq!(held(&cluster, 0), 1);
+    cluster.segment.mend(Peer::Node(0));
+    until("the release is sent", || {
+        let _ = node.cli(&["gc", "--cluster"]);
+        held(&cluster, 0) == 0
+    });
+    assert_eq!(check(node), (vec![], true));
+    node.attach_it(container, &conf).del();
+}
+
+#[test]
+#[ignore = "needs root: ring cluster"]
+fn an_agent_says_that_its_node_lives_and_a_dead_one_is_freed_by_a_person() {
+    let cluster = cluster(2, "");
+    let [here, there] = [&cluster.nodes[0], &cluster.nodes[1]];
+    let conf = conf(here);
+    let alive = "wharfinger/alive/node-0";
+    cluster.etcd.ctl(&["put", alive, r#"{"machine":"another"}"#]).expect("etcd");
+    let refused = here.cli(&["serve", "--agent"]);
+    let why = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(!refused.status.success() && why.contains("that of another machine"), "{why}");
+    cluster.etcd.ctl(&["del", alive]).expect("etcd");
+    let mut agents = [Agent::start(here), Agent::start(there)];
+    until("both live", || lives(&cluster, 0) && lives(&cluster, 1));
+    let _held: Vec<_> = (0..2).map(|_| there.attach(&conf)).collect();
+    assert_eq!(check(here), (vec![], true));
+    let second = here.cli(&["serve", "--agent"]);
+    assert!(!second.status.success(), "{second:?}");
+    let of_there = ["gc", "--cluster", "--node", "node-1"];
+    let refused = here.cli(&of_there);
+    let why = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(!refused.status.success() && why.contains("lives"), "{why}");
+    let shown: Value = serde_json::from_str(&here.cli_ok(&["pools", "--json"])).expect("JSON");
+    let nodes = shown["nodes"].as_array().expect("nodes");
+    let row = nodes.iter().find(|row| row["node"] == "node-1").expect("node-1");
+    assert_eq!(
+        (&row["alive"], &row["held"]["pods"], &row["blocks"]),
+        (&json!(true), &json!(2), &json!(1))
+    );
+    let table = here.cli_ok(&["pools"]);
+    assert!(table.contains("node-1") && table.contains("alive"), "{table}");
+
+    agents[1].kill();
+    until("it is dead", || !lives(&cluster, 1));
+    assert_eq!(check(here), (vec!["node-dead".to_owned()], false));
+    assert!(here.cli_ok(&["gc", "--cluster"]).contains("--node node-1"));
+    let freed = here.cli_ok(&of_there);
+    assert!(freed.contains("2 addresses and 1 blocks"), "{freed}");
+    assert_eq!(held(&cluster, 1), 0);
+    assert_eq!(check(here), (vec![], true));
+    // It was not gone: what it runs is claimed again, as nobody was given it.
+    agents[1] = Agent::start(there);
+    until("it is there again", || held(&cluster, 1) == 2);
+    agents[0].end();
+    assert!(!lives(&cluster, 0));
+    assert_eq!(cluster.book("node/").len(), 2);
+}
+
+#[test]
+#[ignore = "needs root: ring cluster"]
+fn a_node_that_is_cut_off_has_nothing_by_the_time_that_others_may_have_it() {
+    let cluster = cluster(2, "dead-after = 12");
+    let [here, there] = [&cluster.nodes[0], &cluster.nodes[1]];
+    let conf = conf(here);
+    let early = here.container();
+    let refused = here.call("ADD", &conf).of(&early).fails();
+    assert!(refused.code == 11 && refused.msg.contains("agent"), "{refused:?}");
+    let agents = [Agent::start(here), Agent::start(there)];
+    until("both live", || lives(&cluster, 0) && lives(&cluster, 1));
+    let cut_off = there.attach(&conf);
+    let stays = here.attach_it(early, &conf);
+    cluster.segment.cut(Peer::Node(1));
+    let inside = || cut_off.container.ns.try_run(&["ip", "link", "show", "eth0"]).status.success();
+    assert!(inside());
+    until("it takes its own down", || !inside());
+    assert_eq!(held(&cluster, 1), 1, "before it is given away");
+    let refused = there.call("ADD", &conf).of(&cut_off.container).fails();
+    assert!(refused.code == 11, "{refused:?}");
+    until("others free it", || held(&cluster, 1) == 0);
+    assert_eq!(held(&cluster, 0), 1);
+    cluster.segment.mend(Peer::Node(1));
+    until("it lives again", || lives(&cluster, 1));
+    until("it attaches again", || {
+        there.call("ADD", &conf).of(&cut_off.container).run().succeeded()
+    });
+    assert_eq!(held(&cluster, 1), 1);
+    stays.del();
+    drop(agents);
+}
