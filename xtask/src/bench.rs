@@ -5,6 +5,7 @@
 //! All of it happens in namespaces that are thrown away.
 
 mod chain;
+mod cluster;
 mod component;
 mod docker;
 mod languages;
@@ -52,6 +53,9 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     }
     if options.only.iter().any(|name| name == "docker") && !tools::install(&docker::PROGRAMS)? {
         bail!("the benchmark of Docker needs these packages");
+    }
+    if options.only.iter().any(|name| name == "cluster") && !tools::install(&cluster::PROGRAMS)? {
+        bail!("the benchmark of a cluster needs these packages");
     }
     // The release comes last: both are built in one place.
     let languages = options.only.iter().any(|name| name == parts::LANGUAGES);

@@ -143,7 +143,7 @@ pub fn ipam(conf: &NetConf, host: &Host, path: &[PathBuf]) -> Result<Option<Ipam
         }
     };
     let own = called.is_none() || ipam.str("type")?.is_some_and(|name| name == OUR_TYPE);
-    if own {
+    if own && !host.ledger.shared() {
         refuse_shared(&ipam)?;
     }
     let store = match &source {
@@ -205,14 +205,15 @@ fn source(ipam: &Fields<'_>, name: &str, engine: &dyn Engine) -> Result<Source, 
     })
 }
 
-/// `shared` says that several nodes use the ranges. Ours is one node's book: each would give out
-/// the same addresses.
+/// `shared` says that several nodes use the ranges. Of one node's book each would give out the same
+/// addresses.
 fn refuse_shared(ipam: &Fields<'_>) -> Result<(), ConfError> {
     if ipam.bool("shared")? != Some(true) {
         return Ok(());
     }
     let allowed = "false: the ledger of each node knows its own addresses alone, and all nodes would \
-                   give out the same ones; give each node ranges of its own";
+                   give out the same ones; give each node ranges of its own, or all of them one \
+                   ledger (`ledger = \"etcd\"`)";
     Err(ipam.error("shared", allowed))
 }
 

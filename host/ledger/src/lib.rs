@@ -161,6 +161,10 @@ pub struct Usage {
 
 /// The book.
 pub trait Ledger {
+    /// Whether it is the book of several nodes, none of which gives out what another holds.
+    fn shared(&self) -> bool {
+        false
+    }
     /// The record of one attachment.
     fn get(&self, id: &AttachmentId) -> Result<Option<Entry>, Error>;
     /// All records, or one network's, by their keys.

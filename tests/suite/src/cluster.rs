@@ -71,7 +71,8 @@ impl Cluster {
         Self::with(nodes, members, settings, etcd::Setup::default(), "")
     }
 
-    /// The same with members that are set up so, and with more keys of `[etcd]`.
+    /// The same with members that are set up so, and with more keys of `[etcd]`. With TLS each
+    /// machine has its certificate in files of its own, `etc/client.pem` and `etc/client.key`.
     #[track_caller]
     pub fn with(
         nodes: usize,
@@ -98,12 +99,30 @@ impl Cluster {
         let world = World::new();
         self.segment.plug(&world.host, Peer::Node(at));
         let endpoints = self.etcd.endpoints();
+        let of_etcd = format!("{of_etcd}\n{}", self.certificate(&world));
         world.settings(&format!(
             "ledger = \"etcd\"\n{settings}\n[node]\nname = \"{}\"\n[etcd]\n\
              endpoints = {endpoints:?}\n{of_etcd}\n",
             Self::name(at)
         ));
         world
+    }
+
+    /// Its keys of `[etcd]`; none without TLS.
+    #[track_caller]
+    fn certificate(&self, world: &World) -> String {
+        let Some(certificates) = self.etcd.certificates() else { return String::new() };
+        let place = |from: std::path::PathBuf, name: &str| {
+            let to = world.text_path(name);
+            must(std::fs::copy(from, &to).map_err(Into::into), &to);
+            to
+        };
+        format!(
+            "ca = {:?}\ncert = {:?}\nkey = {:?}\n",
+            place(certificates.cert("ca"), "etc/ca.pem"),
+            place(certificates.cert("client"), "etc/client.pem"),
+            place(certificates.key("client"), "etc/client.key"),
+        )
     }
 
     /// What a machine is called in the cluster's book.

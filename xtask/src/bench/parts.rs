@@ -14,7 +14,7 @@ use crate::command::{program, say, text};
 use crate::tools;
 
 /// Their names, in the order in which they run.
-pub(crate) const NAMES: [&str; 10] = [
+pub(crate) const NAMES: [&str; 11] = [
     "start",
     "plain",
     "masquerade",
@@ -23,6 +23,7 @@ pub(crate) const NAMES: [&str; 10] = [
     "crowd",
     "chain",
     "docker",
+    "cluster",
     "books",
     LANGUAGES,
 ];
@@ -47,6 +48,7 @@ pub(crate) fn run(machine: &Machine, options: &Options) -> Result<()> {
             "crowd" => crowd(machine, options)?,
             "chain" => super::chain::run(machine, options)?,
             "docker" => super::docker::run(machine, options)?,
+            "cluster" => super::cluster::run(machine, options)?,
             LANGUAGES => super::languages::run(machine, options)?,
             _ => books(machine, options)?,
         }

@@ -418,6 +418,10 @@ impl<S: OwnBook> Shelf for Visit<'_, S> {
 }
 
 impl<S: OwnBook> Ledger for ClusterLedger<S> {
+    fn shared(&self) -> bool {
+        true
+    }
+
     fn get(&self, id: &AttachmentId) -> Result<Option<Entry>, Error> {
         self.own.get(id)
     }
