@@ -212,3 +212,69 @@ fn a_node_that_is_cut_off_has_nothing_by_the_time_that_others_may_have_it() {
     stays.del();
     drop(agents);
 }
+
+#[test]
+#[ignore = "needs root: ring cluster"]
+fn pools_are_shown_anew_when_they_change() {
+    let cluster = cluster(2, "");
+    let [here, there] = [&cluster.nodes[0], &cluster.nodes[1]];
+    let conf = conf(there);
+    let (run, lib) = (here.text_path("run"), here.text_path("lib"));
+    let (etc, bin) = (here.text_path("etc/config.toml"), here.text_path("bin/wharfinger"));
+    let watched = std::thread::scope(|scope| {
+        let watching = scope.spawn(|| {
+            let variables = [
+                format!("WHARFINGER_RUN_DIR={run}"),
+                format!("WHARFINGER_LIB_DIR={lib}"),
+                format!("WHARFINGER_CONFIG={etc}"),
+            ];
+            let mut words = vec!["env"];
+            words.extend(variables.iter().map(String::as_str));
+            words.extend(["timeout", "15", &bin, "pools", "--watch", "--json"]);
+            here.host.try_run(&words)
+        });
+        // It shows what there is, and waits.
+        std::thread::sleep(Duration::from_secs(5));
+        there.attach(&conf).del();
+        watching.join().expect("it ends")
+    });
+    let lines = String::from_utf8_lossy(&watched.stdout).into_owned();
+    let shown: Vec<Value> =
+        lines.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    let blocks = |value: &Value| value["nodes"].as_array().map(Vec::len);
+    assert_eq!(shown.first().and_then(blocks), Some(0), "{lines}");
+    assert_eq!(shown.last().and_then(blocks), Some(1), "{lines}");
+}
+
+#[test]
+#[ignore = "needs root: ring cluster"]
+fn damage_of_the_book_is_named_and_what_two_nodes_have_is_told_of() {
+    let cluster = cluster(2, "");
+    let [here, there] = [&cluster.nodes[0], &cluster.nodes[1]];
+    let conf = conf(here);
+    let attached = there.attach(&conf);
+    let put = |key: &str, value: &str| {
+        cluster.etcd.ctl(&["put", &format!("wharfinger/{key}"), value]).expect("etcd");
+    };
+    put("book/block/host/40b000000", "nonsense");
+    let output = here.cli(&["check", "--cluster"]);
+    let told = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(!output.status.success() && told.contains("book/block/host/40b000000"), "{told}");
+    cluster.etcd.ctl(&["del", "wharfinger/book/block/host/40b000000"]).expect("etcd");
+    assert_eq!(check(here), (vec![], true));
+    // Somebody gave the address to another.
+    let (key, block) = cluster.book("book/block/").pop().expect("a block");
+    put(&key, &block.to_string().replace("node-1", "node-0"));
+    assert_eq!(check(there), (vec!["address-held-twice".to_owned()], false));
+    assert_eq!(check(here), (vec!["stray".to_owned()], true));
+    let output = there.cli(&["gc", "--cluster"]);
+    let told = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(!output.status.success() && told.contains("held twice"), "{told}");
+    assert!(here.cli_ok(&["gc", "--cluster"]).contains("freed"));
+    // Now it is nobody's: its own has it again.
+    assert_eq!(check(there), (vec!["address-not-in-the-book".to_owned()], false));
+    assert!(there.cli_ok(&["gc", "--cluster"]).contains("claimed again"));
+    assert_eq!((check(there), held(&cluster, 1)), ((vec![], true), 1));
+    attached.del();
+    assert_eq!(held(&cluster, 1), 0);
+}

@@ -259,10 +259,14 @@ fn holders(seen: &Seen, all: &mut Vec<Finding>) {
     for (node, (blocks, addresses)) in held {
         let known = seen.nodes.iter().find(|known| known.name == node);
         let has = format!("it holds {addresses} addresses and {blocks} blocks, and");
-        let gone = format!(
-            "if it is gone for good, free them: `wharfinger gc --cluster --node {node}`; otherwise \
-             start it, and `wharfinger serve --agent` on it"
-        );
+        let gone = if node == seen.node {
+            "it is this one: start `wharfinger serve --agent`".to_owned()
+        } else {
+            format!(
+                "if it is gone for good, free them: `wharfinger gc --cluster --node {node}`; \
+                 otherwise start it, and `wharfinger serve --agent` on it"
+            )
+        };
         let object = format!("node {node}");
         match known {
             Some(known) if known.alive => {}
