@@ -182,14 +182,13 @@ impl Loaded {
 
     /// A fresh store, every limit set; its epoch deadline is the call's.
     pub(crate) fn store(&self, state: State, limits: &Limits) -> Store<State> {
-        let until = state.until();
         let mut store = Store::new(self.engine, state);
         store.limiter(|state| state.guard());
         store.set_hostcall_fuel(limits.hostcall_bytes);
         store.set_epoch_deadline(1);
-        store.epoch_deadline_callback(move |_| {
+        store.epoch_deadline_callback(|store| {
             // Another call's timer moves the same epoch: only our own time counts.
-            if Instant::now() < until {
+            if Instant::now() < store.data().until() {
                 return Ok(UpdateDeadline::Continue(1));
             }
             Err(Stop::Limit(Limit::Deadline).into())

@@ -83,7 +83,8 @@ impl State {
         if Instant::now() < self.until { Ok(()) } else { Err(Stop::Limit(Limit::Deadline)) }
     }
 
-    /// Asks the book; `import` is named where the call has none.
+    /// Asks the book; `import` is named where the call has none. How long the book takes, which may
+    /// be away for seconds in a cluster, is not the plugin's time: the verb's own deadline bounds it.
     pub(crate) fn book<R>(
         &mut self,
         import: &str,
@@ -94,10 +95,12 @@ impl State {
         if self.calls > self.limits.ledger_calls {
             return Err(Stop::Limit(Limit::LedgerCalls));
         }
+        let asked = Instant::now();
         let answer = match self.access {
             Access::All => self.journal.book(ask),
             Access::Neither => None,
         };
+        self.until += asked.elapsed();
         match answer {
             Some(answer) => answer.map_err(Stop::Book),
             None => Err(Stop::BadArgument(misplaced(import))),
