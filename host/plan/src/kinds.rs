@@ -72,7 +72,8 @@ pub struct Vxlan {
     pub vni: u32,
     /// This node's address on the underlay, which tells the family of all.
     pub local: IpAddr,
-    /// The UDP port of all nodes.
+    /// The UDP port of all nodes. A link has a `port` of its own, which is another thing.
+    #[serde(rename = "dstport")]
     pub port: u16,
     /// Where nodes find each other by themselves, and learn who is where from frames. Without one
     /// somebody tells the kernel.

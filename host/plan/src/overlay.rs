@@ -44,3 +44,30 @@ impl Plan {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Group, LinkRef, Port, Step};
+
+    #[test]
+    fn a_plan_of_an_overlay_is_read_as_it_was_written() {
+        let group = Group { address: [239, 1, 1, 1].into(), dev: LinkRef::host("ens3") };
+        for group in [None, Some(group)] {
+            let kind = Vxlan { vni: 4096, local: [10, 0, 0, 1].into(), port: 4789, group };
+            let bridge = "wh-br4096".to_owned();
+            let plan = Plan::new(vec![Step::shared(Action::Link(Link {
+                link: LinkRef::host("wh-vx4096"),
+                kind: LinkKind::Vxlan(kind),
+                mtu: Some(1450),
+                mac: None,
+                alias: None,
+                port: Some(Port { bridge, nolearning: true, ..Port::default() }),
+                promisc: None,
+                up: true,
+            }))]);
+            let written = serde_json::to_string(&plan).unwrap_or_default();
+            assert_eq!(serde_json::from_str::<Plan>(&written).ok(), Some(plan), "{written}");
+        }
+    }
+}
