@@ -116,12 +116,21 @@ fn bury(program: &Program, node: &str, collect: &Collect<'_>) -> Result<u8> {
 }
 
 fn mend(program: &Program, as_json: bool) -> Result<u8> {
-    let (mended, dead) = of(program, |ledger, machine| {
+    let (mended, dead, numbers) = of(program, |ledger, machine| {
         let mended = collect::mend(ledger, machine, true)?;
-        Ok((mended, dead(ledger, machine)?))
+        Ok((mended, dead(ledger, machine)?, ledger.free_vnis(machine.now())?))
     })?;
-    let text =
-        if as_json { format!("{:#}\n", object(&mended, &dead)) } else { lines(&mended, &dead) };
+    let text = if as_json {
+        let mut value = object(&mended, &dead);
+        value["overlays"] = json!(BTreeMap::from_iter(numbers));
+        format!("{value:#}\n")
+    } else {
+        let of_number = |(network, vni): &(String, u32)| {
+            plain(&format!("overlay {network} has no ranges any more: its number {vni} is free"))
+                + "\n"
+        };
+        numbers.iter().map(of_number).collect::<String>() + &lines(&mended, &dead)
+    };
     print(&text)?;
     Ok(u8::from(!mended.doubled.is_empty()))
 }
