@@ -42,6 +42,31 @@ fn pain_b5_one_range_on_several_nodes_gives_each_address_once() {
     assert!(cluster.held().is_empty(), "{:?}", cluster.held());
 }
 
+/// A runtime was exchanged for another: no container has its old id, and nobody deletes the old ones.
+#[test]
+#[ignore = "needs root and etcd: ring cluster"]
+fn pain_a11_containers_whose_ids_nobody_knows_any_more_drain_no_pool() {
+    let cluster = Cluster::with(2, 1, "", Setup::default(), "block-size = 1");
+    let [old, other] = &cluster.nodes[..] else { panic!("two nodes") };
+    let range = "10.1.0.0/29";
+    let mut all: Vec<Attached<'_>> = (0..5).map(|_| old.attach(&conf(old, range))).collect();
+    let full = other.call("ADD", &conf(other, range)).of(&other.container()).fails();
+    assert_eq!(full.code, 100, "{full:?}");
+    // What the new runtime deletes it deletes by its own ids.
+    for one in &mut all {
+        let _ = one.call("DEL").env("CNI_CONTAINERID", &format!("new-{}", one.container.id)).ok();
+        one.dies();
+    }
+    assert_eq!(cluster.held().len(), 5, "evidence alone frees, and by its own node");
+    // The new runtime collects, and names none of them.
+    let _ = old.call("GC", &conf(old, range)).ok();
+    let more: Vec<Attached<'_>> = (0..5).map(|_| other.attach(&conf(other, range))).collect();
+    assert_eq!(distinct(&more).len(), 5);
+    more.iter().for_each(Attached::del);
+    old.assert_nothing_left();
+    assert!(cluster.held().is_empty(), "{:?}", cluster.held());
+}
+
 /// What a member of etcd counts of the requests that it was asked: all but those of its like.
 fn requests(cluster: &Cluster, node: &World) -> u64 {
     let url = cluster.etcd.endpoints().first().expect("a member").clone();
