@@ -95,7 +95,9 @@ fn containers_of_three_machines_reach_each_other_whatever_becomes_of_agents() {
         eventually("two others, by two addresses each", || told(node) == 4);
     }
     assert_all_reach(&all);
-    all.iter().for_each(|one| one.check());
+    for one in &all {
+        one.check();
+    }
     let number = cluster.book("overlay/network/pods");
     assert_eq!(number.first().and_then(|(_, it)| it.get("vni")?.as_u64()), Some(4096));
 
