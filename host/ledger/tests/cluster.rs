@@ -464,3 +464,32 @@ fn what_a_watch_tells_is_in_the_cache() {
     b.learn(&[], &gone, 0).unwrap();
     assert_eq!(b.synced().unwrap(), changes.upto, "it never goes back");
 }
+
+/// A release whose answer was lost, and the store is there again: the next attachment of the node
+/// gets the address by name, and is not told that the old one holds it.
+#[test]
+fn an_address_that_waits_to_be_released_is_not_refused_for_it() {
+    let store = MemRemote::new();
+    let [a, b] = nodes(&store, 4);
+    add_named(&a, &id("old"), ip("10.0.0.1"), 0);
+    store.set_down(true);
+    del(&a, &id("old"), 0, Duration::ZERO);
+    assert_eq!(a.waiting().unwrap(), 1);
+    store.set_down(false);
+    add_named(&a, &id("new"), ip("10.0.0.1"), 0);
+    assert_eq!((a.waiting().unwrap(), b.survey().unwrap().blocks[0].block.held.len()), (0, 1));
+}
+
+/// What a second ADD gives up is told once the node's own book has it: a commit of which nobody
+/// knows whether it stands frees nothing.
+#[test]
+fn what_an_add_gives_up_is_free_after_it_and_not_with_it() {
+    let store = MemRemote::new();
+    let [a, b] = nodes(&store, 4);
+    add_named(&a, &id("a"), ip("10.0.0.1"), 0);
+    add_named(&a, &id("a"), ip("10.0.0.2"), 0);
+    assert_eq!(a.waiting().unwrap(), 0);
+    add_named(&b, &id("b"), ip("10.0.0.1"), 0);
+    let mut late = session(&b, &id("c"), 0);
+    assert!(late.take(ip("10.0.0.2")).unwrap().is_err());
+}

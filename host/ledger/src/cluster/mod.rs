@@ -334,8 +334,11 @@ impl<S: OwnBook> Visit<'_, S> {
     ) -> Result<R, Halt> {
         let ledger = self.ledger;
         ledger.own.change(|desk| {
-            let result =
-                f(&mut Page::again(Own::Write(&mut *desk), &ledger.part, self.now, &change.seen))?;
+            let own = Own::Write(&mut *desk);
+            let mut page = Page::again(own, &ledger.part, self.now, &change.seen);
+            let result = f(&mut page)?;
+            let given_up: Vec<String> = page.given_up().iter().map(Queued::text).collect();
+            given_up.iter().try_for_each(|text| desk.enqueue(text))?;
             ledger.save(desk, &change.puts, versions)?;
             Ok(result)
         })
@@ -366,6 +369,8 @@ impl<S: OwnBook> Shelf for Visit<'_, S> {
             if !wants_fresh {
                 return result;
             }
+            // What this node released and nobody was told of is free in a newer view.
+            self.ledger.send_waiting()?;
             self.refresh()?;
         }
         Err(contended())
@@ -398,6 +403,8 @@ impl<S: OwnBook> Shelf for Visit<'_, S> {
                 if result.is_err() {
                     self.revoke(&change);
                 }
+                // What was given up: at once if that does not take long.
+                ledger.send_now();
                 result
             }
             Ok(Committed::Conflict) => {

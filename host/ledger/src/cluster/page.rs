@@ -14,6 +14,7 @@ use super::keys;
 use super::objects::{
     Block, Content, Domain, Held, Keeping, Named, Remembered, Resting, Store, Value,
 };
+use super::queue::Queued;
 use super::remote::{Guard, Object, Put};
 use crate::book::{
     Accept, Address, Book, Desk, Halt, Identity, Lasting, Place, Reach, Scan, Stored,
@@ -105,6 +106,8 @@ pub(super) struct Page<'a> {
     now: u64,
     /// What is written beside the addresses that are taken.
     announced: Option<(String, IpAddr)>,
+    /// What this node held and does not want any more.
+    given_up: Vec<Queued>,
 }
 
 impl<'a> Page<'a> {
@@ -118,7 +121,15 @@ impl<'a> Page<'a> {
             wants_fresh: Cell::new(false),
             now,
             announced: None,
+            given_up: Vec::new(),
         }
+    }
+
+    /// What this node held and does not want any more: the cluster is told of it once the node's
+    /// own book says so. In one commit with what it wants instead, it could be another's while
+    /// nobody knows whether the commit stands.
+    pub(super) fn given_up(&self) -> &[Queued] {
+        &self.given_up
     }
 
     /// One that sees the objects as another page saw them first.
@@ -272,6 +283,24 @@ impl<'a> Page<'a> {
         }
         self.want_fresh()?;
         Err(self.damaged(super::two_machines(&self.part.node, &machine)))
+    }
+
+    /// Which attachment of this node holds the address.
+    fn held_here(&self, domain: &str, point: Point) -> Result<Option<AttachmentId>, Error> {
+        let span = keys::around(point, self.domain(domain)?.block);
+        self.block(domain, span.first, |block| {
+            let held = block.held.get(&point.ip()).filter(|held| held.node == self.part.node);
+            held.map(Held::id)
+        })
+    }
+
+    /// Whether the node's own book says so too that its attachment holds the address.
+    fn is_recorded(&self, domain: &str, point: Point) -> Result<bool, Error> {
+        let Some(id) = self.held_here(domain, point)? else { return Ok(false) };
+        let record = self.desk().attachment(&id)?.map(|entry| entry.record);
+        Ok(record.is_some_and(|record| {
+            record.domain == domain && record.addresses.contains(&point.ip())
+        }))
     }
 
     /// The commit fails where the address's block is another by then.
@@ -531,7 +560,13 @@ impl Book for Page<'_> {
         let node = &self.part.node;
         let held = |block: &Block| block.held.get(&point.ip()).map(|held| held.node == *node);
         match self.block(domain, span.first, held)? {
-            Some(true) => self.guard_block(domain, point)?,
+            Some(true) => {
+                self.guard_block(domain, point)?;
+                // Without a record, it may have been released, and be another's.
+                if !self.is_recorded(domain, point)? {
+                    self.want_fresh()?;
+                }
+            }
             Some(false) => self.want_fresh()?,
             None => {}
         }
@@ -543,6 +578,9 @@ impl Book for Page<'_> {
         let ordered = self.domain(domain)?.ordered;
         if to.holder.is_some() {
             self.be_known()?;
+        } else if let Some(id) = self.held_here(domain, point)? {
+            self.given_up.push(Queued::held(domain, point.ip(), &id, None));
+            return Ok(());
         }
         self.change_block(domain, point, |block| {
             let before = block.held.get(&point.ip());

@@ -206,11 +206,29 @@ impl<S: OwnBook> ClusterLedger<S> {
     /// Sends what is queued, if that does not take long: it stays queued otherwise, for the next
     /// verb or the agent.
     pub(super) fn send_soon(&self) {
-        let beyond = (self.remaining)().saturating_sub(PATIENCE);
-        let left = || (self.remaining)().saturating_sub(beyond);
+        let left = self.patience();
         if let Ok(Some(_gate)) = self.enter(left()) {
             let _ = self.send_queued(&left);
         }
+    }
+
+    /// The same, where anything waits.
+    pub(super) fn send_waiting(&self) -> Result<(), Error> {
+        if !self.own.look(|desk| desk.queued(1))?.is_empty() {
+            self.send_soon();
+        }
+        Ok(())
+    }
+
+    /// The same. The caller is in the gate.
+    pub(super) fn send_now(&self) {
+        let _ = self.send_queued(&self.patience());
+    }
+
+    /// Tells how much is left of [`PATIENCE`] from now on, or of the call's time.
+    fn patience(&self) -> impl Fn() -> Duration {
+        let beyond = (self.remaining)().saturating_sub(PATIENCE);
+        move || (self.remaining)().saturating_sub(beyond)
     }
 
     /// Sends what is queued.

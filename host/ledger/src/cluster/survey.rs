@@ -11,8 +11,9 @@ use super::objects::{Block, Content, Domain, Store};
 use super::queue::{self, Queued};
 use super::remote::{Committed, Guard, Object, Put};
 use super::{ClusterLedger, NodeAt, OwnBook, contended, failed, nodes};
+use crate::book::Shelf;
 use crate::session::done;
-use crate::{Error, Range};
+use crate::{Error, Range, rules};
 
 /// How many objects one transaction changes.
 const AT_ONCE: usize = 32;
@@ -111,6 +112,19 @@ impl<S: OwnBook> ClusterLedger<S> {
         }
         done(self.own.change(|desk| Ok(desk.enqueue(&stray.what.text())?)))?;
         Ok(true)
+    }
+
+    /// Frees what has rested long enough in this node's blocks: until somebody does, a block is not
+    /// empty.
+    pub fn end_rests(&self, now: u64) -> Result<(), Error> {
+        let visit = self.visit(now);
+        while !visit.read(|book| book.rested(now, 1))?.is_empty() {
+            let ended = done(visit.write(|book| Ok(rules::end_rests(book, now)?)))?;
+            if ended.is_none() && (self.remaining)().is_zero() {
+                return Err(contended());
+            }
+        }
+        Ok(())
     }
 
     /// Gives back blocks of this node that nobody has anything in, but for one of each domain and

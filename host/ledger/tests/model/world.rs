@@ -211,7 +211,10 @@ impl World {
             let left = deadline.load(Ordering::Relaxed).saturating_sub(turns.now());
             Duration::from_millis(left)
         };
-        ClusterLedger::new(own, Box::new(client), part, Box::new(remaining))
+        let turns = Arc::clone(&self.turns);
+        let pause = move |_| turns.pause(turns.draw(30));
+        let ledger = ClusterLedger::new(own, Box::new(client), part, Box::new(remaining));
+        ledger.pausing(Box::new(pause))
     }
 
     fn pools(&self, network: &str) -> [Range; 2] {
@@ -268,7 +271,7 @@ impl World {
             72..79 => self.add_again(node),
             79..82 => self.amend(node),
             82..86 => self.reconcile(node),
-            86..90 => self.give_back(node),
+            86..90 => self.drain(node),
             90..93 => self.flush(node),
             93 => self.forget_identity(node),
             94..97 => self.reboot(node),
@@ -599,17 +602,36 @@ impl World {
 
     fn reconcile(&self, node: &Node) {
         let ledger = node.ledger.as_ref().unwrap();
-        let dropped = self.mortal(|| {
-            let strays = ledger.strays()?;
-            strays.iter().try_fold(0, |sum, stray| Ok(sum + u64::from(ledger.drop_stray(stray)?)))
+        let anew = self.turns.once_in(4);
+        let mended = self.mortal(|| ledger.mend(anew, |_| Some(())));
+        let mended = mended.and_then(|mended| self.expected("mend", mended));
+        let mended = mended.unwrap_or_default();
+        if !mended.doubled.is_empty() || !mended.claimed.is_empty() {
+            self.wrong(format!("{} had what was not its own: {mended:?}", node.name));
+        }
+        self.see(|seen| {
+            seen.strays += mended.freed.len() as u64;
+            seen.given_back += mended.blocks as u64;
         });
-        let dropped = dropped.and_then(|dropped| self.expected("reconcile", dropped));
-        self.see(|seen| seen.strays += dropped.unwrap_or_default());
+    }
+
+    /// All its attachments go, one after the other, and then its empty blocks.
+    fn drain(&self, node: &mut Node) {
+        if self.turns.once_in(3) {
+            while let Some(id) = node.pods.keys().next().cloned() {
+                self.delete(node, &id);
+            }
+        }
+        self.give_back(node);
     }
 
     fn give_back(&self, node: &Node) {
         let ledger = node.ledger.as_ref().unwrap();
-        let given = self.mortal(|| ledger.give_back());
+        let now = self.now(node);
+        let given = self.mortal(|| {
+            ledger.end_rests(now)?;
+            ledger.give_back()
+        });
         let given = given.and_then(|given| self.expected("give back", given)).unwrap_or_default();
         self.see(|seen| seen.given_back += given as u64);
     }
