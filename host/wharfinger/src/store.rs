@@ -152,8 +152,8 @@ pub(crate) fn open(
     configured: &Configured,
 ) -> Result<Book, Error> {
     let (own, begun) = open_own(paths, boot, machine, kernel)?;
-    let book = Book::new(own, paths, configured, machine)?;
-    if begun { book.begun(paths, configured, machine) } else { Ok(book) }
+    let opened = Book::new(own, paths, configured, machine)?;
+    if begun { opened.begun(paths, configured, machine) } else { Ok(opened) }
 }
 
 /// The node's own book, and whether it was begun just now.

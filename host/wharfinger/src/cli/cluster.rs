@@ -213,7 +213,7 @@ fn lines(mended: &Mended, dead: &BTreeMap<String, usize>) -> String {
 #[derive(Debug)]
 pub(super) struct Nodes {
     shares: Vec<Share>,
-    nodes: Vec<NodeAt>,
+    known: Vec<NodeAt>,
     now: u64,
 }
 
@@ -235,7 +235,7 @@ impl Nodes {
     pub(super) fn look(program: &Program) -> Result<Option<Self>> {
         let looked = program.cluster(|ledger, machine| {
             let now = machine.now();
-            Ok(Self { shares: ledger.survey()?.shares(now), nodes: ledger.nodes()?, now })
+            Ok(Self { shares: ledger.survey()?.shares(now), known: ledger.nodes()?, now })
         });
         looked.map_err(|error| told(&error))
     }
@@ -246,7 +246,7 @@ impl Nodes {
     }
 
     fn state(&self, name: &str) -> (&'static str, Option<u64>) {
-        match self.nodes.iter().find(|node| node.name == name) {
+        match self.known.iter().find(|node| node.name == name) {
             Some(node) => {
                 let since = node.facts.as_ref().map(|facts| facts.since);
                 (if node.alive { "alive" } else { "dead" }, since)
@@ -259,7 +259,7 @@ impl Nodes {
     /// Nodes that have nothing are there as well.
     fn all(&self) -> Vec<Share> {
         let mut all = self.shares.clone();
-        for node in &self.nodes {
+        for node in &self.known {
             if !all.iter().any(|share| share.node.as_ref() == Some(&node.name)) {
                 all.push(Share { node: Some(node.name.clone()), ..Share::default() });
             }
@@ -345,7 +345,7 @@ mod tests {
             alive,
         };
         let nodes = vec![node("n1", 40, false), node("n2", 100, true)];
-        Nodes { shares: vec![share], nodes, now: 100 }
+        Nodes { shares: vec![share], known: nodes, now: 100 }
     }
 
     #[test]

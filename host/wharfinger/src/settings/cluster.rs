@@ -81,8 +81,11 @@ impl EtcdSection {
         let lease = self.lease.unwrap_or(LEASE);
         ensure!((2..=3600).contains(&lease), "etcd.lease is {lease}: 2 to 3600 seconds");
         if let Some(after) = self.dead_after {
-            let least = lease.saturating_mul(4);
-            ensure!(after >= least, "etcd.dead-after is {after}: at least four leases, {least}");
+            let shortest = lease.saturating_mul(4);
+            ensure!(
+                after >= shortest,
+                "etcd.dead-after is {after}: at least four leases, {shortest}"
+            );
         }
         let etcd = wharfinger_etcd::Settings {
             endpoints: self.endpoints,
