@@ -44,13 +44,19 @@ fn known(world: &World) -> Vec<String> {
     known.addresses.keys().map(ToString::to_string).collect()
 }
 
+const OWN: (u8, &str, &str) = (2, "n1", "192.0.2.1");
+const OTHER: (u8, &str, &str) = (3, "n2", "192.0.2.2");
+
+fn settle(world: &World, overlays: &mut Overlays) -> Vec<String> {
+    world.with(|host| overlays.settle(host.kernel, host.ledger))
+}
+
 #[test]
 fn the_kernel_knows_others_as_soon_as_there_is_a_segment_and_by_the_change_after() {
     let world = world();
     let mut overlays = Overlays::new("n1");
-    let settle =
-        |overlays: &mut Overlays| world.with(|host| overlays.settle(host.kernel, host.ledger));
-    let [own, other] = [(2, "n1", "192.0.2.1"), (3, "n2", "192.0.2.2")];
+    let settle = |overlays: &mut Overlays| settle(&world, overlays);
+    let [own, other] = [OWN, OTHER];
     let before = block(&[other]);
     assert_eq!(overlays.begin([("b", before.as_str())]), Vec::<String>::new());
     assert!(overlays.is_settled(), "nothing of this node's");
@@ -68,14 +74,26 @@ fn the_kernel_knows_others_as_soon_as_there_is_a_segment_and_by_the_change_after
     assert_eq!(overlays.seen(&world.kernel, "b", Some(&more)), Vec::<String>::new());
     assert_eq!(known(&world), ["10.44.0.3", "10.44.0.4"]);
     assert_eq!(world.kernel.peers_of("wh-vx7").nodes.len(), 2);
-    // Somebody removes the links: that is told, and made good once they are there again.
+}
+
+#[test]
+fn links_that_somebody_removes_are_told_of_and_made_good_once_they_are_there_again() {
+    let world = world();
+    let mut overlays = Overlays::new("n1");
+    let settle = |overlays: &mut Overlays| settle(&world, overlays);
+    let [own, other] = [OWN, OTHER];
+    world.add(&call_of(&conf(), "c1", NETNS[0])).unwrap();
+    let now = block(&[own, other]);
+    assert_eq!(overlays.begin([("b", now.as_str())]), Vec::<String>::new());
+    assert_eq!(settle(&mut overlays), Vec::<String>::new());
     world.kernel.delete_link(HOST_COOKIE, "wh-vx7");
-    assert_eq!(overlays.seen(&world.kernel, "b", Some(&now)).len(), 1);
+    let more = block(&[own, other, (4, "n3", "192.0.2.3")]);
+    assert_eq!(overlays.seen(&world.kernel, "b", Some(&more)).len(), 1);
     assert!(!overlays.is_settled());
     let second = call_of(&conf(), "c2", NETNS[1]);
     world.add(&second).unwrap();
     settle(&mut overlays);
-    assert_eq!(known(&world), ["10.44.0.3"]);
+    assert_eq!(known(&world), ["10.44.0.3", "10.44.0.4"]);
     // A listing anew forgets what it does not have.
     let gone = block(&[own]);
     overlays.begin([("b", gone.as_str()), ("c", "{")]);

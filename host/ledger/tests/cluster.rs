@@ -320,7 +320,7 @@ fn threads_of_many_nodes_never_share_an_address() {
 
 /// Beside the address stands what other nodes must know, and no number is two networks'.
 #[test]
-fn overlays_are_told_who_is_where_and_have_a_number_each() {
+fn overlays_are_told_who_is_where() {
     let store = MemRemote::new();
     let [a, b] = nodes(&store, 4);
     let plan = |local: &str| {
@@ -356,7 +356,16 @@ fn overlays_are_told_who_is_where_and_have_a_number_each() {
     assert!(own.put(&object.key, Some(&object.value)).unwrap().is_empty());
     let mut other = Whereabouts::new("n1");
     assert_eq!(other.put(&object.key, Some(&object.value)).unwrap()["pods"].len(), 3);
+}
 
+#[test]
+fn overlays_have_a_number_each() {
+    let store = MemRemote::new();
+    let [a, b] = nodes(&store, 4);
+    let mut session = a.session(scope(&id("a1"), NOW)).unwrap();
+    session.pools(&[range("10.0.0.1-10.0.0.9")]).unwrap();
+    let given = session.take_free(&[range("10.0.0.1-10.0.0.9")], &[], None).unwrap().unwrap();
+    seq_of(session.commit(&record(&id("a1"), &[given])));
     assert_eq!(b.vni("jobs", NOW, false).unwrap(), Some(FIRST_VNI), "if it were to be kept");
     assert_eq!(a.vni("pods", NOW, true).unwrap().unwrap(), FIRST_VNI);
     assert_eq!(b.vni("pods", NOW, true).unwrap().unwrap(), FIRST_VNI);

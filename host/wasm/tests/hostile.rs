@@ -82,13 +82,15 @@ fn several_calls_in_one_process_keep_their_own_deadlines() {
     }
 }
 
+/// A cluster's book may be away for seconds: the verb's deadline bounds that.
 #[test]
-fn the_time_of_host_functions_counts() {
-    let plugin = hostile(&quick());
-    let slow = Duration::from_millis(120);
+fn the_time_that_the_book_takes_is_not_the_plugins() {
+    let limits = quick();
+    let plugin = hostile(&limits);
+    let slow = limits.deadline * 2;
     let mut book = MemBook { slow, ..MemBook::default() };
     let answer = plugin.allocate(&node(), &request("good", &[]), &mut book);
-    assert!(matches!(answer, Err(Error::Limit { setting: "limits.deadline", .. })), "{answer:?}");
+    assert!(answer.is_ok(), "{answer:?}");
 }
 
 /// A misdeed must meet the limit of this setting, of this size.
