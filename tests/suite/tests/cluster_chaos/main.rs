@@ -62,8 +62,9 @@ fn pain_b4_thirty_two_machines_never_have_an_address_twice() {
     let (seed, nodes) = (seed(), set("WHARFINGER_CHAOS_NODES", 32));
     println!("WHARFINGER_CHAOS_SEED={seed}");
     let nodes = usize::try_from(nodes).expect("a number of machines");
-    // The component waits for etcd as long as the verb does.
-    let settings = format!("deadline = {DEADLINE}\n[limits]\ndeadline = {DEADLINE}.0");
+    // Whoever is traced, for a wrong clock, cannot be sent the signal by which a component's time
+    // ends: longer than any verb.
+    let settings = format!("deadline = {DEADLINE}\n[limits]\ndeadline = 60.0");
     let mut cluster = Cluster::with(nodes, 3, &settings, Setup::default(), "block-size = 4");
     let watch = Watch::default();
     let end = Instant::now() + duration();
