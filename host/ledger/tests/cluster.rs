@@ -502,3 +502,21 @@ fn what_an_add_gives_up_is_free_after_it_and_not_with_it() {
     let mut late = session(&b, &id("c"), 0);
     assert!(late.take(ip("10.0.0.2")).unwrap().is_err());
 }
+
+/// The node's own book is innocent of what stands in the cluster's: it is not set aside for it.
+#[test]
+fn an_object_that_cannot_be_read_is_no_damage_of_the_nodes_own_book() {
+    let store = MemRemote::new();
+    let [a] = nodes(&store, 4);
+    add(&a, "p", "10.0.0.1-10.0.0.9").unwrap();
+    let key = a.survey().unwrap().blocks.remove(0).key;
+    let put = Put { key, value: Some("{".to_owned()) };
+    store.commit(&[], &[put], Duration::ZERO).unwrap();
+    let says = |result: Result<Option<IpAddr>, Error>| match result.unwrap_err() {
+        Error::Unavailable { what, .. } => what,
+        other => panic!("{other}"),
+    };
+    a.refresh().unwrap();
+    let taken = session(&a, &id("q"), NOW).take_free(&[range("10.0.0.1-10.0.0.9")], &[], None);
+    assert!(says(taken).contains("cannot be read"));
+}

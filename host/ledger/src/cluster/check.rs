@@ -8,7 +8,7 @@ use super::keys;
 use super::mend::Differences;
 use super::nodes::NodeAt;
 use super::survey::{Survey, surveyed};
-use super::{ClusterLedger, OwnBook, failed};
+use super::{ClusterLedger, OwnBook};
 use crate::point::{Point, Span};
 use crate::{Error, Identity, Range};
 
@@ -63,8 +63,7 @@ impl<S: OwnBook> ClusterLedger<S> {
     /// it may be among it.
     pub fn check(&self) -> Result<Vec<Finding>, Error> {
         let horizon = self.own.horizon()?;
-        let changes = self.remote.changes(keys::BOOK, 0, (self.remaining)());
-        let objects = changes.map_err(|fault| failed(&fault))?.objects;
+        let objects = self.objects()?;
         let identities = objects.iter().filter_map(|object| {
             let [domain, network, identity] = keys::of_identity(&object.key)?;
             let addresses = serde_json::from_str(&object.value).ok()?;

@@ -59,16 +59,14 @@ impl<S: OwnBook> ClusterLedger<S> {
     /// attachment that is being made looks the same: take its lock before one is dropped.
     pub fn strays(&self) -> Result<Vec<Stray>, Error> {
         self.check_name()?;
-        let changes = self.remote.changes(keys::BOOK, 0, (self.remaining)());
-        self.strays_of(&changes.map_err(|fault| failed(&fault))?.objects)
+        self.strays_of(&self.objects()?)
     }
 
     /// What the two books do not agree on. As with [`ClusterLedger::strays`]: what is under way
     /// may be among it.
     pub fn differences(&self) -> Result<Differences, Error> {
         let horizon = self.own.horizon()?;
-        let changes = self.remote.changes(keys::BOOK, 0, (self.remaining)());
-        self.differences_of(&changes.map_err(|fault| failed(&fault))?.objects, horizon)
+        self.differences_of(&self.objects()?, horizon)
     }
 
     pub(super) fn differences_of(

@@ -127,13 +127,18 @@ fn two_machines(node: &str, machine: &str) -> String {
 
 /// The text for people of what the store answered.
 fn failed(fault: &Fault) -> Error {
-    Error::Unavailable { path: "of the cluster".to_owned(), what: fault.to_string() }
+    unavailable(fault.to_string())
+}
+
+/// The cluster's book cannot be used as it is. Never [`Error::Damaged`]: that is said of the node's
+/// own book, which would be set aside for it.
+fn unavailable(what: String) -> Error {
+    Error::Unavailable { path: "of the cluster".to_owned(), what }
 }
 
 /// Others change what is to be changed, all of the time.
 fn contended() -> Error {
-    let what = "other nodes change the same objects all the time; try again".to_owned();
-    Error::Unavailable { path: "of the cluster".to_owned(), what }
+    unavailable("other nodes change the same objects all the time; try again".to_owned())
 }
 
 impl<S: OwnBook> ClusterLedger<S> {
@@ -191,6 +196,12 @@ impl<S: OwnBook> ClusterLedger<S> {
                 None => {}
             }
         }
+    }
+
+    /// All objects of the book, as they are now.
+    fn objects(&self) -> Result<Vec<Object>, Error> {
+        let changes = self.remote.changes(BOOK, 0, (self.remaining)());
+        Ok(changes.map_err(|fault| failed(&fault))?.objects)
     }
 
     /// Brings the cache up to date.
@@ -382,10 +393,7 @@ impl<S: OwnBook> Shelf for Visit<'_, S> {
         let Some(gate) = gate else {
             let what =
                 "another process of this node is writing to it, for all of the time".to_owned();
-            return Err(Halt::Error(Error::Unavailable {
-                path: "of the cluster".to_owned(),
-                what,
-            }));
+            return Err(Halt::Error(unavailable(what)));
         };
         // What was released before comes before: this may be about the same attachment.
         ledger.send_queued(&ledger.remaining)?;

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::keys;
 use super::objects::Named;
 use super::remote::{Guard, Put};
-use super::{ClusterLedger, Committed, OwnBook, failed};
+use super::{ClusterLedger, Committed, OwnBook, failed, unavailable};
 use crate::Error;
 
 /// What a node's agent says of it: the object below [`super::NODES`].
@@ -111,7 +111,7 @@ impl<S: OwnBook> ClusterLedger<S> {
         match serde_json::from_str(&object.value) {
             Ok(Named { machine }) if machine != self.part.machine => {
                 let what = super::two_machines(&self.part.node, &machine);
-                Err(Error::Unavailable { path: "of the cluster".to_owned(), what })
+                Err(unavailable(what))
             }
             _ => Ok(()),
         }
@@ -154,5 +154,5 @@ fn over(why: &str) -> Error {
         "{why}, and nodes are freed by time (dead_after): nothing is attached before \
          `wharfinger serve --agent` has a lease again"
     );
-    Error::Unavailable { path: "of the cluster".to_owned(), what }
+    unavailable(what)
 }

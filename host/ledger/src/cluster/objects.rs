@@ -143,6 +143,13 @@ pub(super) struct Value {
     pub(super) holder: Option<Held>,
 }
 
+impl Value {
+    /// It goes with this attachment of the node.
+    pub(super) fn is_of(&self, node: &str, id: &AttachmentId) -> bool {
+        self.holder.as_ref().is_some_and(|of| of.is(node, id))
+    }
+}
+
 /// What is remembered for an identity.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]

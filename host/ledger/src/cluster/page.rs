@@ -186,7 +186,7 @@ impl<'a> Page<'a> {
     /// The error that makes the caller begin anew, with a newer view.
     fn stale(&self) -> Error {
         self.wants_fresh.set(true);
-        self.desk().damaged("an older view than was asked for".to_owned())
+        self.damaged("an older view than was asked for".to_owned())
     }
 
     /// An answer that is given for good is given from a view that is not older than the question.
@@ -196,8 +196,7 @@ impl<'a> Page<'a> {
 
     fn load(&self, key: &str) -> Result<Slot, Error> {
         let cached = self.desk().cached(key)?;
-        let mut slot =
-            slot(key, cached, self.part.cut).map_err(|what| self.desk().damaged(what))?;
+        let mut slot = slot(key, cached, self.part.cut).map_err(super::unavailable)?;
         // What has rested is free. It is taken out with the next write of the block.
         if let Content::Block(block) = &mut slot.content {
             block.rests.retain(|_, rest| rest.until > self.now);
@@ -522,7 +521,7 @@ impl Book for Page<'_> {
         let stores = self.desk().cached_below(keys::STORES)?;
         for object in stores {
             // What is not its own is not guarded by having been looked into.
-            let goes = |value: &Value| value.holder.as_ref().is_some_and(|of| of.is(&node, id));
+            let goes = |value: &Value| value.is_of(&node, id);
             self.with(&object.key, |slot| {
                 if let Content::Store(Store(entries)) = &mut slot.content
                     && entries.values().any(goes)
@@ -839,7 +838,7 @@ impl Book for Page<'_> {
     }
 
     fn damaged(&self, what: String) -> Error {
-        Error::Unavailable { path: "of the cluster".to_owned(), what }
+        super::unavailable(what)
     }
 }
 

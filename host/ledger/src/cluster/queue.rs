@@ -14,7 +14,7 @@ use super::keys;
 use super::objects::{Block, Content, Domain, Held, Resting, Store};
 use super::page::Slot;
 use super::remote::{Committed, Guard, Object, Put};
-use super::{ClusterLedger, OwnBook, PATIENCE, contended, failed};
+use super::{ClusterLedger, OwnBook, PATIENCE, contended, failed, unavailable};
 use crate::book::Desk;
 use crate::point::Point;
 use crate::session::done;
@@ -103,8 +103,7 @@ impl Queued {
                 free(block, *address, *rest, |held| held.is(node, &id));
             }
             (Self::Entries { .. }, Content::Store(Store(entries))) => {
-                entries
-                    .retain(|_, value| !value.holder.as_ref().is_some_and(|of| of.is(node, &id)));
+                entries.retain(|_, value| !value.is_of(node, &id));
             }
             _ => {}
         }
@@ -138,7 +137,7 @@ pub(super) fn entries_of(
     let has = |object: &&Object| {
         let read = Content::read(&object.key, &object.value);
         let Ok(Content::Store(Store(entries))) = read else { return false };
-        entries.values().any(|value| value.holder.as_ref().is_some_and(|of| of.is(node, id)))
+        entries.values().any(|value| value.is_of(node, id))
     };
     Ok(stores.iter().filter(has).map(|object| Queued::entries(&object.key, id)).collect())
 }
@@ -170,9 +169,7 @@ pub(super) fn revoked(puts: &[Put], seen: &BTreeMap<String, Slot>, node: &str) -
                 let before = seen.get(&put.key).and_then(Slot::store);
                 let had = |id: &AttachmentId| {
                     before.is_some_and(|Store(entries)| {
-                        entries
-                            .values()
-                            .any(|value| value.holder.as_ref().is_some_and(|of| of.is(node, id)))
+                        entries.values().any(|value| value.is_of(node, id))
                     })
                 };
                 let given = holders.iter().filter(|id| !had(id));
@@ -301,10 +298,9 @@ fn released(
         let key = queued.key(bits);
         if !objects.contains_key(&key) {
             let object = match desk.cached(&key)? {
-                Some(object) => (
-                    object.version,
-                    Content::read(&key, &object.value).map_err(|what| desk.damaged(what))?,
-                ),
+                Some(object) => {
+                    (object.version, Content::read(&key, &object.value).map_err(unavailable)?)
+                }
                 // Written nevertheless: a commit whose outcome is not known may want to make it.
                 None if absent.contains(&key) => (0, queued.nothing()),
                 None => {
@@ -341,7 +337,7 @@ fn bits(
         }
         return Ok(None);
     };
-    match Content::read(&key, &object.value).map_err(|what| desk.damaged(what))? {
+    match Content::read(&key, &object.value).map_err(unavailable)? {
         Content::Domain(Domain { block, .. }) => Ok(Some(block)),
         _ => Ok(None),
     }

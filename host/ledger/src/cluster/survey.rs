@@ -91,9 +91,7 @@ pub struct Freed {
 impl<S: OwnBook> ClusterLedger<S> {
     /// All of the cluster's book, as it is now.
     pub fn survey(&self) -> Result<Survey, Error> {
-        let changes = self.remote.changes(keys::BOOK, 0, (self.remaining)());
-        let objects = changes.map_err(|fault| failed(&fault))?.objects;
-        Ok(surveyed(&objects))
+        Ok(surveyed(&self.objects()?))
     }
 
     /// Frees a stray, unless there is a record of it by now. The caller has the attachment's lock.
@@ -180,10 +178,8 @@ impl<S: OwnBook> ClusterLedger<S> {
             if self.lives(dead)? {
                 return Ok(Freed { lives: true, ..freed });
             }
-            let changes = self.remote.changes(keys::BOOK, 0, (self.remaining)());
-            let objects = changes.map_err(|fault| failed(&fault))?.objects;
             let buried: Vec<_> =
-                objects.into_iter().filter_map(|object| buried(object, node)).collect();
+                self.objects()?.into_iter().filter_map(|object| buried(object, node)).collect();
             if buried.is_empty() {
                 self.forget_name(node)?;
                 return Ok(freed);

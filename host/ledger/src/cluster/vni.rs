@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::remote::{Committed, Guard, Put};
-use super::{ClusterLedger, OwnBook, contended, failed, keys};
+use super::{ClusterLedger, OwnBook, contended, failed, keys, unavailable};
 use crate::Error;
 
 /// Below this people choose numbers in configurations.
@@ -54,7 +54,7 @@ impl<S: OwnBook> ClusterLedger<S> {
         let free = (FIRST_VNI..=LAST).find(|vni| taken.binary_search(vni).is_err());
         free.ok_or_else(|| {
             let what = "all numbers of overlays are taken; set \"vni\" in the configuration";
-            Error::Unavailable { path: "of the cluster".to_owned(), what: what.into() }
+            unavailable(what.to_owned())
         })
     }
 
@@ -100,8 +100,5 @@ impl<S: OwnBook> ClusterLedger<S> {
 fn read(key: &str, value: &str) -> Result<Overlay, Error> {
     let overlay: Option<Overlay> = serde_json::from_str(value).ok();
     let valid = overlay.filter(|overlay| (1..=LAST).contains(&overlay.vni));
-    valid.ok_or_else(|| Error::Unavailable {
-        path: "of the cluster".to_owned(),
-        what: format!("{key} is not as this program writes it: {value:?}"),
-    })
+    valid.ok_or_else(|| unavailable(format!("{key} is not as this program writes it: {value:?}")))
 }
