@@ -1,5 +1,5 @@
 //! Puts into the executable what `wharfinger plugin new` and `plugin component` write: the SDKs and
-//! templates of `sdk/`, and the newest contract of `wit/`.
+//! templates of `sdk/`, and every contract of `wit/`.
 //!
 //! What belongs to an SDK is found by walking its folder: nobody keeps a list.
 
@@ -22,8 +22,7 @@ fn main() -> Result<()> {
 
     let mut code = String::new();
     list(&mut code, "SDKS", &folders(&root.join("sdk"))?)?;
-    let newest = folders(&root.join("wit"))?.pop().ok_or("wit/ has no version")?;
-    list(&mut code, "CONTRACT", &[newest])?;
+    list(&mut code, "CONTRACT", &folders(&root.join("wit"))?)?;
     fs::write(out.join("embedded.rs"), code)?;
     Ok(())
 }

@@ -8,12 +8,15 @@ mod chain;
 mod cluster;
 mod component;
 mod docker;
+mod kubernetes;
 mod languages;
 mod machine;
+mod overlay;
 mod parts;
 mod process;
 mod report;
 mod subject;
+mod whereabouts;
 
 use std::path::PathBuf;
 
@@ -36,6 +39,8 @@ pub(crate) struct Options {
     pods: Vec<usize>,
     /// These parts alone.
     only: Vec<String>,
+    /// An earlier executable of ours, beside this one.
+    before: Option<PathBuf>,
 }
 
 /// Runs it.
@@ -43,7 +48,7 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     let inside = args.first().is_some_and(|arg| arg == "--inside");
     let options = parse(args.get(usize::from(inside)..).unwrap_or_default())?;
     if inside {
-        return parts::run(&Machine::new(executables()?)?, &options);
+        return parts::run(&Machine::new(executables(&options)?)?, &options);
     }
     if !is_root() {
         bail!("bench needs root");
@@ -51,12 +56,22 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     if !tools::install(&[&build::NEEDED[..], &["ip", "nft", "iptables"]].concat())? {
         bail!("the benchmark needs these packages");
     }
-    if options.only.iter().any(|name| name == "docker") && !tools::install(&docker::PROGRAMS)? {
-        bail!("the benchmark of Docker needs these packages");
+    let wanted: [(&str, &[&str]); 3] = [
+        ("docker", &docker::PROGRAMS),
+        ("cluster", &cluster::PROGRAMS),
+        ("overlay", &overlay::PROGRAMS),
+    ];
+    for (part, programs) in wanted {
+        if options.only.iter().any(|name| name == part) && !tools::install(programs)? {
+            bail!("the benchmark of {part} needs these packages");
+        }
     }
-    if options.only.iter().any(|name| name == "cluster") && !tools::install(&cluster::PROGRAMS)? {
-        bail!("the benchmark of a cluster needs these packages");
+    let packages = ["etcd", "openssl", "python3", "curl"];
+    let named = options.only.iter().any(|name| name == kubernetes::NAME);
+    if named && !tools::install(&packages)? {
+        bail!("the benchmark of Kubernetes needs these packages");
     }
+    let programs = if named { Some(test::kubernetes(false)?) } else { None };
     // The release comes last: both are built in one place.
     let languages = options.only.iter().any(|name| name == parts::LANGUAGES);
     if !languages {
@@ -67,12 +82,14 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
         crate::languages::run(&[])?;
     }
     test::build_suite()?;
-    executables()?;
+    executables(&options)?;
     let host = format!("wharfinger-bench-{}", std::process::id());
     must(program("ip netns add").arg(&host))?;
     let me = std::env::current_exe().context("the path of this program")?;
-    let outcome =
-        must(program("ip netns exec").arg(&host).arg(me).args(["bench", "--inside"]).args(args));
+    let mut inside = program("ip netns exec");
+    inside.arg(&host).arg(me).args(["bench", "--inside"]).args(args);
+    inside.envs(programs.map(|path| ("WHARFINGER_KUBE_PROGRAMS", path)));
+    let outcome = must(&mut inside);
     capture(program("ip netns del").arg(&host))?;
     outcome
 }
@@ -84,6 +101,7 @@ fn parse(args: &[String]) -> Result<Options> {
         books: vec![10, 1_000, 10_000],
         pods: vec![1, 1_000, 10_000],
         only: Vec::new(),
+        before: None,
     };
     let mut args = args.iter();
     while let Some(arg) = args.next() {
@@ -105,9 +123,14 @@ fn parse(args: &[String]) -> Result<Options> {
                 let Some(Ok(counts)) = counts else { bail!("--pods COUNT,...") };
                 options.pods = counts;
             }
+            "--before" => {
+                let Some(path) = args.next() else { bail!("--before EXECUTABLE") };
+                let path = std::fs::canonicalize(path).with_context(|| path.clone())?;
+                options.before = Some(path);
+            }
             other => bail!(
-                "bench: no option {other:?}; there are languages, --quick, --only PART,... and \
-                 --pods COUNT,..."
+                "bench: no option {other:?}; there are languages, --quick, --only PART,..., \
+                 --pods COUNT,... and --before EXECUTABLE"
             ),
         }
     }
@@ -128,9 +151,11 @@ pub(crate) struct Executables {
     floor: PathBuf,
     /// Ours, with host-local outside the sandbox.
     native: PathBuf,
+    /// An earlier one of ours.
+    before: Option<PathBuf>,
 }
 
-fn executables() -> Result<Executables> {
+fn executables(options: &Options) -> Result<Executables> {
     let ours = crate::command::executable();
     let reference = tools::reference()?;
     let floor = test::suite_program("floor");
@@ -143,5 +168,5 @@ fn executables() -> Result<Executables> {
         say(&format!("no {}: measured without the floor", floor.display()));
     }
     let native = ours.with_file_name("wharfinger-native");
-    Ok(Executables { ours, reference, floor, native })
+    Ok(Executables { ours, reference, floor, native, before: options.before.clone() })
 }

@@ -17,9 +17,9 @@ use crate::command::{
 use crate::tools;
 
 /// The components that ship inside, each a folder of `plugins-wasm/`.
-const BUILT_IN: [&str; 3] = ["host-local", "rules", "static"];
+pub(crate) const BUILT_IN: [&str; 3] = ["host-local", "rules", "static"];
 /// What components are compiled for. It has no system interface: they import only our contract.
-const WASM: &str = "wasm32-unknown-unknown";
+pub(crate) const WASM: &str = "wasm32-unknown-unknown";
 /// What a guest is compiled for whose Cargo.toml names it: with WASI, and a component at once.
 const WASI: &str = "wasm32-wasip2";
 
@@ -57,12 +57,17 @@ pub(crate) fn one(words: &[String]) -> Result<()> {
 
 /// Adds the targets that the toolchain lacks, where rustup is there to do it.
 fn targets() -> Result<()> {
+    add_targets(&[WASM, WASI, &target()])
+}
+
+/// The same for those that are named.
+pub(crate) fn add_targets(targets: &[&str]) -> Result<()> {
     if find("rustup").is_none() {
         return Ok(());
     }
     let installed = text(&mut program("rustup target list --installed"))?;
-    for wanted in [WASM, WASI, &target()] {
-        if !installed.lines().any(|line| line == wanted) {
+    for wanted in targets {
+        if !installed.lines().any(|line| line == *wanted) {
             must(program("rustup target add").arg(wanted))?;
         }
     }

@@ -52,6 +52,15 @@ pub(crate) fn program(words: &str) -> Command {
 pub(crate) fn cargo(words: &str) -> Command {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
+    // What `cargo run` says of this program is nothing of what is built: crates that look at such
+    // variables would be built anew each time that cargo is called once from here and once by hand.
+    for (name, _) in std::env::vars_os() {
+        let of_us =
+            |name: &str| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_");
+        if name.to_str().is_some_and(of_us) {
+            command.env_remove(name);
+        }
+    }
     command.args(words.split_whitespace()).current_dir(workspace());
     command
 }

@@ -1,13 +1,22 @@
 //! `cargo xtask lint`: formatting and clippy, warnings being errors; of the workspace, and of the
-//! crates that are built for Wasm.
+//! crates that are built for Wasm. And what no compiler looks at: what others wrote, where `unsafe`
+//! stands, that pure crates compile for other systems.
 
 use anyhow::Result;
 
 use crate::build::guests;
 use crate::command::{cargo, must, say, target, workspace};
+use crate::{elsewhere, supply, unsafety};
 
-/// Checks the workspace.
-pub(crate) fn run() -> Result<()> {
+/// Checks the workspace; with `long`, also by cargo-deny.
+pub(crate) fn run(long: bool) -> Result<()> {
+    say("lint: licences, sources, versions, vulnerabilities");
+    supply::check()?;
+    if long {
+        supply::cargo_deny()?;
+    }
+    unsafety::check()?;
+    elsewhere::check(long)?;
     say("lint: cargo fmt");
     must(&mut cargo("fmt --all --check"))?;
     say("lint: cargo clippy");

@@ -4,6 +4,7 @@
 //! reason in the table; where `CI` is `true` that is a failure.
 
 mod binaries;
+pub(crate) mod lab;
 mod rings;
 mod table;
 
@@ -13,8 +14,10 @@ use std::time::Instant;
 use anyhow::{Result, bail};
 
 use crate::command::{complain, is_root, say};
-use crate::{build, lint, tools};
+use crate::{build, dist, lint, tools};
 use rings::Ring;
+
+pub(crate) use rings::kubernetes;
 use table::{Row, Table};
 
 /// What was asked for.
@@ -36,7 +39,9 @@ pub(crate) fn run(args: &[String]) -> Result<ExitCode> {
         if ring == Ring::Build || !options.wants(ring) {
             continue;
         }
-        let row = if table.build_failed() {
+        let row = if ring.waits_for_long() && !options.long && options.only.is_empty() {
+            Row::left(ring)
+        } else if table.build_failed() {
             Row::skipped(ring, 0, "the build failed")
         } else {
             rings::run(ring, &binaries, &options)
@@ -91,6 +96,7 @@ fn build_all() -> Result<()> {
         build::component(guest)?;
     }
     build::bomb("tests/hostile")?;
+    dist::pack()?;
     binaries::build()
 }
 
@@ -126,8 +132,8 @@ fn parse(args: &[String]) -> Result<Options> {
 }
 
 /// Lint as a ring.
-fn linted() -> Result<()> {
-    lint::run()
+fn linted(options: &Options) -> Result<()> {
+    lint::run(options.long)
 }
 
 /// A program of the suite's, once [`build_suite`] ran.

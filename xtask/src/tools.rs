@@ -6,10 +6,10 @@ use std::sync::Mutex;
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::command::{complain, find, is_root, must, program, say, within, workspace};
+use crate::command::{complain, find, is_root, must, program, say, text, within, workspace};
 
 /// A program, and the Debian package that has it.
-const PROGRAMS: [(&str, &str); 36] = [
+const PROGRAMS: [(&str, &str); 40] = [
     ("musl-gcc", "musl-tools"),
     ("protoc", "protobuf-compiler"),
     (PROTOS, "libprotobuf-dev"),
@@ -24,6 +24,7 @@ const PROGRAMS: [(&str, &str); 36] = [
     ("dockerd", "docker.io"),
     ("docker", "docker.io"),
     ("wget", "wget"),
+    ("curl", "curl"),
     ("ping", "iputils-ping"),
     ("nsenter", "util-linux"),
     ("unshare", "util-linux"),
@@ -33,10 +34,13 @@ const PROGRAMS: [(&str, &str); 36] = [
     ("containerd", "containerd"),
     ("runc", "runc"),
     ("podman", "podman"),
-    ("python3", "python3-minimal"),
+    ("python3", "python3"),
     ("timeout", "coreutils"),
     ("dnsmasq", "dnsmasq-base"),
     ("dhcpd", "isc-dhcp-server"),
+    ("promtool", "prometheus"),
+    ("dpkg-deb", "dpkg"),
+    ("/usr/lib/python3/dist-packages/jsonschema/__init__.py", "python3-jsonschema"),
     ("etcd", "etcd-server"),
     ("etcdctl", "etcd-client"),
     ("openssl", "openssl"),
@@ -63,6 +67,10 @@ pub(crate) const CLANG_RT: &str =
 /// The reference plugins' release, and that of libcni's cnitool.
 const PLUGINS: &str = "v1.9.1";
 const CNITOOL: &str = "v1.3.0";
+/// That of Whereabouts.
+pub(crate) const WHEREABOUTS: &str = "v0.9.2";
+/// That of Multus.
+const MULTUS: &str = "v4.2.4";
 
 /// Their packages.
 const REFERENCE: [&str; 18] = [
@@ -169,4 +177,41 @@ pub(crate) fn reference() -> Result<PathBuf> {
     must(build.env("CGO_ENABLED", "0"))?;
     std::fs::write(&stamp, release).with_context(|| stamp.display().to_string())?;
     Ok(dir)
+}
+
+/// The executable of Whereabouts, and the directory of its kinds: built once.
+pub(crate) fn whereabouts() -> Result<(PathBuf, PathBuf)> {
+    let module = format!("github.com/k8snetworkplumbingwg/whereabouts@{WHEREABOUTS}");
+    let executable = of_module(&format!("whereabouts-{WHEREABOUTS}"), &module, "./cmd")?;
+    Ok((executable, source(&module)?.join("doc/crds")))
+}
+
+/// Multus, the plugin without a daemon, which runs us as one of several: built once, in minutes.
+pub(crate) fn multus() -> Result<PathBuf> {
+    let module = format!("gopkg.in/k8snetworkplumbingwg/multus-cni.v4@{MULTUS}");
+    of_module(&format!("multus-{MULTUS}"), &module, "./cmd/multus")
+}
+
+/// An executable that is built once of a module of Go's.
+fn of_module(name: &str, module: &str, main: &str) -> Result<PathBuf> {
+    let executable = workspace().join("target/tools").join(name);
+    if !executable.is_file() {
+        say(&format!("building {name}"));
+        let mut build = program("go build -o");
+        build.arg(&executable).arg(main).current_dir(source(module)?);
+        must(build.env("CGO_ENABLED", "0"))?;
+    }
+    Ok(executable)
+}
+
+/// Where the source of a module of Go's is.
+fn source(module: &str) -> Result<PathBuf> {
+    if find("go").is_none() {
+        bail!("no `go` here to get {module} with");
+    }
+    let said = text(program("go mod download -json").arg(module))?;
+    let said: serde_json::Value =
+        serde_json::from_str(&said).context("what go says of a module")?;
+    let source = said.get("Dir").and_then(serde_json::Value::as_str);
+    Ok(PathBuf::from(source.context("the directory of a module")?))
 }

@@ -253,6 +253,8 @@ impl Adding<'_> {
         &self,
         decide: impl Fn(&mut dyn Session) -> Result<(Record, T), Error>,
     ) -> Result<(u64, T), Error> {
+        let before = self.host.node.remaining();
+        let waited = || before.saturating_sub(self.host.node.remaining());
         for _ in 0..ATTEMPTS {
             let mut session = self.host.ledger.session(self.scope())?;
             let (record, decided) = decide(&mut *session)?;
@@ -264,7 +266,7 @@ impl Adding<'_> {
             }
             self.host.notes.again();
         }
-        Err(Error::Contended { attempts: ATTEMPTS })
+        Err(Error::Contended { waited: waited() })
     }
 
     /// Lets an executable decide, or make the interface. It is journalled before it runs, so that
@@ -357,7 +359,7 @@ impl Adding<'_> {
         if now.conf.raw == view.call.conf.raw {
             return Ok(());
         }
-        Err(Error::Contended { attempts: 1 })
+        Err(Error::Contended { waited: Duration::ZERO })
     }
 
     /// Writes a record that takes nothing.

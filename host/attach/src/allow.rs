@@ -44,6 +44,7 @@ pub(crate) fn check(
     let allow = &host.settings.allow;
     if let Place::Main { driver } = place {
         listed(allow.drivers.as_ref(), "drivers", "/driver", driver)?;
+        keys(host, conf, driver)?;
     }
     match ipam.map(|ipam| (&ipam.source, ipam.pointer())) {
         Some((Source::Component(name), pointer)) => {
@@ -70,6 +71,17 @@ pub(crate) fn check(
     }
     sysctls(allow, conf)?;
     files(host, allow, conf)
+}
+
+/// What is encrypted, and has no keys, would be attached, and reach nobody.
+fn keys(host: &Host, conf: &NetConf, driver: &str) -> Result<(), Error> {
+    let fields = conf.fields();
+    match host.settings.no_keys {
+        Some(why) if driver == "overlay" && fields.bool("encrypt")? == Some(true) => {
+            Err(fields.error("encrypt", why).into())
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The reference plugin's own list of kernel parameters. Where there is none, the node's list

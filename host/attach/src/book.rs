@@ -3,27 +3,36 @@
 use std::net::IpAddr;
 
 use wharfinger_ledger::{Owner, Range, Session};
-use wharfinger_wasm::{AddressRange, Book, BookError, Level, Refusal, Usage};
+use wharfinger_wasm::{
+    AddressRange, Attachment, Book, BookError, Level, NoPod, PodFacts, Refusal, Usage,
+};
 
-use crate::Notes;
+use crate::{Node, Notes};
 
 /// Answers a component's `ledger` and `store` from a session.
 pub struct SessionBook<'a, 'l> {
     session: &'a mut (dyn Session + 'l),
     owner: Owner,
     notes: Option<(&'a dyn Notes, &'a str)>,
+    about: Option<(&'a dyn Node, &'a Attachment)>,
 }
 
 impl<'a, 'l> SessionBook<'a, 'l> {
     /// Of this session; `owner` is whose store it is. What the component logs is dropped.
     pub fn new(session: &'a mut (dyn Session + 'l), owner: Owner) -> Self {
-        Self { session, owner, notes: None }
+        Self { session, owner, notes: None, about: None }
     }
 
     /// What the component of this identity logs goes to `notes`.
     #[must_use]
     pub fn noting(self, notes: &'a dyn Notes, plugin: &'a str) -> Self {
         Self { notes: Some((notes, plugin)), ..self }
+    }
+
+    /// It is about this attachment, whose pod the node may ask for.
+    #[must_use]
+    pub fn about(self, node: &'a dyn Node, attachment: &'a Attachment) -> Self {
+        Self { about: Some((node, attachment)), ..self }
     }
 }
 
@@ -87,6 +96,12 @@ impl Book for SessionBook<'_, '_> {
 
     fn store_size(&mut self) -> Result<u64, BookError> {
         Ok(self.session.store_size(&self.owner)?)
+    }
+
+    fn pod(&mut self) -> Result<Result<PodFacts, NoPod>, BookError> {
+        let nobodys = || NoPod::NotThere("it is no pod's attachment".to_owned());
+        let found = self.about.and_then(|(node, whose)| Some((node, whose.pod.as_ref()?)));
+        Ok(found.ok_or_else(nobodys).and_then(|(node, pod)| node.pod(pod)))
     }
 
     fn log(&mut self, level: Level, message: &str) {

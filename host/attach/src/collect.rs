@@ -21,8 +21,7 @@ pub fn mend<S: OwnBook>(
         let nameless = recover::stand_in(id).is_some_and(|id| !matches!(own.get(&id), Ok(None)));
         if nameless { None } else { node.try_lock(id).ok().flatten() }
     };
-    ledger.end_rests(node.now())?;
-    Ok(ledger.mend(anew, hold)?)
+    Ok(ledger.mend(anew, node.now(), hold)?)
 }
 
 /// Takes down what is wanted, as DEL does, until the deadline; answers what went. One that somebody

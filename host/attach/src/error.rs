@@ -116,10 +116,10 @@ pub enum Error {
     #[error(transparent)]
     Ledger(#[from] wharfinger_ledger::Error),
     /// Others were faster each time.
-    #[error("the ledger changed under {attempts} attempts to allocate")]
+    #[error("others changed the ledger {}", whenever(*waited))]
     Contended {
-        /// How often it was tried.
-        attempts: u32,
+        /// For how long; zero: there was one attempt.
+        waited: Duration,
     },
     /// Another process works on the attachment.
     #[error("{id} is being worked on by another process; waited for its lock until the deadline")]
@@ -240,6 +240,14 @@ pub enum Error {
         /// Why.
         source: std::io::Error,
     },
+}
+
+/// When they did.
+fn whenever(waited: Duration) -> String {
+    if waited.is_zero() {
+        return "while this call worked with it".to_owned();
+    }
+    format!("each time before this call could, for {:.1} s", waited.as_secs_f64())
 }
 
 fn lease_over(id: &AttachmentId, address: Option<ipnet::Ipv4Net>) -> String {
@@ -426,10 +434,10 @@ impl Error {
             Self::NoPrevResult => {
                 "set \"driver\" (bridge, ptp, macvlan, ...), or put the plugin behind another".into()
             }
-            Self::Contended { .. }
-            | Self::Locked { .. }
-            | Self::Lost(_)
-            | Self::Unfinished { .. } => "try again".into(),
+            Self::Contended { .. } => {
+                "try again, with fewer at once, or with a longer `deadline`".into()
+            }
+            Self::Locked { .. } | Self::Lost(_) | Self::Unfinished { .. } => "try again".into(),
             Self::Exists { id, .. } => {
                 let AttachmentId { network, container, ifname } = id;
                 format!("wharfinger del {network} --container {container} --ifname {ifname}")

@@ -27,14 +27,16 @@ pub fn gc(host: &Host, call: &Node, valid: &[ValidAttachment]) -> Result<(), Err
     if reserve::called_alone(&call.conf) {
         return reserve::collect(host, call, &listed);
     }
-    for entry in host.ledger.list(Some(network))? {
-        if entry.seq > horizon || listed(&entry.record.id) || is_another_s(call, &entry) {
+    let entries = host.ledger.list(Some(network))?;
+    for (done, entry) in entries.iter().enumerate() {
+        host.notes.went(done, entries.len());
+        if entry.seq > horizon || listed(&entry.record.id) || is_another_s(call, entry) {
             continue;
         }
         if host.node.remaining().is_zero() {
             left += 1;
         } else {
-            errors.extend(collect(host, call, &entry).err());
+            errors.extend(collect(host, call, entry).err());
         }
     }
     if left > 0 {

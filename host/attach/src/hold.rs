@@ -26,6 +26,7 @@ pub struct Held {
 /// Holds the address. What `id` held before is free.
 pub fn hold(host: &Host, held: &Held) -> Result<(), Error> {
     let _hold = del::lock(host, &held.id)?;
+    let before = host.node.remaining();
     loop {
         let Held { id, domain, address, conf } = held.clone();
         let now = host.node.now();
@@ -55,7 +56,7 @@ pub fn hold(host: &Host, held: &Held) -> Result<(), Error> {
         match session.commit(&record)? {
             Commit::Done(_) => return Ok(()),
             Commit::Conflict if host.node.remaining().is_zero() => {
-                return Err(Error::Contended { attempts: 1 });
+                return Err(Error::Contended { waited: before });
             }
             Commit::Conflict => host.notes.again(),
         }

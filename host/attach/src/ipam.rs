@@ -75,7 +75,8 @@ impl Allocator {
         }
         let owner = Owner::of_network(&self.request.attachment.id.network, &self.name);
         let book = book::SessionBook::new(session, owner);
-        let mut book = book.noting(host.notes, self.identity());
+        let book = book.noting(host.notes, self.identity());
+        let mut book = book.about(host.node, &self.request.attachment);
         host.notes.asked(self.identity(), "allocate");
         let lease = match &self.taking {
             None => self.plugin.allocate(&self.node, &self.request, &mut book),

@@ -48,7 +48,7 @@ use wharfinger_cni::AttachmentId;
 use wharfinger_delegate::Delegate;
 use wharfinger_kernel::Kernel;
 use wharfinger_ledger::Ledger;
-use wharfinger_wasm::{Ipam, Policy};
+use wharfinger_wasm::{Ipam, NoPod, PodFacts, Policy};
 
 pub use allow::Allow;
 pub use book::SessionBook;
@@ -119,6 +119,12 @@ pub trait Node {
         let _ = id;
         None
     }
+    /// What the cluster's API says of a pod: asked at most once while this lives, and soon enough
+    /// for the verb to go on without an answer.
+    fn pod(&self, pod: &wharfinger_wasm::Pod) -> Result<PodFacts, NoPod> {
+        let _ = pod;
+        Err(NoPod::NotThere("this node's settings name no Kubernetes".to_owned()))
+    }
     /// Where notes may be kept that may be lost; none: nowhere.
     fn indexes(&self) -> Option<PathBuf> {
         None
@@ -146,6 +152,8 @@ pub struct Settings {
     pub policies: Vec<PolicyConf>,
     /// `[allow]`.
     pub allow: Allow,
+    /// Why overlays cannot be encrypted, as what is allowed instead; none: they can.
+    pub no_keys: Option<&'static str>,
     /// `amend` of `[plugins.NAME]` and `[plugins."sha256:..."]`: pointers that a policy may change
     /// beside those that any may.
     pub amend: BTreeMap<String, Vec<String>>,

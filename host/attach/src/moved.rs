@@ -126,7 +126,7 @@ fn commit(session: Box<dyn Session + '_>, record: &Record) -> Result<(), Error> 
     match session.commit(record)? {
         Commit::Done(_) => Ok(()),
         // Somebody else came through: asked again, all is taken over again.
-        Commit::Conflict => Err(Error::Contended { attempts: 1 }),
+        Commit::Conflict => Err(Error::Contended { waited: std::time::Duration::ZERO }),
     }
 }
 

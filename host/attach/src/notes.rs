@@ -12,6 +12,8 @@ pub trait Notes {
     fn said(&self, plugin: &str, level: Level, text: &str);
     /// All that was asked so far is asked again: others changed what it had read.
     fn again(&self);
+    /// So many of the attachments that a verb is about are done.
+    fn went(&self, _done: usize, _all: usize) {}
 }
 
 /// What a call of a component came to.

@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use wharfinger_kernel::Kernel;
 use wharfinger_ledger::Ledger;
 use wharfinger_ledger::cluster::Whereabouts;
-use wharfinger_plan::{PeerChange, Segment};
+use wharfinger_plan::{PeerChange, Peers, Segment};
 
 use crate::Error;
 
@@ -64,21 +64,29 @@ impl Overlays {
             Ok(changes) => changes,
             Err(error) => return vec![format!("{key}: {error}")],
         };
-        self.follow();
-        let mut failures = Vec::new();
+        let mut failures = self.follow(kernel);
         for (network, changes) in changes {
             failures.extend(self.tell(kernel, &network, &changes).err());
         }
         failures
     }
 
-    /// Networks come and go with this node's containers.
-    fn follow(&mut self) {
+    /// Networks come and go with this node's containers. Of one that went the kernel knows nobody any
+    /// more, though its links stay.
+    fn follow(&mut self, kernel: &dyn Kernel) -> Vec<String> {
         let here: BTreeSet<String> = self.all.here();
-        self.here.retain(|network, _| here.contains(network));
+        let gone: Vec<(String, Known)> =
+            self.here.extract_if(.., |network, _| !here.contains(network)).collect();
         for network in here {
             self.here.entry(network).or_default();
         }
+        let forget = |(network, known)| {
+            let Known::Told(segment) = known else { return None };
+            let forgotten = kernel.resync_peers(&segment, &Peers::default());
+            let failed = forgotten.err().filter(|error| !error.is_no_link());
+            failed.map(|error| format!("overlay {network}: {error}"))
+        };
+        gone.into_iter().filter_map(forget).collect()
     }
 
     fn tell(

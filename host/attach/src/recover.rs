@@ -323,7 +323,10 @@ pub(crate) fn reclaim_one(host: &Host, id: &AttachmentId) -> Result<bool, Error>
 /// addresses are left.
 pub fn sweep(host: &Host) -> Result<Vec<AttachmentId>, Error> {
     let (mut swept, mut errors) = (Vec::new(), Vec::new());
-    for entry in host.ledger.list(None)? {
+    let entries = host.ledger.list(None)?;
+    let all = entries.len();
+    for (done, entry) in entries.into_iter().enumerate() {
+        host.notes.went(done, all);
         if host.node.remaining().is_zero() {
             break;
         }

@@ -45,7 +45,8 @@ fn writings(entries: &[Entry]) -> BTreeSet<(&AttachmentId, u64)> {
 /// Waits for who works on one of these: he may have undone it in the kernel before the transaction
 /// made it anew, and take it out of the book only then.
 fn settle(host: &Host, entries: &[Entry]) -> Result<(), Error> {
-    for entry in entries {
+    for (done, entry) in entries.iter().enumerate() {
+        host.notes.went(done, entries.len());
         let id = &entry.record.id;
         let free =
             host.node.try_lock(id).map_err(|source| Error::Lock { id: id.clone(), source })?;

@@ -12,7 +12,9 @@ use std::path::{Path, PathBuf};
 use wharfinger_cni::{Attach, AttachmentId, NetConf, Node, Success};
 use wharfinger_drivers::Facts;
 use wharfinger_ledger::reserved::{DATA_DIR, Reservation, Reserved, Reserver};
-use wharfinger_wasm::{AddressRange, Book, BookError, Lease, Level, Refusal, Usage};
+use wharfinger_wasm::{
+    AddressRange, Book, BookError, Lease, Level, NoPod, PodFacts, Refusal, Usage,
+};
 
 use crate::book::{SessionBook, ranges};
 use crate::conf::{self, IpamConf, Place, Store};
@@ -188,6 +190,10 @@ impl Book for DirectoryBook<'_, '_> {
 
     fn store_size(&mut self) -> Result<u64, BookError> {
         self.session.store_size()
+    }
+
+    fn pod(&mut self) -> Result<Result<PodFacts, NoPod>, BookError> {
+        self.session.pod()
     }
 
     fn log(&mut self, level: Level, message: &str) {

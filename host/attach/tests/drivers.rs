@@ -192,6 +192,31 @@ fn a_device_that_a_program_drives_is_not_moved() {
     assert_as_before(&world);
 }
 
+/// For as long as it is lent, and whatever step fails or kills.
+#[test]
+fn which_device_it_is_is_told_where_the_caller_asks() {
+    let file = "/run/k8s.cni.cncf.io/devinfo/cni/c1-net1";
+    let keys =
+        json!({ "pciBusID": "0000:01:00.2", "runtimeConfig": { "CNIDeviceInfoFile": file } });
+    let mut call = call_of(&conf("host-device", &keys), "c1", NETNS[0]);
+    for step in 0..12 {
+        let world = world();
+        world.kernel.add_device("0000:01:00.2", MemDevice::Link("ens5".to_owned()));
+        world.kernel.crash_at(step, wharfinger_kernel::mem::Crash::Error);
+        let _ = world.add(&call);
+        world.del(&call).unwrap();
+        assert_eq!(world.kernel.device_files(), []);
+        call.prev_result = Some(world.add(&call).unwrap());
+        let [told] = &world.kernel.device_files()[..] else { panic!("one file") };
+        assert_eq!((told.path.as_str(), told.pci.as_str()), (file, "0000:01:00.2"));
+        world.with(|host| check::check(host, &call)).unwrap();
+        call.prev_result = None;
+        world.del(&call).unwrap();
+        assert_eq!(world.kernel.device_files(), []);
+        assert_as_before(&world);
+    }
+}
+
 /// Whatever step fails or kills: the device is not lost, and nothing is left.
 #[test]
 fn a_device_survives_a_failure_and_a_crash_at_each_step() {

@@ -102,6 +102,39 @@ fn links_that_somebody_removes_are_told_of_and_made_good_once_they_are_there_aga
 }
 
 #[test]
+fn of_a_network_that_left_the_node_the_kernel_knows_nobody_any_more() {
+    let world = world();
+    let mut overlays = Overlays::new("n1");
+    let [own, other] = [OWN, OTHER];
+    let call = call_of(&conf(), "c1", NETNS[0]);
+    world.add(&call).unwrap();
+    let now = block(&[own, other]);
+    assert_eq!(overlays.begin([("b", now.as_str())]), Vec::<String>::new());
+    assert_eq!(settle(&world, &mut overlays), Vec::<String>::new());
+    assert_eq!(known(&world), ["10.44.0.3"]);
+    // Its last container goes; the links stay.
+    world.del(&call).unwrap();
+    let left = block(&[other]);
+    assert_eq!(overlays.seen(&world.kernel, "b", Some(&left)), Vec::<String>::new());
+    assert_eq!(world.kernel.peers_of("wh-vx7"), Peers::default());
+    // Nor is it told of those who come to others.
+    let more = block(&[other, (4, "n3", "192.0.2.3")]);
+    assert_eq!(overlays.seen(&world.kernel, "b", Some(&more)), Vec::<String>::new());
+    assert!(overlays.is_settled());
+    assert_eq!(world.kernel.peers_of("wh-vx7"), Peers::default());
+    // It has a container again, and knows all of them.
+    let call = call_of(&conf(), "c2", NETNS[1]);
+    world.add(&call).unwrap();
+    let back = block(&[own, other, (4, "n3", "192.0.2.3")]);
+    assert_eq!(overlays.seen(&world.kernel, "b", Some(&back)), Vec::<String>::new());
+    assert_eq!(settle(&world, &mut overlays), Vec::<String>::new());
+    assert_eq!(known(&world), ["10.44.0.3", "10.44.0.4"]);
+    // That somebody removed the links before it leaves again is no failure.
+    world.kernel.delete_link(HOST_COOKIE, "wh-vx7");
+    assert_eq!(overlays.seen(&world.kernel, "b", Some(&left)), Vec::<String>::new());
+}
+
+#[test]
 fn an_overlay_without_a_number_is_refused_where_nobody_chooses_one() {
     let world = world();
     let mut conf = conf();

@@ -13,7 +13,7 @@ use wharfinger_attach::{Error, PolicyConf, add, check, dry, gc};
 use wharfinger_cni::{Attach, Node, Success, Version, code};
 use wharfinger_kernel::mem::Crash;
 use wharfinger_ledger::{Ledger, Owner, Scope};
-use wharfinger_wasm::{Reason, Verdict};
+use wharfinger_wasm::{NoPod, Pod, PodFacts, Reason, Verdict};
 use world::{NETNS, TestPolicy, World, bridge, call_of, trapped};
 
 fn world(policies: Vec<(&'static str, TestPolicy)>) -> World {
@@ -102,6 +102,58 @@ fn policies_are_asked_in_order_the_nodes_first_and_none_removes_them() {
     order.borrow_mut().clear();
     world.add(&call_of(&with_policies(&Value::Null), "c2", NETNS[1])).unwrap();
     assert_eq!(*order.borrow(), ["node admit", "node review"], "a conflist that names none");
+}
+
+/// A call for the pod `team-a/web-0`.
+fn of_pod(policies: &Value) -> Attach {
+    let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    let args = vec![
+        pair("K8S_POD_NAMESPACE", "team-a"),
+        pair("K8S_POD_NAME", "web-0"),
+        pair("K8S_POD_UID", "u-1"),
+    ];
+    Attach { args, ..call(policies) }
+}
+
+#[test]
+fn what_the_api_says_of_the_pod_reaches_a_policy_that_asks() {
+    let told = Rc::new(RefCell::new(Vec::new()));
+    let (first, second) = (Rc::clone(&told), Rc::clone(&told));
+    let asks = TestPolicy::new("asks")
+        .admit(move |_, book| {
+            first.borrow_mut().push(book.pod().map_err(failed)?);
+            Ok(Verdict::Allow)
+        })
+        .review(move |_, _, _, book| {
+            second.borrow_mut().push(book.pod().map_err(failed)?);
+            Ok(Verdict::Allow)
+        });
+    let world = world(vec![("asks", asks), ("quiet", TestPolicy::new("quiet"))]);
+    world.add(&call_of(&with_policies(&json!([{ "plugin": "quiet" }])), "c2", NETNS[1])).unwrap();
+    assert!(world.machine.asked.borrow().is_empty(), "nobody wanted it");
+
+    let known = PodFacts { name: "web-0".to_owned(), ..PodFacts::default() };
+    *world.machine.pod.borrow_mut() = Some(known.clone());
+    world.add(&of_pod(&json!([{ "plugin": "asks" }]))).unwrap();
+    assert_eq!(*told.borrow(), [Ok(known.clone()), Ok(known)]);
+    let pod = Pod {
+        namespace: "team-a".to_owned(),
+        name: "web-0".to_owned(),
+        uid: Some("u-1".to_owned()),
+    };
+    assert_eq!(*world.machine.asked.borrow(), [pod.clone(), pod]);
+}
+
+#[test]
+fn of_what_is_no_pods_attachment_the_api_is_not_asked() {
+    let asks = TestPolicy::new("asks").admit(|_, book| match book.pod().map_err(failed)? {
+        Err(NoPod::NotThere(why)) => Ok(Verdict::Deny(why)),
+        other => panic!("{other:?}"),
+    });
+    let world = world(vec![("asks", asks)]);
+    let error = world.add(&call(&json!([{ "plugin": "asks" }]))).unwrap_err();
+    assert!(told(&error).1.contains("it is no pod's attachment"), "{error}");
+    assert!(world.machine.asked.borrow().is_empty());
 }
 
 #[test]

@@ -13,6 +13,9 @@ use crate::{Refused, SPACES, options, refuse};
 const ANY_V4: (&str, u8) = ("10.176.0.0/12", 24);
 const ANY_V6: (&str, u8) = ("fd77:6861:7266::/48", 64);
 
+/// The component that gives addresses where nobody names one.
+const HOST_LOCAL: &str = "host-local";
+
 /// What is known of a pool; kept as JSON for as long as Docker has it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Pool {
@@ -35,6 +38,9 @@ pub struct Pool {
     /// ask again after a reboot.
     #[serde(default)]
     pub named: Vec<IpAddr>,
+    /// That of the network, which each node of a cluster has.
+    #[serde(default)]
+    pub gateway: Option<IpAddr>,
     /// The `ipam` object of the component.
     ipam: Map<String, Value>,
 }
@@ -107,8 +113,8 @@ impl Pool {
             domain.unwrap_or_else(|| if global { "docker-global" } else { "host" }.to_owned());
         let ipam = ipam(pool, range, &domain, options)?;
         let (id, space) = (format!("wharfinger/{id}"), space.to_owned());
-        let (uses, named) = (1, Vec::new());
-        Ok(Self { id, space, pool, range, network, domain, uses, named, ipam })
+        let (uses, named, gateway) = (1, Vec::new(), None);
+        Ok(Self { id, space, pool, range, network, domain, uses, named, gateway, ipam })
     }
 
     /// The same pool once more.
@@ -161,6 +167,13 @@ impl Pool {
             "cniVersion": "1.1.0", "name": self.network, "type": "docker", "ipam": self.ipam,
             "docker": { "pool": self.id },
         });
+        let ours = self.ipam.get("plugin").is_some_and(|plugin| plugin == HOST_LOCAL);
+        if let (true, Some(gateway)) = (ours, self.gateway)
+            && let Some(Value::Object(member)) = conf.pointer_mut("/ipam/ranges/0/0")
+        {
+            // So no node's component gives it.
+            member.entry("gateway").or_insert_with(|| json!(gateway));
+        }
         if let Some(address) = wanted {
             conf["runtimeConfig"] = json!({ "ips": [self.with_length(address)] });
             conf["capabilities"] = json!({ "ips": true });
@@ -208,7 +221,7 @@ fn ipam(
             key => drop(ipam.insert(key.to_owned(), options::value(key, text))),
         }
     }
-    let plugin = options.get("plugin").map_or("host-local", String::as_str);
+    let plugin = options.get("plugin").map_or(HOST_LOCAL, String::as_str);
     ipam.insert("type".to_owned(), "wharfinger".into());
     ipam.insert("plugin".to_owned(), plugin.into());
     ipam.insert("domain".to_owned(), domain.into());

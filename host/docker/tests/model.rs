@@ -258,6 +258,26 @@ fn a_pool_is_a_range_of_a_component() {
 }
 
 #[test]
+fn the_gateway_is_nobody_s_to_give_on_any_node() {
+    let request = |options: Value| {
+        json!({
+            "AddressSpace": "wharfinger-local", "Pool": "10.90.0.0/24", "Options": options,
+        })
+    };
+    let gateway = Some("10.90.0.254".parse().unwrap());
+    let conf = |options: Value| {
+        let mut read = pool(&request(options), &[]).unwrap();
+        read.gateway = gateway;
+        read.conf(None)["ipam"]["ranges"][0][0].clone()
+    };
+    assert_eq!(conf(json!({})), json!({ "subnet": "10.90.0.0/24", "gateway": "10.90.0.254" }));
+    // Of a component that is not ours nobody knows how it would be said.
+    assert_eq!(conf(json!({ "plugin": "sticky" })), json!({ "subnet": "10.90.0.0/24" }));
+    let config = r#"{"ranges": [[{ "subnet": "10.90.0.0/24", "gateway": "10.90.0.9" }]]}"#;
+    assert_eq!(conf(json!({ "config": config }))["gateway"], json!("10.90.0.9"));
+}
+
+#[test]
 fn pools_of_one_space_do_not_overlap() {
     let of = |space: &str, net: &str| json!({ "AddressSpace": space, "Pool": net });
     let first = pool(&of("wharfinger-local", "10.90.0.0/24"), &[]).unwrap();

@@ -17,7 +17,7 @@ use crate::vlans::PortVlans;
 use crate::wire::{self, Ends, Wire};
 use crate::{Error, Facts, PlanError, names, read};
 
-const KEYS: &[&str] = &[
+pub(crate) const KEYS: &[&str] = &[
     "bridge",
     "isGateway",
     "isDefaultGateway",

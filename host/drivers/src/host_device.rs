@@ -4,7 +4,7 @@
 use wharfinger_cni::conf::{ConfError, Fields};
 use wharfinger_cni::{Attach, AttachmentId, Dns, Success};
 use wharfinger_plan::{
-    Action, Answer, Device, Link, LinkFacts, LinkKind, LinkRef, Plan, Query, Step,
+    Action, Answer, Device, DeviceFile, Link, LinkFacts, LinkKind, LinkRef, Plan, Query, Step,
 };
 
 use crate::draft::Draft;
@@ -13,7 +13,7 @@ use crate::segment::{self, Probing};
 use crate::wire::{self, Wire};
 use crate::{Error, Facts, PlanError, read};
 
-const KEYS: &[&str] = &["device", "hwaddr", "kernelpath", "pciBusID", "probe"];
+pub(crate) const KEYS: &[&str] = &["device", "hwaddr", "kernelpath", "pciBusID", "probe"];
 
 /// The configuration of `host-device`; the keys are the reference plugin's.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,6 +22,8 @@ pub struct HostDevice {
     name: Option<String>,
     /// By what else it is known, the first choice first.
     queries: Vec<Query>,
+    /// Where the caller wants to find which device it is.
+    file: Option<String>,
     probing: Probing,
     has_ipam: bool,
     dns: Option<Dns>,
@@ -39,6 +41,7 @@ impl HostDevice {
         Ok(Self {
             name: name.map(str::to_owned),
             queries,
+            file: device_file(fields)?,
             probing: Probing::parse(fields, call)?,
             has_ipam: read::has_ipam(fields)?,
             dns: read::dns(fields)?,
@@ -77,12 +80,14 @@ impl HostDevice {
         let lease = lease.with_dns(self.dns.as_ref());
         let wire = Wire::new(id, domain);
         if self.is_a_programs(facts) {
-            return Ok(Draft::new(Plan::default(), vec![wire.inside], lease));
+            let plan = Plan::new(self.told(facts).into_iter().collect());
+            return Ok(Draft::new(plan, vec![wire.inside], lease));
         }
         let device = self.device(facts)?;
         wire::carries(Some(device.mtu), &lease)?;
         let link = lent(id, Some(device.link.name.clone()));
-        let steps = segment::steps(&wire, link, &lease, self.probing, None);
+        let mut steps = segment::steps(&wire, link, &lease, self.probing, None);
+        steps.extend(self.told(facts));
         Ok(Draft::new(Plan::new(steps), vec![wire.inside], lease))
     }
 
@@ -95,6 +100,19 @@ impl HostDevice {
     fn is_a_programs(&self, facts: &Facts) -> bool {
         let answers = self.queries.iter().filter_map(|query| facts.answer(query));
         answers.into_iter().any(|answer| matches!(answer, Answer::Userspace(_)))
+    }
+
+    /// What tells the caller which device of PCI it is; of others there is nothing to tell.
+    fn told(&self, facts: &Facts) -> Option<Step> {
+        let path = self.file.clone()?;
+        let first = |query| self.name.is_none() && self.queries.first() == Some(query);
+        let programs = |query| matches!(facts.answer(query), Some(Answer::Userspace(_)));
+        let pci = self.queries.iter().find_map(|query| match query {
+            Query::Pci(pci) | Query::DeviceId(pci) if first(query) || programs(query) => Some(pci),
+            _ => None,
+        });
+        let pci = pci.filter(|pci| is_pci_address(pci))?.clone();
+        Some(Step::owned(Action::DeviceFile(DeviceFile { path, pci })))
     }
 
     fn device<'a>(&self, facts: &'a Facts) -> Result<&'a LinkFacts, PlanError> {
@@ -150,6 +168,37 @@ fn queries(fields: &Fields<'_>) -> Result<Vec<Query>, ConfError> {
     let named = device_name(fields, "pciBusID")?.map(Query::Pci);
     queries.extend(chosen.or(named));
     Ok(queries)
+}
+
+/// The folder in which files are that tell of devices, by either of its names.
+const DEVICE_FILES: [&str; 2] =
+    ["/var/run/k8s.cni.cncf.io/devinfo/cni/", "/run/k8s.cni.cncf.io/devinfo/cni/"];
+
+/// Where the caller wants to find which device it is. Whoever wrote the configuration may have written
+/// this as well: no other place of the host is written to for his sake.
+fn device_file(fields: &Fields<'_>) -> Result<Option<String>, ConfError> {
+    const KEY: &str = "CNIDeviceInfoFile";
+    let Some(runtime) = fields.object("runtimeConfig")? else { return Ok(None) };
+    let Some(path) = text(&runtime, KEY)? else { return Ok(None) };
+    let name = DEVICE_FILES.iter().find_map(|folder| path.strip_prefix(folder));
+    let good = |name: &str| {
+        let plain = |byte: u8| byte.is_ascii_graphic() && byte != b'/';
+        name.bytes().all(plain) && (1..=200).contains(&name.len()) && !name.starts_with('.')
+    };
+    match name {
+        Some(name) if good(name) => Ok(Some(path.to_owned())),
+        _ => Err(runtime.error(KEY, "a file in /var/run/k8s.cni.cncf.io/devinfo/cni")),
+    }
+}
+
+/// As `0000:00:1f.6`.
+fn is_pci_address(text: &str) -> bool {
+    const FORM: &[u8; 12] = b"xxxx:xx:xx.x";
+    let fits = |(byte, form): (u8, &u8)| match form {
+        b'x' => byte.is_ascii_hexdigit(),
+        _ => byte == *form,
+    };
+    text.len() == FORM.len() && text.bytes().zip(FORM).all(fits)
 }
 
 /// One entry of a folder, and not another place.

@@ -14,7 +14,7 @@ use crate::segment::{self, Master, Probing};
 use crate::wire::{self, Wire};
 use crate::{Error, Facts, PlanError, read};
 
-const KEYS: &[&str] = &["master", "mode", "mtu", "mtuFrom", "linkInContainer", "probe"];
+pub(crate) const KEYS: &[&str] = &["master", "mode", "mtu", "mtuFrom", "linkInContainer", "probe"];
 
 /// The configuration of `ipvlan`; the keys are the reference plugin's, and ours.
 #[derive(Debug, Clone, PartialEq)]

@@ -90,6 +90,23 @@ pub enum Conf {
     Loopback,
 }
 
+/// The keys that a driver reads beside the protocol's and those of every entry of ours; none of
+/// what is no driver.
+pub fn keys_of(driver: &str) -> Option<&'static [&'static str]> {
+    Some(match driver {
+        "bridge" => bridge::KEYS,
+        "overlay" => overlay::KEYS,
+        "ptp" => ptp::KEYS,
+        "macvlan" => macvlan::KEYS,
+        "ipvlan" => ipvlan::KEYS,
+        "vlan" => vlan::KEYS,
+        "host-device" => host_device::KEYS,
+        "tap" => tap::KEYS,
+        "dummy" | "loopback" => &[],
+        _ => return None,
+    })
+}
+
 impl Conf {
     /// Reads what is for `driver` out of the configuration and of what else the caller asks
     /// for. Keys that are near to one of ours are refused under our own `type`.

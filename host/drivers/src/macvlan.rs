@@ -14,7 +14,7 @@ use crate::segment::{self, Master, Probing};
 use crate::wire::{self, Wire};
 use crate::{Error, Facts, PlanError, names, read};
 
-const KEYS: &[&str] = &[
+pub(crate) const KEYS: &[&str] = &[
     "master",
     "mode",
     "mtu",

@@ -12,7 +12,7 @@ use ipnet::IpNet;
 use wharfinger_cni::conf::{ConfError, Fields};
 use wharfinger_cni::{Attach, AttachmentId, Success};
 use wharfinger_plan::{
-    Action, Group, Link, LinkFacts, LinkKind, LinkRef, Port, Query, Step, Vxlan,
+    Action, Encryption, Group, Link, LinkFacts, LinkKind, LinkRef, Port, Query, Step, Vxlan,
 };
 
 use crate::bridge::Bridge;
@@ -21,12 +21,13 @@ use crate::lease::Lease;
 use crate::{Error, Facts, PlanError, names, read, wire};
 
 /// Those of `bridge` that are sensible for a segment across nodes, and our own.
-const KEYS: &[&str] = &[
+pub(crate) const KEYS: &[&str] = &[
     "vni",
     "underlay",
     "port",
     "group",
     "mtu",
+    "encrypt",
     "isGateway",
     "isDefaultGateway",
     "ipMasq",
@@ -38,9 +39,14 @@ const KEYS: &[&str] = &[
 
 /// As IANA has it.
 const PORT: u16 = 4789;
+/// Of an encrypted segment: what is demanded of one port holds for all segments on it.
+const ENCRYPTED_PORT: u16 = 4790;
 const LARGEST_VNI: u32 = 0x00ff_ffff;
 /// Ethernet, VXLAN and UDP, each inside the next, without the header of the underlay's IP.
 const OVERHEAD: u32 = 14 + 8 + 8;
+/// ESP in transport mode with AES-GCM: number and sequence, initialization vector, padding at its
+/// most, its trailer, and the check.
+const ESP: u32 = 8 + 8 + 3 + 2 + 16;
 const IPV4_HEADER: u32 = 20;
 const IPV6_HEADER: u32 = 40;
 
@@ -54,6 +60,7 @@ pub struct Overlay {
     underlay: Underlay,
     port: u16,
     group: Option<IpAddr>,
+    encrypt: bool,
     mtu: Option<u32>,
 }
 
@@ -81,13 +88,19 @@ impl Overlay {
         let fields = &call.conf.fields();
         read::refuse_near_misses(call, KEYS)?;
         read::require_ipam(fields, "overlay")?;
+        let encrypt = fields.bool("encrypt")?.unwrap_or(false);
+        if encrypt && group(fields)?.is_some() {
+            let allowed = "false, or no group: keys go to the nodes that the agents know of";
+            return Err(fields.error("encrypt", allowed).into());
+        }
         let overlay = Self {
             bridge: Bridge::of_overlay(fields, read::mac(call)?)?,
             network: call.conf.name.clone(),
             vni: vni(fields)?,
             underlay: Underlay::parse(fields)?,
-            port: port(fields)?,
+            port: port(fields, encrypt)?,
             group: group(fields)?,
+            encrypt,
             mtu: read::mtu(fields)?,
         };
         Ok(overlay)
@@ -175,6 +188,11 @@ impl Overlay {
         let vxlan = self.vxlan(&segment);
         let silent = Step::shared(wire::no_ipv6(&vxlan.link));
         steps.splice(1..1, [Step::shared(Action::Link(vxlan)), silent]);
+        if self.encrypt {
+            // Before there is anything that could send.
+            let encryption = Encryption { local: segment.local, port: self.port };
+            steps.insert(0, Step::shared(Action::Encryption(encryption)));
+        }
         Ok(draft)
     }
 
@@ -208,7 +226,8 @@ impl Overlay {
         let dev = self.underlay.link(facts)?;
         let local = self.local(dev)?;
         let header = if local.is_ipv4() { IPV4_HEADER } else { IPV6_HEADER };
-        let most = dev.mtu.saturating_sub(OVERHEAD + header);
+        let esp = if self.encrypt { ESP } else { 0 };
+        let most = dev.mtu.saturating_sub(OVERHEAD + header + esp);
         let mtu = self.mtu.unwrap_or(most);
         if mtu > most {
             let master = dev.link.clone();
@@ -295,10 +314,10 @@ fn vni(fields: &Fields<'_>) -> Result<Option<u32>, ConfError> {
     }
 }
 
-fn port(fields: &Fields<'_>) -> Result<u16, ConfError> {
+fn port(fields: &Fields<'_>, encrypt: bool) -> Result<u16, ConfError> {
     let bad = || fields.error("port", "a UDP port from 1 to 65535, the same on all nodes");
     match fields.u32("port").map_err(|_| bad())? {
-        None => Ok(PORT),
+        None => Ok(if encrypt { ENCRYPTED_PORT } else { PORT }),
         Some(port) => u16::try_from(port).ok().filter(|port| *port != 0).ok_or_else(bad),
     }
 }

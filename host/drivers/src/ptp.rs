@@ -14,7 +14,7 @@ use crate::read::Mtu;
 use crate::wire::{self, Ends, Wire};
 use crate::{Error, Facts, PlanError, read};
 
-const KEYS: &[&str] = &["ipMasq", "ipMasqBackend", "mtu", "mtuFrom", "antiSpoofing"];
+pub(crate) const KEYS: &[&str] = &["ipMasq", "ipMasqBackend", "mtu", "mtuFrom", "antiSpoofing"];
 
 /// The numbers of `ip route` for scopes.
 const SCOPE_LINK: u8 = 253;

@@ -10,7 +10,7 @@ use crate::segment;
 use crate::wire::{self, Wire};
 use crate::{Error, Facts, PlanError, names, read};
 
-const KEYS: &[&str] =
+pub(crate) const KEYS: &[&str] =
     &["multiQueue", "mtu", "mtuFrom", "mac", "owner", "group", "selinuxContext", "bridge"];
 
 /// The configuration of `tap`; the keys are the reference plugin's.

@@ -118,6 +118,10 @@ fn facts(text: &str) -> Outcome<Facts> {
             line.strip_prefix("within ").and_then(|rest| rest.split_once(' '))
         {
             facts.answers.push((Query::Within(network.parse()?), Answer::Link(link(rest)?)));
+        } else if let Some((address, rest)) =
+            line.strip_prefix("pci ").and_then(|rest| rest.split_once(' '))
+        {
+            facts.answers.push((Query::Pci(address.to_owned()), Answer::Link(link(rest)?)));
         } else {
             facts.links.push(link(line)?);
         }

@@ -148,6 +148,9 @@ impl Tour {
                 said.join("; ")
             ));
         }
+        if let Some(no_time) = Fault::of_no_time(what, "etcd", self.wait) {
+            return no_time;
+        }
         Fault::Unavailable(format!(
             "{what}: no answer from etcd within {}: {}: see whether its members run and have a \
              leader (`etcdctl endpoint status`), and that this node reaches them",

@@ -18,8 +18,8 @@ use crate::link::Found;
 use crate::session::Session;
 use crate::socket::{Refusal, Socket};
 use crate::{
-    Error, LinkFacts, address, device, filter, foreign, frames, kind, link, netns, refused, route,
-    rule, segment, settings, steps, sysctl, tap, traffic, undo, vlans, vrf,
+    Error, LinkFacts, address, device, device_file, filter, foreign, frames, kind, link, netns,
+    refused, route, rule, segment, settings, steps, sysctl, tap, traffic, undo, vlans, vrf, xfrm,
 };
 
 /// How long a port may take to forward, and the first pause between two looks.
@@ -102,6 +102,8 @@ fn one(session: &mut Session<'_>, step: &Step) -> Result<bool, Error> {
         Action::Rules(Rules { bridge: Some(bridge), .. }) => show_frames(session, bridge),
         Action::Probe(wanted) => segment::probe(session, wanted).map(|()| false),
         Action::Announce(wanted) => segment::announce(session, wanted).map(|()| false),
+        Action::Encryption(wanted) => xfrm::ensure(*wanted),
+        Action::DeviceFile(wanted) => device_file::ensure(wanted),
         // Handled in groups, and at the end.
         Action::Sysctl(_)
         | Action::Masquerade(_)
@@ -231,11 +233,26 @@ fn add(session: &mut Session<'_>, link: &Link) -> Result<(), Error> {
 /// Another process may be faster.
 fn add_or_adopt(session: &mut Session<'_>, link: &Link) -> Result<bool, Error> {
     match add(session, link) {
-        Err(error) if error.errno() == Some(libc::EEXIST) => {
-            let found = session.get(&link.link)?;
-            adopt(session, link, &found).map(|()| false)
-        }
+        Err(error) if error.errno() == Some(libc::EEXIST) => match session.find(&link.link)? {
+            Some(found) => adopt(session, link, &found).map(|()| false),
+            None => Err(no_second(link, error)),
+        },
         done => done.map(|()| true),
+    }
+}
+
+/// It is not the name that another link has.
+fn no_second(link: &Link, error: Error) -> Error {
+    match (&link.kind, error) {
+        (LinkKind::Vxlan(vxlan), Error::Refused { operation, source, .. }) => {
+            let object = format!(
+                "link {}: another VXLAN of this machine has number {} on port {} (set \"vni\" or \
+                 \"port\", the same on all nodes)",
+                link.link, vxlan.vni, vxlan.port
+            );
+            Error::Refused { operation, object, source }
+        }
+        (_, error) => error,
     }
 }
 

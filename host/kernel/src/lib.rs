@@ -9,6 +9,7 @@ mod address;
 mod apply;
 mod ask;
 mod device;
+mod device_file;
 mod filter;
 mod foreign;
 mod frames;
@@ -39,6 +40,7 @@ mod verify;
 mod vlans;
 mod vrf;
 mod vxlan;
+mod xfrm;
 
 use std::path::Path;
 
@@ -49,6 +51,7 @@ pub use packets::{Heard, Packets, inherited_listener, uptime};
 pub use remains::{Cleared, Reference};
 pub use sysctl::let_be_set;
 pub use wharfinger_plan::{Answer, LinkFacts, PeerChange, Peers, Query, Segment};
+pub use wharfinger_plan::{Association, Encryption, Way};
 
 /// A network namespace: opened once, checked to be one, and known by its cookie.
 #[derive(Debug)]
@@ -136,6 +139,14 @@ pub trait Kernel {
     /// else. What is to be forgotten and is not there is fine; a change that fails does not keep
     /// the others.
     fn change_peers(&self, segment: &Segment, changes: &[PeerChange]) -> Result<(), Error>;
+    /// What must not pass in clear, of ours.
+    fn encryptions(&self) -> Result<Vec<Encryption>, Error>;
+    /// The associations between nodes that are ours.
+    fn ways(&self) -> Result<Vec<Way>, Error>;
+    /// Puts an association there, which must not be there yet.
+    fn add_association(&self, wanted: &Association) -> Result<(), Error>;
+    /// Removes one; what is not there is fine.
+    fn remove_way(&self, unwanted: &Way) -> Result<(), Error>;
     /// What this plan needs and the kernel does not have, for people: empty where all is there.
     /// Changes nothing that outlasts the call.
     fn missing(&self, plan: &Plan) -> Result<Vec<String>, Error>;

@@ -14,12 +14,13 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use wharfinger_plan::{
-    Action, Answer, LinkRef, Mac, Masquerade, Owner, Place, Plan, Query, Route, Routing, Rule,
+    Action, Answer, DeviceFile, LinkRef, Mac, Masquerade, Owner, Place, Plan, Query, Route,
+    Routing, Rule,
 };
 
 use crate::{
-    AtPath, Cleared, Drift, Error, ForwardDrop, Kernel, LinkFacts, Netns, PeerChange, Peers,
-    Reference, Segment, Survey, steps,
+    Association, AtPath, Cleared, Drift, Encryption, Error, ForwardDrop, Kernel, LinkFacts, Netns,
+    PeerChange, Peers, Reference, Segment, Survey, Way, steps,
 };
 use space::{Done, State};
 
@@ -197,6 +198,11 @@ impl MemKernel {
     /// Somebody on the segments of links has this address.
     pub fn hold_address(&self, address: IpAddr, mac: Mac) {
         self.state().held.insert(address, mac);
+    }
+
+    /// The files that tell which devices attachments have.
+    pub fn device_files(&self) -> Vec<DeviceFile> {
+        self.state().files.iter().cloned().collect()
     }
 
     /// The device at a path of /sys, a PCI address or a device id.
@@ -428,6 +434,28 @@ impl Kernel for MemKernel {
         for change in changes {
             known.apply(*change);
         }
+        Ok(())
+    }
+
+    fn encryptions(&self) -> Result<Vec<Encryption>, Error> {
+        Ok(self.state().encrypted.iter().copied().collect())
+    }
+
+    fn ways(&self) -> Result<Vec<Way>, Error> {
+        Ok(self.state().associations.keys().copied().collect())
+    }
+
+    fn add_association(&self, wanted: &Association) -> Result<(), Error> {
+        let before = self.state().associations.insert(wanted.way, wanted.key.clone());
+        if before.is_none() {
+            return Ok(());
+        }
+        let object = format!("association {}", wanted.way);
+        Err(refused("add", object, io::ErrorKind::AlreadyExists.into()))
+    }
+
+    fn remove_way(&self, unwanted: &Way) -> Result<(), Error> {
+        self.state().associations.remove(unwanted);
         Ok(())
     }
 

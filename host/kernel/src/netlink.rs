@@ -9,9 +9,9 @@ use wharfinger_plan::{Action, LinkRef, Place, Plan, Routing};
 
 use crate::session::Session;
 use crate::{
-    Answer, AtPath, Cleared, Drift, Error, ForwardDrop, Kernel, LinkFacts, Netns, PeerChange,
-    Peers, Query, Reference, Segment, Survey, apply, ask, filter, foreign, netns, peers, refused,
-    remains, survey, undo, verify, vrf,
+    Answer, Association, AtPath, Cleared, Drift, Encryption, Error, ForwardDrop, Kernel, LinkFacts,
+    Netns, PeerChange, Peers, Query, Reference, Segment, Survey, Way, apply, ask, filter, foreign,
+    netns, peers, refused, remains, survey, undo, verify, vrf, xfrm,
 };
 
 /// The kernel of this machine.
@@ -106,6 +106,22 @@ impl Kernel for Netlink {
 
     fn change_peers(&self, segment: &Segment, changes: &[PeerChange]) -> Result<(), Error> {
         peers::change(&mut Session::new(None)?, segment, changes)
+    }
+
+    fn encryptions(&self) -> Result<Vec<Encryption>, Error> {
+        xfrm::encryptions()
+    }
+
+    fn ways(&self) -> Result<Vec<Way>, Error> {
+        xfrm::ways()
+    }
+
+    fn add_association(&self, wanted: &Association) -> Result<(), Error> {
+        xfrm::add(wanted)
+    }
+
+    fn remove_way(&self, unwanted: &Way) -> Result<(), Error> {
+        xfrm::remove(unwanted)
     }
 
     fn missing(&self, plan: &Plan) -> Result<Vec<String>, Error> {

@@ -12,8 +12,9 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 /// How long an answer may take: longer than the kernel is ever busy with a request, shorter
 /// than a verb's deadline.
 const ANSWER_WITHIN: libc::timeval = libc::timeval { tv_sec: 10, tv_usec: 0 };
-/// What a dump that was interrupted by a change is worth.
-const DUMP_ATTEMPTS: u32 = 20;
+/// How often a dump is begun anew that a change came between: on a node with thousands of links that is most of
+/// them.
+const DUMP_ATTEMPTS: u32 = 200;
 /// The kernel's own messages stay below 32 KiB.
 const BUFFER: usize = 64 * 1024;
 const HEADER: usize = 16;
@@ -115,6 +116,11 @@ impl Socket {
     /// For nf_tables.
     pub(crate) fn netfilter() -> io::Result<Self> {
         Self::open(libc::NETLINK_NETFILTER)
+    }
+
+    /// For IPsec.
+    pub(crate) fn xfrm() -> io::Result<Self> {
+        Self::open(libc::NETLINK_XFRM)
     }
 
     fn open(protocol: i32) -> io::Result<Self> {

@@ -41,8 +41,13 @@ pub(crate) fn to_undo(plan: &Plan, with_container: bool) -> Vec<&Step> {
             | Action::PortMap(_)
             | Action::Isolation(_)
             | Action::Guard(_)
-            | Action::Rules(_) => true,
-            Action::Up { .. } | Action::Sysctl(_) | Action::Probe(_) | Action::Announce(_) => false,
+            | Action::Rules(_)
+            | Action::DeviceFile(_) => true,
+            Action::Up { .. }
+            | Action::Sysctl(_)
+            | Action::Probe(_)
+            | Action::Announce(_)
+            | Action::Encryption(_) => false,
         })
         .collect()
 }
@@ -100,7 +105,7 @@ pub(crate) fn object(action: &Action) -> String {
         Action::Route(route) => format!("route {} dev {}", route.destination, route.link),
         Action::Sysctl(sysctl) => format!("sysctl {}", sysctl.key),
         Action::Masquerade(masquerade) => format!("masquerade {}", masquerade.address),
-        Action::Forward(_) | Action::PortMap(_) => action.to_string(),
+        Action::Forward(_) | Action::PortMap(_) | Action::Encryption(_) => action.to_string(),
         Action::Isolation(isolation) => format!("isolation on {}", isolation.bridge),
         Action::Guard(guard) => format!("guard of {}", guard.link),
         Action::Rules(rules) => format!("rules of {}", rules.comment),
@@ -114,5 +119,6 @@ pub(crate) fn object(action: &Action) -> String {
         Action::Member(member) => format!("link {}", member.link),
         Action::Probe(probe) => format!("addresses on the segment of {}", probe.link),
         Action::Announce(announce) => format!("announcement on {}", announce.link),
+        Action::DeviceFile(file) => format!("file {}", file.path),
     }
 }

@@ -9,7 +9,7 @@ use ipnet::IpNet;
 use wharfinger_plan::{Action, Link, LinkKind, LinkRef, Plan};
 
 use crate::session::{Session, facts};
-use crate::{Error, Survey, address, filter, frames, link, refused};
+use crate::{Error, Survey, address, filter, frames, link, refused, xfrm};
 
 /// Links of the host that have an alias, and what is in our tables of the packet filter.
 pub(crate) fn survey(session: &mut Session<'_>) -> Result<Survey, Error> {
@@ -60,6 +60,11 @@ pub(crate) fn missing(session: &mut Session<'_>, plan: &Plan) -> Result<Vec<Stri
         |action: &Action| matches!(action, Action::Link(Link { kind: LinkKind::Tap(_), .. }));
     if actions().any(taps) && !Path::new("/dev/net/tun").exists() {
         missing.push("there is no /dev/net/tun, by which taps are made".to_owned());
+    }
+    for action in actions() {
+        if let Action::Encryption(wanted) = action {
+            missing.extend(xfrm::missing(*wanted)?);
+        }
     }
     if actions().any(needs_ipv6) && !Path::new("/proc/sys/net/ipv6").exists() {
         missing.push("the kernel has no IPv6".to_owned());

@@ -11,8 +11,8 @@ use crate::foreign::Accepts;
 use crate::link::Found;
 use crate::session::Session;
 use crate::{
-    Error, address, apply, device, filter, foreign, link, refused, route, rule, settings, steps,
-    traffic, vrf,
+    Error, address, apply, device, device_file, filter, foreign, link, refused, route, rule,
+    settings, steps, traffic, vrf,
 };
 
 /// Undoes the owned steps of a plan.
@@ -103,6 +103,7 @@ fn one(session: &mut Session<'_>, action: &Action) -> Result<(), Error> {
         Action::Rule(rule) => rule::remove(session, rule),
         Action::NoRoute(route) => restore_route(session, route),
         Action::Member(member) => vrf::leave(session, member),
+        Action::DeviceFile(file) => device_file::remove(file),
         Action::Forward(forward) => foreign::remove(session, &forward.into()),
         Action::PortMap(map) => foreign::remove(session, &Accepts::mapped(&foreign::targets(map))),
         Action::Masquerade(_)
@@ -112,7 +113,8 @@ fn one(session: &mut Session<'_>, action: &Action) -> Result<(), Error> {
         | Action::Up { .. }
         | Action::Sysctl(_)
         | Action::Probe(_)
-        | Action::Announce(_) => Ok(()),
+        | Action::Announce(_)
+        | Action::Encryption(_) => Ok(()),
     }
 }
 

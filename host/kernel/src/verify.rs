@@ -10,8 +10,8 @@ use crate::foreign::Accepts;
 use crate::link::Found;
 use crate::session::Session;
 use crate::{
-    Drift, Error, apply, filter, foreign, frames, kind, link, refused, route, rule, settings,
-    steps, sysctl, traffic, vlans, vrf,
+    Drift, Error, apply, device_file, filter, foreign, frames, kind, link, refused, route, rule,
+    settings, steps, sysctl, traffic, vlans, vrf, xfrm,
 };
 
 /// Every step that is not as the plan says.
@@ -58,6 +58,11 @@ fn one(session: &mut Session<'_>, action: &Action) -> Result<Vec<Difference>, Er
         Action::Rule(wanted) => Ok(about(rule::is_missing(session, wanted)?.then(missing))),
         Action::NoRoute(unwanted) => Ok(about(unwanted_route(session, unwanted)?)),
         Action::Member(wanted) => Ok(about(vrf::difference(session, wanted)?)),
+        Action::Encryption(wanted) => {
+            let found = xfrm::differences(*wanted)?;
+            Ok(found.into_iter().map(|found| (steps::object(action), found)).collect())
+        }
+        Action::DeviceFile(wanted) => Ok(about(device_file::is_missing(wanted).then(missing))),
         // They held when they were carried out.
         Action::Probe(_) | Action::Announce(_) => Ok(Vec::new()),
     }

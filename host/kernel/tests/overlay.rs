@@ -224,8 +224,15 @@ fn a_vxlan_with_other_attributes_is_refused_and_drift_is_named() {
         );
         node.sh("ip link del wh-vx4096");
         assert_eq!(drifts(&container), ["link wh-vx4096 is missing"]);
-        node.sh("ip link add wh-vx4096 mtu 1450 type vxlan id 4096 local 10.0.0.9 dstport 8472 nolearning");
         let (other, second) = (Container::new(), on_overlay(2, vxlan("10.0.0.1", None, 1450)));
+        // Somebody else has the number.
+        node.sh("ip link add theirs type vxlan id 4096 local 10.0.0.1 dstport 4789 nolearning");
+        let (netns, refused) = (other.netns(), second.clone());
+        let error = node.on(move || KERNEL.apply(&refused, &netns)).unwrap_err().to_string();
+        let why = "step 2: add link wh-vx4096: another VXLAN of this machine has number 4096 on port 4789";
+        assert!(error.starts_with(why), "{error}");
+        node.sh("ip link del theirs");
+        node.sh("ip link add wh-vx4096 mtu 1450 type vxlan id 4096 local 10.0.0.9 dstport 8472 nolearning");
         let netns = other.netns();
         let error = node.on(move || KERNEL.apply(&second, &netns)).unwrap_err().to_string();
         assert_eq!(error, "step 2: link wh-vx4096: local is 10.0.0.9, not 10.0.0.1");

@@ -37,6 +37,11 @@ impl Timed {
         Self { what: what.to_owned(), samples }
     }
 
+    /// How often.
+    pub fn rounds(&self) -> usize {
+        self.samples.len()
+    }
+
     /// The time below which this many of a hundred lie.
     pub fn percentile(&self, of_hundred: usize) -> Duration {
         let last = self.samples.len().saturating_sub(1);
@@ -53,7 +58,7 @@ impl fmt::Display for Table {
         writeln!(f, "{:<28} {:>7} {:>11} {:>11} {:>11}", "", "rounds", "p50", "p90", "longest")?;
         for timed in &self.0 {
             let at = |of_hundred| milliseconds(timed.percentile(of_hundred));
-            let (what, rounds) = (&timed.what, timed.samples.len());
+            let (what, rounds) = (&timed.what, timed.rounds());
             writeln!(f, "{what:<28} {rounds:>7} {:>11} {:>11} {:>11}", at(50), at(90), at(100))?;
         }
         Ok(())

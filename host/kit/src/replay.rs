@@ -92,14 +92,15 @@ fn difference(then: &str, now: &str) -> String {
     )
 }
 
-/// Grants for every place that the record has an answer of: nothing is sent, but the plugin
-/// must get as far as asking.
+/// Grants for all that the record has an answer of: nothing is sent, but the plugin must get as far
+/// as asking.
 pub fn grants(record: &Record) -> Grants {
     let http = record.imports.iter().filter_map(|import| match import {
         Import::Http { request, .. } => place(&request.url, &[&request.method]),
         _ => None,
     });
-    Grants { http: http.collect() }
+    let pod = record.imports.iter().any(|import| matches!(import, Import::Pod { .. }));
+    Grants { http: http.collect(), pod }
 }
 
 /// A grant for the place of a URL, on this very machine too: for tests and replays, where who

@@ -262,6 +262,8 @@ pub(crate) trait Stand {
     /// Passed by one at a time of all that work with this book, in whatever process; none: it
     /// was not free within `wait`.
     fn gate(&self, wait: Duration) -> Result<Option<Box<dyn Held + '_>>, Error>;
+    /// Likewise, for whole calls. A courtesy: who does not get it goes on without.
+    fn turn(&self, wait: Duration) -> Result<Option<Box<dyn Held + '_>>, Error>;
 }
 
 /// A lock, as long as it is there.

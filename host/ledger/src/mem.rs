@@ -26,6 +26,7 @@ use crate::{
 pub struct MemLedger {
     rows: Mutex<Rows>,
     gate: Mutex<()>,
+    turn: Mutex<()>,
 }
 
 impl MemLedger {
@@ -43,7 +44,10 @@ impl MemLedger {
     ) -> Result<(Self, Vec<(AttachmentId, Claim)>), Error> {
         let mut rows = Rows { seq: crate::first_seq(now), ..Rows::default() };
         let doubled = rules::restore(&mut rows, records)?;
-        Ok((Self { rows: Mutex::new(rows), gate: Mutex::default() }, doubled))
+        Ok((
+            Self { rows: Mutex::new(rows), gate: Mutex::default(), turn: Mutex::default() },
+            doubled,
+        ))
     }
 
     /// What is left of the book after a reboot: identities, permanent entries of stores, the
@@ -55,7 +59,7 @@ impl MemLedger {
         (rows.outbox, rows.posted) = (before.outbox.clone(), before.posted);
         drop(before);
         rules::seed(&mut rows, &lasting)?;
-        Ok(Self { rows: Mutex::new(rows), gate: Mutex::default() })
+        Ok(Self { rows: Mutex::new(rows), gate: Mutex::default(), turn: Mutex::default() })
     }
 
     /// All that is remembered, by domain, network and name.
@@ -542,5 +546,10 @@ impl Stand for MemLedger {
     fn gate(&self, _: Duration) -> Result<Option<Box<dyn Held + '_>>, Error> {
         let gate = self.gate.lock().unwrap_or_else(PoisonError::into_inner);
         Ok(Some(Box::new(gate)))
+    }
+
+    /// Not waited for: one thread may have several calls under way.
+    fn turn(&self, _: Duration) -> Result<Option<Box<dyn Held + '_>>, Error> {
+        Ok(self.turn.try_lock().ok().map(|turn| Box::new(turn) as Box<dyn Held>))
     }
 }

@@ -6,12 +6,14 @@ mod common;
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
+use std::sync::Barrier;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use common::*;
 use wharfinger_ledger::cluster::{
     ClusterLedger, Committed, Cut, FIRST_VNI, Life, MemRemote, Mended, NodeAt, Part, Put,
-    Remote as _, Whereabouts,
+    Remote as _, Survey, Whereabouts,
 };
 use wharfinger_ledger::{Commit, Error, Ledger, MemLedger, Record, Refusal, Release};
 use wharfinger_plan::{Action, Link, LinkKind, LinkRef, Peer, Plan, Step, Vxlan};
@@ -66,6 +68,118 @@ fn blocks_of_one_address_give_in_strict_order() {
     let wanted: Vec<_> = (1..=9).map(|n| format!("10.0.0.{n}")).collect();
     assert_eq!(given, wanted);
     assert_eq!(add(&a, "x", range), None);
+}
+
+#[test]
+fn a_nodes_first_add_lists_the_book_once() {
+    let store = MemRemote::new();
+    let [a, b] = nodes(&store, 64);
+    let range = "10.0.0.1-10.0.0.200";
+    add(&a, "before", range).unwrap();
+    let before = store.asked();
+    add(&b, "first", range).unwrap();
+    // Whose the node's name is, the whole book, and the commit.
+    assert_eq!(store.asked() - before, 3);
+}
+
+/// Whatever is asked first. Where it is begun anew, the books are compared before.
+#[test]
+fn nor_more_where_the_store_has_no_transactions() {
+    let store = MemRemote::new().without_transactions();
+    let [a, b, c, d] = nodes(&store, 16);
+    let range = "10.0.0.1-10.0.0.200";
+    add(&a, "before", range).unwrap();
+    let asked = |node: &Node, first: &dyn Fn()| {
+        let before = store.asked();
+        first();
+        add(node, "first", range).unwrap();
+        store.asked() - before
+    };
+    // The listing, whose the node's name is, and the block.
+    assert_eq!(asked(&b, &|| {}), 3);
+    let read = || assert_eq!(c.usage(DOMAIN, &[self::range(range)], NOW).unwrap().held, 2);
+    assert_eq!(asked(&c, &read), 3);
+    let mend = || assert_eq!(d.mend(false, NOW, |_| Some(())).unwrap(), Mended::default());
+    assert_eq!(asked(&d, &mend), 3);
+}
+
+/// Also where the cluster's book was asked for something before, and when it was interrupted.
+#[test]
+fn a_node_that_had_a_book_of_its_own_tells_of_what_it_holds_before_it_asks_for_more() {
+    for store in [MemRemote::new(), MemRemote::new().without_transactions()] {
+        let own = MemLedger::new();
+        let held = add_from(&own, &id("old"), &[range("10.0.0.1-10.0.0.9")], NOW).unwrap();
+        let node = join(own, &store, "n0", 4);
+        store.set_down(true);
+        node.usage(DOMAIN, &[range("10.0.0.1-10.0.0.9")], NOW).unwrap_err();
+        store.set_down(false);
+        node.usage(DOMAIN, &[range("10.0.0.1-10.0.0.9")], NOW).unwrap();
+        add(&node, "new", "10.0.0.1-10.0.0.9").unwrap();
+        let other = join(MemLedger::new(), &store, "n1", 4);
+        let mut session = session(&other, &id("q"), NOW);
+        assert_eq!(session.take(held).unwrap(), Err(Refusal::Held(id("n0/old"))));
+    }
+}
+
+/// Many processes at once on each of two nodes without a block of their own, which must come to
+/// each other's addresses in the end.
+#[test]
+fn a_crowd_on_two_nodes_all_get_an_address_and_soon() {
+    const EACH: usize = 50;
+    let range = "10.0.0.1-10.0.0.110";
+    for store in [MemRemote::new(), MemRemote::new().without_transactions()] {
+        let dirs = [(); 2].map(|()| tempfile::tempdir().unwrap());
+        for dir in &dirs {
+            drop(open(dir.path()));
+        }
+        let (attempts, barrier) = (AtomicUsize::new(0), Barrier::new(2 * EACH));
+        let calls = (0..2 * EACH).map(|call| (call, &dirs[call % 2]));
+        let (store, attempts, barrier) = (&store, &attempts, &barrier);
+        let given: BTreeSet<IpAddr> = std::thread::scope(|scope| {
+            let calls: Vec<_> = calls
+                .map(|(call, dir)| {
+                    scope.spawn(move || {
+                        let node = join(open(dir.path()), store, &format!("n{}", call % 2), 16);
+                        barrier.wait();
+                        let own = id(&format!("p{call}"));
+                        loop {
+                            attempts.fetch_add(1, Ordering::Relaxed);
+                            let mut session = session(&node, &own, NOW);
+                            let pool = [self::range(range)];
+                            session.pools(&pool).unwrap();
+                            let address = session.take_free(&pool, &[], None).unwrap().unwrap();
+                            let commit = session.commit(&record(&own, &[address])).unwrap();
+                            if commit != Commit::Conflict {
+                                return address;
+                            }
+                        }
+                    })
+                })
+                .collect();
+            calls.into_iter().map(|call| call.join().unwrap()).collect()
+        });
+        assert_eq!(given.len(), 2 * EACH, "an address twice");
+        let attempts = attempts.load(Ordering::Relaxed);
+        assert!(attempts < 2 * EACH * 10, "{attempts} attempts");
+    }
+}
+
+#[test]
+fn what_has_rested_keeps_no_block() {
+    let store = MemRemote::new();
+    let [a, b] = nodes(&store, 4);
+    let range = "10.0.0.1-10.0.0.30";
+    for n in 0..6 {
+        add(&a, &format!("p{n}"), range).unwrap();
+    }
+    for n in 0..6 {
+        del(&a, &id(&format!("p{n}")), NOW, COOL);
+    }
+    let mended = |now| a.mend(false, now, |_| Some(())).unwrap().blocks;
+    assert_eq!(mended(NOW), 0);
+    assert_eq!(mended(NOW + COOL.as_secs()), 1, "all but one");
+    let owned = |survey: Survey| survey.blocks.iter().filter(|at| at.block.owner.is_some()).count();
+    assert_eq!(owned(b.survey().unwrap()), 1);
 }
 
 #[test]
@@ -175,7 +289,7 @@ fn what_a_lost_book_held_is_found_and_freed_and_nothing_else() {
     let strays: BTreeSet<_> = a.strays().unwrap().into_iter().map(|stray| stray.id).collect();
     assert_eq!(strays, (0..6).map(|n| id(&format!("a{n}"))).collect());
     assert_eq!(a.collect(), 6);
-    assert_eq!(a.give_back().unwrap(), 1, "one of two empty blocks");
+    assert_eq!(a.give_back(NOW).unwrap(), 1, "one of two empty blocks");
     let survey = b.survey().unwrap();
     assert_eq!(survey.blocks.iter().map(|at| at.block.held.len()).sum::<usize>(), 6);
     assert!(b.strays().unwrap().is_empty());
@@ -393,12 +507,12 @@ fn a_store_from_a_backup_has_all_again_and_what_another_got_meanwhile_is_told() 
     session.take(doubled).unwrap().unwrap();
     seq_of(session.commit(&record(&id("z"), &[doubled])));
     let a = join(a.into_own(), &backup, "n0", 4);
-    let told: Vec<_> = a.check().unwrap().into_iter().map(|it| it.kind).collect();
+    let told: Vec<_> = a.check(&|| Ok(None)).unwrap().into_iter().map(|it| it.kind).collect();
     assert_eq!(told, ["address-held-twice", "address-not-in-the-book"]);
-    let mended = a.mend(true, |_| Some(())).unwrap();
+    let mended = a.mend(true, NOW, |_| Some(())).unwrap();
     assert_eq!(mended.claimed.iter().map(|lost| lost.address).collect::<Vec<_>>(), [kept]);
     assert_eq!(mended.doubled.iter().map(|lost| lost.address).collect::<Vec<_>>(), [doubled]);
-    assert_eq!(a.mend(false, |_| Some(())).unwrap().claimed, []);
+    assert_eq!(a.mend(false, NOW, |_| Some(())).unwrap().claimed, []);
     assert_eq!(a.usage(DOMAIN, &[common::range(range)], NOW).unwrap().held, 2);
     // And the node goes on.
     assert!(add(&a, "r", range).is_some());
@@ -413,12 +527,12 @@ fn mending_frees_what_has_no_record_and_leaves_what_is_worked_on() {
         add(&a, &format!("a{n}"), "10.0.0.1-10.0.0.30").unwrap();
     }
     let a = join(MemLedger::new(), &store, "n0", 4);
-    let mended = a.mend(false, |of| (*of != id("a3")).then_some(())).unwrap();
+    let mended = a.mend(false, NOW, |of| (*of != id("a3")).then_some(())).unwrap();
     assert_eq!(mended.freed.len(), 5);
     assert!(!mended.freed.contains(&id("a3")));
-    assert_eq!(a.mend(false, |_| Some(())).unwrap().freed, [id("a3")]);
-    assert_eq!(a.mend(false, |_| Some(())).unwrap(), Mended::default());
-    assert!(a.check().unwrap().is_empty());
+    assert_eq!(a.mend(false, NOW, |_| Some(())).unwrap().freed, [id("a3")]);
+    assert_eq!(a.mend(false, NOW, |_| Some(())).unwrap(), Mended::default());
+    assert!(a.check(&|| Ok(None)).unwrap().is_empty());
 }
 
 #[test]

@@ -4,7 +4,7 @@
 
 use std::fs;
 use std::net::IpAddr;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use std::time::Duration;
 
@@ -172,6 +172,37 @@ fn defect_2_the_index_is_believed_only_where_nobody_else_wrote() {
     assert_eq!(without.release(&of("c8")).unwrap().len(), 1);
     assert_eq!(book.release(&of("c8")).unwrap().len(), 0);
     assert_eq!(book.all().unwrap().len(), 20 - 3 + 1);
+}
+
+/// A full disk, as it was met: the address was given, and who has it could not be noted.
+#[test]
+fn an_index_that_could_not_be_written_is_not_believed() {
+    let dir = tempfile::tempdir().unwrap();
+    let book = open(dir.path());
+    book.take(&of("c1"), ip("10.1.0.2"), 0).unwrap().unwrap();
+    assert_eq!(book.held(&of("c1")).unwrap(), [ip("10.1.0.2")], "and so there is an index");
+    for bucket in 0..=0xff {
+        // Neither there nor to be made.
+        let _ = symlink("nowhere/at-all", dir.path().join(format!("index/{bucket:02x}")));
+    }
+    book.take(&of("c2"), ip("10.1.0.3"), 0).unwrap().unwrap();
+    assert_eq!(book.release(&of("c2")).unwrap(), [ip("10.1.0.3")]);
+    assert!(!dir.path().join("pods/10.1.0.3").exists());
+}
+
+#[test]
+fn what_was_being_written_when_it_was_killed_goes_with_the_next_change() {
+    let dir = tempfile::tempdir().unwrap();
+    let book = open(dir.path());
+    book.take(&of("c1"), ip("10.1.0.2"), 0).unwrap().unwrap();
+    let unfinished = dir.path().join("pods/.unfinished");
+    fs::write(&unfinished, "c2").unwrap();
+    assert!(book.release(&of("c2")).unwrap().is_empty());
+    assert!(!unfinished.exists());
+    fs::write(&unfinished, "longer than what is written next").unwrap();
+    book.take(&of("c2"), ip("10.1.0.3"), 0).unwrap().unwrap();
+    assert_eq!(fs::read(dir.path().join("pods/10.1.0.3")).unwrap(), b"c2\r\neth0");
+    assert!(!unfinished.exists());
 }
 
 #[test]

@@ -12,6 +12,10 @@ macro_rules! each {
         mod memory { $(#[test] fn $name() { super::$name::<super::Memory>(); })* }
         mod sqlite { $(#[test] fn $name() { super::$name::<super::Sqlite>(); })* }
         mod cluster { $(#[test] fn $name() { super::$name::<super::Cluster>(); })* }
+        mod one_by_one {
+            type Book = super::Cluster<crate::common::OneByOne>;
+            $(#[test] fn $name() { super::$name::<Book>(); })*
+        }
         mod cluster_on_disk { $(#[test] fn $name() { super::$name::<super::ClusterOnDisk>(); })* }
     };
 }

@@ -8,6 +8,8 @@
 //! with the same parameters is fine; with others it is an error that names both values.
 #![forbid(unsafe_code)]
 
+mod device_file;
+mod encryption;
 mod facts;
 mod filter;
 mod kinds;
@@ -18,6 +20,8 @@ mod render;
 mod routing;
 mod traffic;
 
+pub use device_file::DeviceFile;
+pub use encryption::{Association, Encryption, KEY, Key, Way};
 pub use facts::{Answer, LinkFacts, Query};
 pub use filter::{
     Allow, Claim, Condition, Forward, Guard, HostPort, IngressPolicy, Isolation, PortMap, Ports,
@@ -252,6 +256,10 @@ pub enum Action {
     Probe(Probe),
     /// The segment hears who has some addresses.
     Announce(Announce),
+    /// What nodes say to each other by a port is encrypted.
+    Encryption(Encryption),
+    /// A file tells which device the attachment has.
+    DeviceFile(DeviceFile),
 }
 
 impl Action {
@@ -268,7 +276,9 @@ impl Action {
             | Self::PortMap(_)
             | Self::Isolation(_)
             | Self::Guard(_)
-            | Self::Rules(_) => Place::Host,
+            | Self::Rules(_)
+            | Self::Encryption(_)
+            | Self::DeviceFile(_) => Place::Host,
             Self::Shape(shape) => shape.link.place,
             Self::Redirect(redirect) => redirect.link.place,
             Self::Settings(settings) => settings.link.place,

@@ -1,6 +1,6 @@
 //! What a plan says of the segment across nodes that its attachment is on.
 
-use crate::{Action, Link, LinkKind, Mac, Place, Plan, Segment, Vxlan};
+use crate::{Action, Encryption, Link, LinkKind, Mac, Place, Plan, Segment, Vxlan};
 
 impl Plan {
     /// The segment across nodes, and its link.
@@ -17,6 +17,14 @@ impl Plan {
         let (link, _) = self.overlay().filter(|(_, vxlan)| vxlan.group.is_none())?;
         let bridge = link.port.as_ref()?.bridge.clone();
         Some(Segment { bridge, vxlan: link.link.name.clone() })
+    }
+
+    /// What of the segment's is encrypted, where it is.
+    pub fn encryption(&self) -> Option<Encryption> {
+        self.steps.iter().find_map(|step| match &step.action {
+            Action::Encryption(it) => Some(*it),
+            _ => None,
+        })
     }
 
     /// The link-layer address of the container's link, which other nodes are told where the plan

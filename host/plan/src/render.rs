@@ -48,6 +48,8 @@ impl fmt::Display for Action {
             Self::Member(member) => member.fmt(f),
             Self::Probe(probe) => probe.fmt(f),
             Self::Announce(announce) => announce.fmt(f),
+            Self::Encryption(encryption) => encryption.fmt(f),
+            Self::DeviceFile(file) => file.fmt(f),
         }
     }
 }

@@ -1,22 +1,23 @@
 //! Each version's imports, led to the one answer in `imports.rs`, and its exports, called with
 //! one kind of question. Here values change their type; nothing is decided.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use wasmtime::Result;
 use wasmtime::component::{ComponentType, HasSelf, Lift, Linker, Lower};
 
-use crate::bindings::v0_2::wharfinger::plugin::types;
+use crate::bindings::v0_3::wharfinger::plugin::types;
 use crate::capability::Capability;
 use crate::contract::Version;
 use crate::state::State;
-use crate::{Attachment, Level, PolicyRequest, Refusal, Request};
+use crate::{Attachment, Level, NoPod, ObjectMeta, PodFacts, PolicyRequest, Refusal, Request};
 
 /// The traits of one version; what later versions have more is written where they are made.
 macro_rules! imports {
-    ($version:ident, ledger { $($ledger:item)* }, store { $($store:item)* }) => {
+    ($version:ident, ledger { $($ledger:item)* }, store { $($store:item)* }, $($more:item)*) => {
         mod $version {
-            use super::{Level, Refusal, Result, State, types};
+            use super::*;
             use crate::bindings::$version::wharfinger::plugin::{ledger, logger, node, store};
 
             impl ledger::Host for State {
@@ -105,27 +106,72 @@ macro_rules! imports {
                     Ok(self.node_now()?)
                 }
             }
+
+            $($more)*
         }
     };
 }
 
-imports!(v0_1, ledger {}, store {});
-imports!(
-    v0_2,
-    ledger {
-        fn usage(&mut self, ranges: Vec<types::AddressRange>) -> Result<ledger::Counts> {
-            let usage = self.ledger_usage(&ranges)?;
-            Ok(ledger::Counts {
-                total: usage.total,
-                held: usage.held,
-                resting: usage.resting,
-                remembered: usage.remembered,
-            })
+/// Of 0.2 and later: what is counted.
+macro_rules! imports_with_counts {
+    ($version:ident, $($more:item)*) => {
+        imports!(
+            $version,
+            ledger {
+                fn usage(&mut self, ranges: Vec<types::AddressRange>) -> Result<ledger::Counts> {
+                    let usage = self.ledger_usage(&ranges)?;
+                    Ok(ledger::Counts {
+                        total: usage.total,
+                        held: usage.held,
+                        resting: usage.resting,
+                        remembered: usage.remembered,
+                    })
+                }
+            },
+            store {
+                fn count(&mut self, prefix: String) -> Result<u64> {
+                    Ok(self.store_count(&prefix)?)
+                }
+            },
+            $($more)*
+        );
+    };
+}
+
+imports!(v0_1, ledger {}, store {},);
+imports_with_counts!(v0_2,);
+imports_with_counts!(
+    v0_3,
+    use crate::bindings::v0_3::wharfinger::plugin::workload;
+
+    impl workload::Host for State {
+        fn pod(&mut self) -> Result<Result<workload::PodFacts, workload::Absence>> {
+            Ok(self.workload_pod()?.map(facts).map_err(absence))
         }
-    },
-    store {
-        fn count(&mut self, prefix: String) -> Result<u64> {
-            Ok(self.store_count(&prefix)?)
+    }
+
+    fn facts(facts: PodFacts) -> workload::PodFacts {
+        workload::PodFacts {
+            namespace: facts.namespace,
+            name: facts.name,
+            uid: facts.uid,
+            of_pod: metadata(facts.of_pod),
+            of_namespace: metadata(facts.of_namespace),
+        }
+    }
+
+    fn metadata(given: ObjectMeta) -> workload::Metadata {
+        let pairs = |all: BTreeMap<String, String>| {
+            all.into_iter().map(|(name, value)| types::Pair { name, value }).collect()
+        };
+        workload::Metadata { labels: pairs(given.labels), annotations: pairs(given.annotations) }
+    }
+
+    fn absence(absence: NoPod) -> workload::Absence {
+        match absence {
+            NoPod::NotThere(why) => workload::Absence::NotThere(why),
+            NoPod::Stale(why) => workload::Absence::Stale(why),
+            NoPod::Unreachable(why) => workload::Absence::Unreachable(why),
         }
     }
 );
@@ -136,7 +182,7 @@ pub(crate) fn link(
     version: Version,
     capability: Capability,
 ) -> Result<()> {
-    use crate::bindings::{v0_1, v0_2};
+    use crate::bindings::{v0_1, v0_2, v0_3};
     macro_rules! of {
         ($interface:ident) => {
             match version {
@@ -148,6 +194,10 @@ pub(crate) fn link(
                     _,
                     HasSelf<State>,
                 >(linker, |state| state),
+                Version::V0_3 => v0_3::wharfinger::plugin::$interface::add_to_linker::<
+                    _,
+                    HasSelf<State>,
+                >(linker, |state| state),
             }
         };
     }
@@ -156,6 +206,11 @@ pub(crate) fn link(
         Capability::Store => of!(store),
         Capability::Logger => of!(logger),
         Capability::Node => of!(node),
+        // The gate knows it of no earlier version.
+        Capability::Workload => v0_3::wharfinger::plugin::workload::add_to_linker::<
+            _,
+            HasSelf<State>,
+        >(linker, |state| state),
         // Types alone, which need no linking. What is none of ours is linked elsewhere.
         _ => Ok(()),
     }
@@ -192,6 +247,8 @@ pub(crate) trait Exports {
 pub(crate) struct V0_1;
 /// wit/0.2.0.
 pub(crate) struct V0_2;
+/// wit/0.3.0.
+pub(crate) struct V0_3;
 
 macro_rules! exports {
     ($marker:ty, $version:ident, policy |$asked:ident| { $($field:ident: $value:expr),* }) => {
@@ -238,6 +295,14 @@ macro_rules! exports {
 exports!(V0_1, v0_1, policy | request | {});
 exports!(V0_2, v0_2, policy |request| {
     written: crate::bindings::v0_2::exports::wharfinger::plugin::policy::Sources {
+        network: request.written.network.clone(),
+        runtime: request.written.runtime.clone(),
+        pod: request.written.pod.clone()
+    }
+});
+
+exports!(V0_3, v0_3, policy |request| {
+    written: crate::bindings::v0_3::exports::wharfinger::plugin::policy::Sources {
         network: request.written.network.clone(),
         runtime: request.written.runtime.clone(),
         pod: request.written.pod.clone()

@@ -1,7 +1,7 @@
 //! Text of a plugin on its way to people: never a control character, never without end.
 
 use crate::adapt::{GivenPool, GivenVerdict};
-use crate::bindings::v0_2::wharfinger::plugin::types::{Failure, Problem};
+use crate::bindings::v0_3::wharfinger::plugin::types::{Failure, Problem};
 
 /// Characters of a one-line message.
 const LINE: usize = 1_000;

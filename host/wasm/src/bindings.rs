@@ -6,6 +6,27 @@
 //! compares structures, not these names, before a call; a test of each version would notice.
 #![allow(missing_docs, dead_code, clippy::all, clippy::pedantic, reason = "generated")]
 
+/// As of wit/0.3.0.
+pub(crate) mod v0_3 {
+    wasmtime::component::bindgen!({
+        path: "../../wit/0.3.0",
+        inline: "
+            package wharfinger:host;
+            world everything {
+                import wharfinger:plugin/ledger@0.3.0;
+                import wharfinger:plugin/store@0.3.0;
+                import wharfinger:plugin/logger@0.3.0;
+                import wharfinger:plugin/node@0.3.0;
+                import wharfinger:plugin/workload@0.3.0;
+                export wharfinger:plugin/ipam@0.3.0;
+                export wharfinger:plugin/ipam-remote@0.3.0;
+                export wharfinger:plugin/policy@0.3.0;
+            }
+        ",
+        imports: { default: trappable },
+    });
+}
+
 /// As of wit/0.2.0.
 pub(crate) mod v0_2 {
     wasmtime::component::bindgen!({
@@ -23,6 +44,10 @@ pub(crate) mod v0_2 {
             }
         ",
         imports: { default: trappable },
+        with: {
+            "wharfinger:plugin/types": crate::bindings::v0_3::wharfinger::plugin::types,
+            "wharfinger:plugin/plan": crate::bindings::v0_3::wharfinger::plugin::plan,
+        },
     });
 }
 
@@ -44,8 +69,8 @@ pub(crate) mod v0_1 {
         ",
         imports: { default: trappable },
         with: {
-            "wharfinger:plugin/types": crate::bindings::v0_2::wharfinger::plugin::types,
-            "wharfinger:plugin/plan": crate::bindings::v0_2::wharfinger::plugin::plan,
+            "wharfinger:plugin/types": crate::bindings::v0_3::wharfinger::plugin::types,
+            "wharfinger:plugin/plan": crate::bindings::v0_3::wharfinger::plugin::plan,
         },
     });
 }

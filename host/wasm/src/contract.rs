@@ -15,19 +15,21 @@ pub(crate) const PACKAGE: &str = "wharfinger:plugin";
 pub(crate) enum Version {
     V0_1,
     V0_2,
+    V0_3,
 }
 
 impl Version {
     /// Every one, oldest first.
-    pub(crate) const ALL: [Self; 2] = [Self::V0_1, Self::V0_2];
+    pub(crate) const ALL: [Self; 3] = [Self::V0_1, Self::V0_2, Self::V0_3];
     /// The newest.
-    pub(crate) const NEWEST: Self = Self::V0_2;
+    pub(crate) const NEWEST: Self = Self::V0_3;
 
     /// As its folder in `wit/` is named.
     pub(crate) fn text(self) -> &'static str {
         match self {
             Self::V0_1 => "0.1.0",
             Self::V0_2 => "0.2.0",
+            Self::V0_3 => "0.3.0",
         }
     }
 
@@ -80,8 +82,8 @@ impl World {
 pub(crate) const REMOTE: &str = "ipam-remote";
 
 /// The functions offered of each interface that components import, and since when.
-pub(crate) const FUNCTIONS: [(&str, &[(&str, Version)]); 4] = {
-    use Version::{V0_1, V0_2};
+pub(crate) const FUNCTIONS: [(&str, &[(&str, Version)]); 5] = {
+    use Version::{V0_1, V0_2, V0_3};
     [
         (
             "ledger",
@@ -99,8 +101,16 @@ pub(crate) const FUNCTIONS: [(&str, &[(&str, Version)]); 4] = {
         ),
         ("logger", &[("log", V0_1)]),
         ("node", &[("name", V0_1), ("label", V0_1), ("now", V0_1)]),
+        ("workload", &[("pod", V0_3)]),
     ]
 };
+
+/// The version that an interface is there since.
+pub(crate) fn since(interface: &str) -> Version {
+    let known = FUNCTIONS.iter().find(|(known, _)| *known == interface);
+    let versions = known.into_iter().flat_map(|(_, functions)| functions.iter());
+    versions.map(|(_, since)| *since).min().unwrap_or(Version::V0_1)
+}
 
 /// What a component names.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -209,8 +219,8 @@ fn newer(version: &str) -> bool {
 
 /// "wharfinger:plugin/ipam@0.1.0, @0.2.0".
 fn offered(interface: &str) -> String {
-    let versions: Vec<String> =
-        Version::ALL.iter().map(|version| format!("@{}", version.text())).collect();
+    let offered = Version::ALL.iter().filter(|version| **version >= since(interface));
+    let versions: Vec<String> = offered.map(|version| format!("@{}", version.text())).collect();
     format!("{PACKAGE}/{interface}{}", versions.join(", "))
 }
 
@@ -237,7 +247,7 @@ fn import(shape: &Shape, name: &str, functions: &[String]) -> Option<String> {
     let Some(capability) = Capability::of(name) else { return Some(unknown(name)) };
     if capability == Capability::Ledger && shape.world == World::Policy {
         return Some(format!(
-            "it imports {name}, which is for IPAM plugins: a policy has store, logger and node"
+            "it imports {name}, which is for IPAM plugins: a policy has store, logger, node and workload"
         ));
     }
     functions.iter().find_map(|function| missing(name, function))
@@ -320,7 +330,9 @@ mod tests {
     /// The functions of an interface, by the text of a version's folder.
     fn written(version: Version, interface: &str) -> Vec<String> {
         let host = std::fs::read_to_string(wit().join(version.text()).join("host.wit")).unwrap();
-        let (_, rest) = host.split_once(&format!("\ninterface {interface} {{")).unwrap();
+        let Some((_, rest)) = host.split_once(&format!("\ninterface {interface} {{")) else {
+            return Vec::new();
+        };
         let (body, _) = rest.split_once("\n}").unwrap();
         let names = body.lines().filter_map(|line| line.trim().split_once(": func("));
         names.map(|(name, _)| name.to_owned()).collect()
@@ -349,7 +361,7 @@ mod tests {
 
     #[test]
     fn pain_h1_every_version_of_each_world_fits() {
-        for version in ["0.1.0", "0.1.7", "0.2.0"] {
+        for version in ["0.1.0", "0.1.7", "0.2.0", "0.3.0"] {
             for (world, export) in [("Ipam", "ipam"), ("Policy", "policy")] {
                 let store = format!("wharfinger:plugin/store@{version}");
                 let types = format!("wharfinger:plugin/types@{version}");
@@ -369,35 +381,35 @@ mod tests {
         for (imports, exports, wanted) in [
             (
                 "",
-                &["wharfinger:plugin/ipam@0.3.0"][..],
-                "wanted wharfinger:plugin/ipam@0.3.0; offered wharfinger:plugin/ipam@0.1.0, \
-                 @0.2.0; nearest wharfinger:plugin/ipam@0.2.0; build the plugin for that, or use \
+                &["wharfinger:plugin/ipam@0.4.0"][..],
+                "wanted wharfinger:plugin/ipam@0.4.0; offered wharfinger:plugin/ipam@0.1.0, \
+                 @0.2.0, @0.3.0; nearest wharfinger:plugin/ipam@0.3.0; build the plugin for that, or use \
                  a newer wharfinger",
             ),
             (
                 "",
                 &["wharfinger:plugin/polcy@0.2.0"],
                 "wanted wharfinger:plugin/polcy@0.2.0; offered wharfinger:plugin/policy@0.1.0, \
-                 @0.2.0; nearest wharfinger:plugin/policy@0.2.0; build the plugin for that",
+                 @0.2.0, @0.3.0; nearest wharfinger:plugin/policy@0.3.0; build the plugin for that",
             ),
             (
                 "",
                 &["wasi:cli/run@0.2.3"],
                 "it exports wasi:cli/run@0.2.3; an IPAM plugin exports \
-                 wharfinger:plugin/ipam@0.1.0, @0.2.0, a policy wharfinger:plugin/policy@0.1.0, \
-                 @0.2.0",
+                 wharfinger:plugin/ipam@0.1.0, @0.2.0, @0.3.0, a policy \
+                 wharfinger:plugin/policy@0.1.0, @0.2.0, @0.3.0",
             ),
             (
                 "wharfinger:plugin/ledger@0.0.9",
                 IPAM,
                 "wanted wharfinger:plugin/ledger@0.0.9; offered wharfinger:plugin/ledger@0.1.0, \
-                 @0.2.0; nearest wharfinger:plugin/ledger@0.2.0; build the plugin for that",
+                 @0.2.0, @0.3.0; nearest wharfinger:plugin/ledger@0.3.0; build the plugin for that",
             ),
             (
                 "wharfinger:plugin/ledger@0.2.0",
                 POLICY,
                 "it imports wharfinger:plugin/ledger@0.2.0, which is for IPAM plugins: a policy \
-                 has store, logger and node",
+                 has store, logger, node and workload",
             ),
             (
                 "wasi:cli/stdout@0.3.0",
@@ -408,7 +420,7 @@ mod tests {
             (
                 "acme:magic/wand@1.0.0",
                 IPAM,
-                "wanted acme:magic/wand@1.0.0; offered ledger, store, logger, node of \
+                "wanted acme:magic/wand@1.0.0; offered ledger, store, logger, node, workload of \
                  wharfinger:plugin, and WASI 0.2",
             ),
         ] {
@@ -438,7 +450,7 @@ mod tests {
         assert_eq!(
             wrong_world(&policy, World::Ipam).unwrap(),
             "it is a policy (it exports wharfinger:plugin/policy@0.1.0), and an IPAM plugin is \
-             wanted here, which exports wharfinger:plugin/ipam@0.1.0, @0.2.0"
+             wanted here, which exports wharfinger:plugin/ipam@0.1.0, @0.2.0, @0.3.0"
         );
         assert_eq!(wrong_world(&policy, World::Policy), None);
     }

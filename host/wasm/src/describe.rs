@@ -9,7 +9,7 @@ use wasmparser::{ComponentExternalKind, Encoding, Parser, Payload, Validator, Wa
 use crate::answer::line;
 use crate::capability::Capability;
 use crate::contract::{self, Names, World};
-use crate::grants::Target;
+use crate::grants::{self, Target};
 use crate::{Error, package};
 
 /// A component as an operator sees it.
@@ -96,10 +96,15 @@ pub fn describe(wasm: &[u8]) -> Result<Description, Error> {
 fn described((name, functions): &(String, Vec<String>), digest: &str) -> Import {
     let capability = Capability::of(name);
     let meaning = capability.map_or("nothing that is offered here", Capability::meaning);
-    let grant = (capability == Some(Capability::HttpOutgoing)).then(|| {
-        let host = "HOST".to_owned();
-        Target { tls: true, host, port: 443, method: "GET".to_owned() }.grant(digest)
-    });
+    let grant = match capability {
+        Some(Capability::HttpOutgoing) => {
+            let host = "HOST".to_owned();
+            let target = Target { tls: true, host, port: 443, method: "GET".to_owned() };
+            Some(target.grant(digest))
+        }
+        Some(Capability::Workload) => Some(grants::pod(digest)),
+        _ => None,
+    };
     Import {
         name: line(name),
         functions: functions.iter().map(|function| line(function)).collect(),

@@ -4,7 +4,7 @@
 use wasmtime::{Trap, WasmBacktrace};
 use wasmtime_wasi::I32Exit;
 
-use crate::bindings::v0_2::wharfinger::plugin::types;
+use crate::bindings::v0_3::wharfinger::plugin::types;
 use crate::journal::Stop;
 use crate::limits::{Limit, Limits};
 use crate::{Error, Reason, answer};
@@ -68,12 +68,7 @@ impl Ended<'_> {
 
     /// The same, met in these functions.
     fn limit_at(&self, limit: Limit, at: String) -> Error {
-        match self.limit(limit) {
-            Error::Limit { plugin, call, limit, allowed, setting, .. } => {
-                Error::Limit { plugin, call, limit, allowed, setting, place: at.into() }
-            }
-            other => other,
-        }
+        limit.error_at(self.plugin, self.call, self.limits, at)
     }
 
     /// By an answer, or an argument, that is not allowed.

@@ -145,8 +145,8 @@ pub(crate) struct Loaded {
     pub(crate) shape: Shape,
     /// It imports WASI: a call may wait, and is run where waiting can end.
     pub(crate) waits: bool,
-    /// It imports what sends requests.
-    pub(crate) sends: bool,
+    /// What it imports that the gate is asked about at each call.
+    pub(crate) asks: &'static [Capability],
 }
 
 impl Loaded {
@@ -171,12 +171,16 @@ impl Loaded {
         let component = linker
             .instantiate_pre(&component)
             .map_err(|e| misfit().unwrap_or_else(|| format!("{e:#}")))?;
+        let asks = given.iter().map(|(capability, _)| *capability);
+        let asks: Vec<_> = asks
+            .filter(|asked| matches!(asked, Capability::HttpOutgoing | Capability::Workload))
+            .collect();
         Ok(Self {
             engine,
             component: Box::leak(Box::new(component)),
             shape,
             waits: given.iter().any(|(capability, _)| capability.is_wasi()),
-            sends: given.iter().any(|(capability, _)| *capability == Capability::HttpOutgoing),
+            asks: asks.leak(),
         })
     }
 

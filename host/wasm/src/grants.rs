@@ -4,15 +4,19 @@ use std::fmt::{self, Write as _};
 use std::net::IpAddr;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 /// Grants of one plugin.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Grants {
     /// `plugins.NAME.http`: where it may send requests.
     pub http: Vec<HttpGrant>,
+    /// `plugins.NAME.pod`: it may read what the cluster's API says of the pod.
+    pub pod: bool,
 }
 
 /// One place that requests may go to.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HttpGrant {
     /// `https`, or plain.
     pub tls: bool,
@@ -68,6 +72,16 @@ impl fmt::Display for Target {
     }
 }
 
+/// What an operator writes into the node's TOML file to let a plugin read of the pod: a plugin that
+/// is built in or installed is named, one at a path is told by its digest.
+pub(crate) fn pod(identity: &str) -> String {
+    let (name, digest) = identity.rsplit_once('@').unwrap_or(("", identity));
+    let bare = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+    let named = !name.is_empty() && name.chars().all(bare);
+    let key = if named { name.to_owned() } else { toml(digest) };
+    format!("[plugins.{key}]\npod = true")
+}
+
 /// A TOML basic string; what a plugin made up may hold anything.
 fn toml(text: &str) -> String {
     let clean = text.chars().take(253).map(|c| if c.is_control() { ' ' } else { c });
@@ -117,7 +131,7 @@ mod tests {
 
     #[test]
     fn a_grant_covers_its_scheme_host_port_and_method_alone() {
-        let grants = Grants { http: vec![grant()] };
+        let grants = Grants { http: vec![grant()], ..Grants::default() };
         assert!(grants.http_for(&target()).is_some());
         for other in [
             Target { tls: false, ..target() },
@@ -138,6 +152,8 @@ mod tests {
             "[[plugins.\"sha256:ab\".http]]\nscheme = \"https\"\nhost = \"ipam.example\"\n\
              port = 443\nmethods = [\"GET\"]"
         );
+        assert_eq!(pod("rules@sha256:ab"), "[plugins.rules]\npod = true");
+        assert_eq!(pod("/a/b.wasm@sha256:ab"), "[plugins.\"sha256:ab\"]\npod = true");
         let wild = Target { host: "a\"\n]".into(), ..target() };
         assert!(wild.grant("x").contains("host = \"a\\\" ]\""), "{}", wild.grant("x"));
     }

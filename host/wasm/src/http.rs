@@ -24,7 +24,7 @@ use wasmtime_wasi_http::{
 
 use crate::capability::{Decision, WASI, Want, allow};
 use crate::contract::World;
-use crate::grants::{Grants, Target};
+use crate::grants::{self, Grants, Target};
 use crate::journal::{Journal, Stop};
 use crate::state::State;
 
@@ -36,8 +36,8 @@ const HEADERS: usize = 64 << 10;
 pub(crate) struct Rules {
     pub(crate) world: World,
     pub(crate) grants: Arc<Grants>,
-    /// Of the plugin: "sha256:…".
-    pub(crate) digest: String,
+    /// Of the plugin: "rules@sha256:…".
+    pub(crate) identity: Arc<str>,
 }
 
 /// HTTP's side of one call.
@@ -96,13 +96,28 @@ fn handle(
 }
 
 impl Rules {
+    /// Asks the gate for what the API says of the pod.
+    pub(crate) fn pass_pod(&self) -> Result<(), Stop> {
+        match allow(self.world, &self.grants, Want::Pod) {
+            Decision::Give => Ok(()),
+            Decision::Hollow | Decision::Ask | Decision::Refuse => Err(Stop::Refused {
+                import: "workload.pod".to_owned(),
+                grant: grants::pod(&self.identity),
+            }),
+        }
+    }
+
+    fn digest(&self) -> &str {
+        self.identity.rsplit_once('@').map_or(&self.identity, |(_, digest)| digest)
+    }
+
     /// Asks the gate.
     fn pass(&self, target: &Target) -> Result<(), Stop> {
         match allow(self.world, &self.grants, Want::Send(target)) {
             Decision::Give => Ok(()),
             Decision::Hollow | Decision::Ask | Decision::Refuse => Err(Stop::Refused {
                 import: format!("wasi:http/outgoing-handler handle of {target}"),
-                grant: target.grant(&self.digest),
+                grant: target.grant(self.digest()),
             }),
         }
     }
@@ -178,7 +193,7 @@ impl Sender {
         let rules = self.rules.as_ref().ok_or(Error::HttpRequestDenied)?;
         rules.pass(&target).map_err(|_| Error::HttpRequestDenied)?;
         let grant = rules.grants.http_for(&target).cloned().ok_or(Error::HttpRequestDenied)?;
-        let (journal, digest) = (self.journal.clone(), rules.digest.clone());
+        let (journal, digest) = (self.journal.clone(), rules.digest().to_owned());
         Ok(Box::pin(exchange::exchange(journal, grant, digest, target, request)))
     }
 }

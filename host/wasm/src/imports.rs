@@ -5,10 +5,11 @@ use std::net::IpAddr;
 
 use crate::address;
 use crate::answer::shown;
-use crate::bindings::v0_2::wharfinger::plugin::types;
+use crate::bindings::v0_3::wharfinger::plugin::types;
 use crate::journal::Stop;
+use crate::record::Import;
 use crate::state::State;
-use crate::{AddressRange, Refusal, Usage};
+use crate::{AddressRange, NoPod, PodFacts, Refusal, Usage};
 
 /// Ranges in one argument.
 const RANGES: usize = 4_096;
@@ -51,6 +52,41 @@ fn prefix<'a>(import: &str, text: &'a str) -> Result<&'a str, Stop> {
         return Err(bad(import, format!("the prefix {}", shown(text))));
     }
     Ok(text)
+}
+
+/// Whether a question is one that the functions below would have put to the book; says what is wrong.
+pub(crate) fn fit(question: &Import) -> Result<(), String> {
+    let address = |address: &IpAddr| address::parse(&address.to_string()).map(drop);
+    let within = |import, all: &[AddressRange]| {
+        let text = |(first, last): &AddressRange| types::AddressRange {
+            first: first.to_string(),
+            last: last.to_string(),
+        };
+        let all: Vec<_> = all.iter().take(RANGES + 1).map(text).collect();
+        ranges(import, &all).map(drop).map_err(|stop| stop.to_string())
+    };
+    let named = |text: &str| key("it", text).map(drop).map_err(|stop| stop.to_string());
+    let begun = |text: &str| prefix("it", text).map(drop).map_err(|stop| stop.to_string());
+    match question {
+        Import::Take { address: taken, .. } => address(taken),
+        Import::TakeFree { ranges, excluded, start, .. } => {
+            within("ledger.take-free", ranges)?;
+            within("ledger.take-free", excluded)?;
+            start.as_ref().map_or(Ok(()), address)
+        }
+        Import::Remembered { identity, .. } | Import::Remember { identity } => named(identity),
+        Import::Usage { ranges, .. } => within("ledger.usage", ranges),
+        Import::Get { key, .. } | Import::Put { key, .. } | Import::Remove { key, .. } => {
+            named(key)
+        }
+        Import::Scan { prefix, limit, .. } if *limit <= SCAN => begun(prefix),
+        Import::Scan { limit, .. } => Err(format!("a scan of {limit} entries")),
+        Import::Count { prefix, .. } => begun(prefix),
+        Import::Pod { .. } | Import::Size { .. } => Ok(()),
+        Import::Http { .. } | Import::Log { .. } | Import::Broken { .. } => {
+            Err("it is no question".to_owned())
+        }
+    }
 }
 
 /// `ledger`.
@@ -145,6 +181,15 @@ impl State {
         const IMPORT: &str = "store.count";
         let start = prefix(IMPORT, start)?;
         self.book(IMPORT, |book| book.store_count(start))
+    }
+}
+
+/// `workload`.
+impl State {
+    pub(crate) fn workload_pod(&mut self) -> Result<Result<PodFacts, NoPod>, Stop> {
+        const IMPORT: &str = "workload.pod";
+        self.may_read_pod()?;
+        self.book(IMPORT, |book| book.pod())
     }
 }
 

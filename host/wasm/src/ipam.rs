@@ -1,7 +1,7 @@
 //! What an IPAM plugin is asked, in any version, and how its answers are checked.
 
-use crate::adapt::{self, Exports, GivenPool, V0_1, V0_2};
-use crate::bindings::v0_2::wharfinger::plugin::types;
+use crate::adapt::{self, Exports, GivenPool, V0_1, V0_2, V0_3};
+use crate::bindings::v0_3::wharfinger::plugin::types;
 use crate::contract::Version;
 use crate::plugin::{Call, IpamPlugin, Plugin};
 use crate::state::{Access, State};
@@ -21,6 +21,7 @@ impl Ipam for IpamPlugin {
         match self.0.built_for() {
             Version::V0_1 => self.pools_as::<V0_1>(node, config),
             Version::V0_2 => self.pools_as::<V0_2>(node, config),
+            Version::V0_3 => self.pools_as::<V0_3>(node, config),
         }
     }
 
@@ -36,6 +37,7 @@ impl Ipam for IpamPlugin {
             match self.0.built_for() {
                 Version::V0_1 => self.allocate_as::<V0_1>(state, request),
                 Version::V0_2 => self.allocate_as::<V0_2>(state, request),
+                Version::V0_3 => self.allocate_as::<V0_3>(state, request),
             }
         })?;
         let endings = self.0.endings(CALL);

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use crate::address;
 use crate::answer::{Weigh, shown};
-use crate::bindings::v0_2::wharfinger::plugin::types;
+use crate::bindings::v0_3::wharfinger::plugin::types;
 use crate::{Dns, Lease, LeasedAddress, Route};
 
 /// Addresses of a lease.
@@ -171,5 +171,79 @@ impl Weigh for types::Lease {
         let dns = &self.dns;
         let words = dns.nameservers.weight() + dns.search.weight() + dns.options.weight();
         addresses + routes + words + dns.domain.weight()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+
+    fn text(of: &Value, key: &str) -> Option<String> {
+        of.get(key)?.as_str().map(str::to_owned)
+    }
+
+    fn list<T>(of: &Value, key: &str, one: impl Fn(&Value) -> T) -> Vec<T> {
+        of.get(key).and_then(Value::as_array).into_iter().flatten().map(one).collect()
+    }
+
+    fn number<T: TryFrom<u64>>(of: &Value, key: &str) -> Option<T> {
+        T::try_from(of.get(key)?.as_u64()?).ok()
+    }
+
+    /// As it comes from a component: text, whatever it says.
+    fn from_component(of: &Value) -> types::Lease {
+        let word = |word: &Value| word.as_str().unwrap_or_default().to_owned();
+        let dns = of.get("dns").unwrap_or(&Value::Null);
+        types::Lease {
+            addresses: list(of, "addresses", |one| types::LeasedAddress {
+                address: text(one, "address").unwrap_or_default(),
+                gateway: text(one, "gateway"),
+            }),
+            routes: list(of, "routes", |one| types::Route {
+                destination: text(one, "destination").unwrap_or_default(),
+                gateway: text(one, "gateway"),
+                mtu: number(one, "mtu"),
+                advmss: number(one, "advmss"),
+                priority: number(one, "priority"),
+                table: number(one, "table"),
+                scope: number(one, "scope"),
+            }),
+            dns: types::Dns {
+                nameservers: list(dns, "nameservers", word),
+                domain: text(dns, "domain"),
+                search: list(dns, "search", word),
+                options: list(dns, "options", word),
+            },
+        }
+    }
+
+    /// What is accepted is what can be said again, and is accepted again.
+    #[test]
+    fn fuzz_leases() {
+        wharfinger_fuzz::fuzz("lease", 3000, |input| {
+            let whole: Value = serde_json::from_slice(input).unwrap_or_default();
+            let word = |word: &Value| word.as_str().and_then(|text| text.parse().ok());
+            let taken: Vec<IpAddr> = list(&whole, "taken", word).into_iter().flatten().collect();
+            let wanted: Vec<IpAddr> = list(&whole, "wanted", word).into_iter().flatten().collect();
+            match check(from_component(&whole), &taken, &wanted) {
+                Err(what) => {
+                    assert!(!what.chars().any(char::is_control), "{what:?}");
+                    what
+                }
+                Ok(lease) => {
+                    let mut given: Vec<_> =
+                        lease.addresses.iter().map(|a| a.address.addr()).collect();
+                    assert!(given.iter().all(|address| taken.contains(address)), "{lease:?}");
+                    assert!(wanted.iter().all(|address| given.contains(address)), "{lease:?}");
+                    given.sort();
+                    given.dedup();
+                    assert_eq!(given.len(), lease.addresses.len(), "{lease:?}");
+                    assert_eq!(check(super::given(&lease), &taken, &wanted), Ok(lease));
+                    "accepted".to_owned()
+                }
+            }
+        });
     }
 }

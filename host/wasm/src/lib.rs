@@ -17,6 +17,7 @@ mod describe;
 mod ended;
 mod engine;
 mod grants;
+pub mod guest;
 mod http;
 mod imports;
 mod ipam;
@@ -28,6 +29,7 @@ pub mod package;
 mod plugin;
 mod plugins;
 mod policy;
+mod quota;
 #[allow(unsafe_code, reason = "native code is mapped, a timer set, a borrow lent: nowhere else")]
 mod raw;
 pub mod record;
@@ -44,6 +46,7 @@ pub use plugin::{IpamPlugin, Plugin, PolicyPlugin};
 pub use plugins::Plugins;
 pub use raw::Code;
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
@@ -88,6 +91,10 @@ pub trait Book {
     fn store_size(&mut self) -> Result<u64, BookError>;
     /// `ledger.usage`: how full these ranges are.
     fn usage(&mut self, ranges: &[AddressRange]) -> Result<Usage, BookError>;
+    /// `workload.pod`, asked by a plugin that has the grant. By default there is no Kubernetes.
+    fn pod(&mut self) -> Result<Result<PodFacts, NoPod>, BookError> {
+        Ok(Err(NoPod::NotThere("there is no Kubernetes here".to_owned())))
+    }
     /// A request that a granted plugin is about to send by `wasi:http`: the answer where it is
     /// known already, as in a replay; none sends it.
     fn http_known(&mut self, request: &HttpRequest) -> Option<HttpAnswer> {
@@ -116,6 +123,44 @@ pub struct Usage {
     pub resting: u64,
     /// Kept for an identity that does not hold them now.
     pub remembered: u64,
+}
+
+/// What the cluster's API says of a pod and of its namespace.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PodFacts {
+    /// Where it is.
+    pub namespace: String,
+    /// What it is called.
+    pub name: String,
+    /// The API's own; of a static pod its mirror's.
+    pub uid: String,
+    /// The pod's.
+    pub of_pod: ObjectMeta,
+    /// Its namespace's.
+    pub of_namespace: ObjectMeta,
+}
+
+/// What an object of the API is called by.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ObjectMeta {
+    /// To select it by.
+    #[serde(default)]
+    pub labels: BTreeMap<String, String>,
+    /// For anybody.
+    #[serde(default)]
+    pub annotations: BTreeMap<String, String>,
+}
+
+/// Why nothing is said of a pod; the text is for people.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum NoPod {
+    /// No Kubernetes.
+    NotThere(String),
+    /// The API knows no such pod, or another one by its name.
+    Stale(String),
+    /// The API server gave no answer that can be used.
+    Unreachable(String),
 }
 
 /// A request over HTTP, as a plugin made it.
@@ -251,7 +296,7 @@ pub struct Node {
     /// Its name.
     pub name: String,
     /// What the operator wrote down about it.
-    pub labels: std::collections::BTreeMap<String, String>,
+    pub labels: BTreeMap<String, String>,
     /// Seconds since the Unix epoch, the same all through one ADD.
     pub now: u64,
 }

@@ -4,10 +4,12 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::Error;
 
 /// Limits of one call, each a setting `limits.*` of the node's TOML file.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {
     /// `limits.deadline`: wall-clock time of a call, host functions included. 1 s.
     pub deadline: Duration,
@@ -76,7 +78,6 @@ pub(crate) enum Limit {
 
 impl Limit {
     /// Every one.
-    #[cfg(test)]
     const ALL: [Self; 12] = [
         Self::Deadline,
         Self::Memory,
@@ -128,6 +129,11 @@ impl Limit {
         }
     }
 
+    /// The one of this setting.
+    pub(crate) fn of_setting(setting: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|limit| limit.setting() == setting)
+    }
+
     /// What is allowed, with its unit.
     pub(crate) fn allowed(self, limits: &Limits) -> String {
         match self {
@@ -150,13 +156,24 @@ impl Limit {
 impl Limit {
     /// The error of a call that met it.
     pub(crate) fn error(self, plugin: &str, call: &'static str, limits: &Limits) -> Error {
+        self.error_at(plugin, call, limits, String::new())
+    }
+
+    /// The same, met in these functions: ", in a < b".
+    pub(crate) fn error_at(
+        self,
+        plugin: &str,
+        call: &'static str,
+        limits: &Limits,
+        place: String,
+    ) -> Error {
         Error::Limit {
             plugin: plugin.to_owned(),
             call,
             limit: self.name(),
             allowed: self.allowed(limits).into(),
             setting: self.setting(),
-            place: Box::default(),
+            place: place.into(),
         }
     }
 }

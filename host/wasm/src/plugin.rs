@@ -8,10 +8,11 @@ use wasmtime::Store;
 use wasmtime::component::{ComponentExportIndex, ComponentNamedList, Lift, Lower, TypedFunc};
 
 use crate::answer::Weigh;
+use crate::capability::Capability;
 use crate::contract::{self, Version, World};
 use crate::ended::Ended;
 use crate::engine::{Loaded, Runtimes};
-use crate::grants::Grants;
+use crate::grants::{self, Grants};
 use crate::http::Rules;
 use crate::journal::{Journal, Stop};
 use crate::limits::{Limit, Limits};
@@ -42,6 +43,11 @@ pub struct IpamPlugin(pub(crate) Plugin);
 #[derive(Clone)]
 pub struct PolicyPlugin(pub(crate) Plugin);
 
+/// An identity as errors show it.
+pub(crate) fn shown(identity: &str) -> String {
+    identity.chars().take(identity.len().saturating_sub(HIDDEN_DIGITS)).collect()
+}
+
 /// An export that is called.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Call<'a> {
@@ -62,13 +68,12 @@ impl Plugin {
     ) -> Result<Self, Error> {
         let failed = |what| Error::Unloadable { plugin: identity.to_owned(), what };
         let loaded = Loaded::new(runtimes, limits.stack, code, grants).map_err(failed)?;
-        let digest = identity.rsplit_once('@').map_or(identity, |(_, digest)| digest);
         let rules = Rules {
             world: loaded.shape.world,
             grants: Arc::new(grants.clone()),
-            digest: digest.to_owned(),
+            identity: identity.into(),
         };
-        let shown = identity.chars().take(identity.len().saturating_sub(HIDDEN_DIGITS)).collect();
+        let shown = shown(identity);
         Ok(Self { loaded, identity: identity.to_owned(), shown, limits: limits.clone(), rules })
     }
 
@@ -100,6 +105,12 @@ impl Plugin {
     /// The version of the contract that it was built for: "0.2.0".
     pub fn version(&self) -> &'static str {
         self.built_for().text()
+    }
+
+    /// What an operator would write to let it read of the pod; none where it does not ask for that.
+    pub fn pod_grant(&self) -> Option<String> {
+        let asks = self.loaded.asks.contains(&Capability::Workload);
+        asks.then(|| grants::pod(&self.identity))
     }
 
     pub(crate) fn built_for(&self) -> Version {
@@ -136,7 +147,7 @@ impl Plugin {
     pub(crate) fn state(&self, node: &Node, access: Access, book: Option<Lent>) -> State {
         let journal = Journal::new(book, self.limits.log);
         let mut state = State::new(&self.limits, node, access, journal);
-        state.http = self.loaded.sends.then(|| self.rules.clone());
+        state.rules = (!self.loaded.asks.is_empty()).then(|| self.rules.clone());
         state
     }
 

@@ -2,8 +2,8 @@
 
 use serde_json::{Map, Value};
 
-use crate::adapt::{Exports, GivenVerdict, V0_1, V0_2};
-use crate::bindings::v0_2::wharfinger::plugin::{plan as wit, types};
+use crate::adapt::{Exports, GivenVerdict, V0_1, V0_2, V0_3};
+use crate::bindings::v0_3::wharfinger::plugin::{plan as wit, types};
 use crate::contract::Version;
 use crate::plugin::PolicyPlugin;
 use crate::state::{Access, State};
@@ -30,6 +30,7 @@ impl Policy for PolicyPlugin {
             match self.0.built_for() {
                 Version::V0_1 => self.admit_as::<V0_1>(state, request),
                 Version::V0_2 => self.admit_as::<V0_2>(state, request),
+                Version::V0_3 => self.admit_as::<V0_3>(state, request),
             }
         })?;
         self.verdict("admit", answer)
@@ -49,6 +50,7 @@ impl Policy for PolicyPlugin {
             match self.0.built_for() {
                 Version::V0_1 => self.review_as::<V0_1>(state, request, happens),
                 Version::V0_2 => self.review_as::<V0_2>(state, request, happens),
+                Version::V0_3 => self.review_as::<V0_3>(state, request, happens),
             }
         })?;
         self.verdict("review", answer)
@@ -90,7 +92,7 @@ impl PolicyPlugin {
 }
 
 /// A reason for people, who must have one.
-fn said(reason: &str) -> String {
+pub(crate) fn said(reason: &str) -> String {
     match answer::line(reason) {
         line if line.is_empty() => "no reason given".to_owned(),
         line => line,

@@ -5,6 +5,7 @@
 //! It knows [`Book`], not the contract's versions, so that a record outlives them. What a
 //! configuration marks as secret never gets into the text ([`Record::to_json`]).
 
+pub(crate) mod asked;
 mod redact;
 mod replay;
 
@@ -17,8 +18,8 @@ use wharfinger_plan::Plan;
 pub use replay::Replay;
 
 use crate::{
-    AddressRange, Attachment, Book, BookError, Error, HttpAnswer, HttpRequest, Lease, Level, Node,
-    PolicyRequest, Pool, Problem, Reason, Refusal, Request, Usage, Verdict,
+    AddressRange, Attachment, Book, BookError, Error, HttpAnswer, HttpRequest, Lease, Level, NoPod,
+    Node, PodFacts, PolicyRequest, Pool, Problem, Reason, Refusal, Request, Usage, Verdict,
 };
 
 /// The format number that this version writes; any later version reads every earlier format.
@@ -156,6 +157,8 @@ pub enum Import {
     Scan { prefix: String, after: Option<String>, limit: u32, answer: Vec<(String, String)> },
     #[serde(rename = "store.count")]
     Count { prefix: String, answer: u64 },
+    #[serde(rename = "workload.pod")]
+    Pod { answer: Result<PodFacts, NoPod> },
     /// The host itself asked how full the store is.
     #[serde(rename = "(size of the store)")]
     Size { answer: u64 },
@@ -194,6 +197,7 @@ impl fmt::Display for Import {
                 write!(f, "store.scan {prefix} after {after:?}, at most {limit}")
             }
             Self::Count { prefix, .. } => write!(f, "store.count {prefix}"),
+            Self::Pod { .. } => f.write_str("workload.pod"),
             Self::Size { .. } => f.write_str("the size of the store"),
             Self::Http { request, .. } => write!(f, "{} {}", request.method, request.url),
             Self::Log { level, message } => write!(f, "logger.log {level:?} {message}"),
@@ -421,6 +425,11 @@ impl Book for Recorder<'_> {
         self.note(answer, |answer| Import::Usage { ranges: ranges.to_vec(), answer: *answer })
     }
 
+    fn pod(&mut self) -> Result<Result<PodFacts, NoPod>, BookError> {
+        let answer = self.inner.pod();
+        self.note(answer, |answer| Import::Pod { answer: answer.clone() })
+    }
+
     fn http_known(&mut self, request: &HttpRequest) -> Option<HttpAnswer> {
         let answer = self.inner.http_known(request)?;
         self.imports.push(Import::Http { request: request.clone(), answer: answer.clone() });
@@ -435,5 +444,26 @@ impl Book for Recorder<'_> {
     fn log(&mut self, level: Level, message: &str) {
         self.imports.push(Import::Log { level, message: message.to_owned() });
         self.inner.log(level, message);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is read can be written, and is read again as the same.
+    #[test]
+    fn fuzz_records_of_calls() {
+        wharfinger_fuzz::fuzz("calls", 2000, |input| {
+            let Ok(text) = std::str::from_utf8(input) else { return "no text".to_owned() };
+            match Record::read(text) {
+                Err(error) => error.to_string(),
+                Ok(record) => {
+                    let again = record.to_json().unwrap();
+                    assert_eq!(Record::read(&again).unwrap().to_json().unwrap(), again);
+                    record.call.export().to_owned()
+                }
+            }
+        });
     }
 }

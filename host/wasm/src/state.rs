@@ -5,8 +5,10 @@ use std::time::{Duration, Instant};
 
 use wasmtime::ResourceLimiter;
 
+use crate::http::Rules;
 use crate::journal::{Journal, Stop};
 use crate::limits::{Limit, Limits};
+use crate::quota::Quota;
 use crate::wasi::Wasi;
 use crate::{Book, BookError, Node};
 
@@ -32,11 +34,10 @@ pub(crate) struct State {
     pub(crate) node: Node,
     pub(crate) taken: Vec<IpAddr>,
     calls: u32,
-    /// Bytes in the plugin's store, or more: as measured last, and what was put since.
-    stored: Option<u64>,
+    quota: Quota,
     wasi: Option<Box<Wasi>>,
-    /// What it needs of the plugin.
-    pub(crate) http: Option<crate::http::Rules>,
+    /// What the gate is asked with, where there is something to ask about.
+    pub(crate) rules: Option<Rules>,
 }
 
 impl State {
@@ -51,9 +52,9 @@ impl State {
             node: node.clone(),
             taken: Vec::new(),
             calls: 0,
-            stored: None,
+            quota: Quota::new(limits.store),
             wasi: None,
-            http: None,
+            rules: None,
         }
     }
 
@@ -69,8 +70,8 @@ impl State {
 
     /// WASI's side of the call, made when the component first asks for it.
     pub(crate) fn wasi(&mut self) -> &mut Wasi {
-        let (journal, http) = (&self.journal, &mut self.http);
-        self.wasi.get_or_insert_with(|| Box::new(Wasi::new(journal.clone(), http.take())))
+        let (journal, rules) = (&self.journal, &self.rules);
+        self.wasi.get_or_insert_with(|| Box::new(Wasi::new(journal.clone(), rules.clone())))
     }
 
     /// Hands the last, unfinished lines of output to the log.
@@ -107,24 +108,17 @@ impl State {
         }
     }
 
-    /// Makes room for an entry, or ends the call. The book measures the store once a call; what
-    /// is put is added, what it replaces only counted once the quota seems full.
+    /// Asks the gate for what the API says of the pod.
+    pub(crate) fn may_read_pod(&self) -> Result<(), Stop> {
+        self.rules.as_ref().map_or(Ok(()), Rules::pass_pod)
+    }
+
+    /// Makes room for an entry, or ends the call.
     pub(crate) fn store_room(&mut self, key: &str, value: &str) -> Result<(), Stop> {
-        let quota = self.limits.store;
-        let entry = (key.len() + value.len()) as u64;
-        let stored = match self.stored {
-            Some(stored) => stored,
-            None => self.ask(|book| book.store_size())?,
-        };
-        let mut stored = stored.saturating_add(entry);
-        if stored > quota {
-            let before = self.ask(|book| book.store_size())?;
-            let old = self.ask(|book| book.store_get(key))?;
-            let old = old.map_or(0, |old| (key.len() + old.len()) as u64);
-            stored = before.saturating_sub(old).saturating_add(entry);
-        }
-        self.stored = Some(stored);
-        if stored > quota { Err(Stop::Limit(Limit::Store)) } else { Ok(()) }
+        let mut quota = self.quota;
+        let takes = quota.takes(key, value, |measure| self.ask(|book| measure(book)))?;
+        self.quota = quota;
+        if takes { Ok(()) } else { Err(Stop::Limit(Limit::Store)) }
     }
 
     /// A question of the host's own; a call without a book has its error elsewhere.

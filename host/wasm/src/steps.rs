@@ -5,7 +5,7 @@ use wharfinger_plan::{
     Action, Address, HostPort, Link, LinkKind, LinkRef, Place, Plan, Route, Step, Sysctl,
 };
 
-use crate::bindings::v0_2::wharfinger::plugin::{plan as wit, types};
+use crate::bindings::v0_3::wharfinger::plugin::{plan as wit, types};
 
 /// Its steps, in their order.
 pub(crate) fn steps(plan: &Plan) -> Vec<wit::Step> {

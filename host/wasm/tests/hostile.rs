@@ -252,7 +252,10 @@ fn pain_d5_failures_of_plugin_book_engine_and_limits_differ() {
 fn what_is_no_component_of_ours_is_said_in_plain_words() {
     let loaded = |wasm: &[u8]| Plugin::compiled("x", wasm, &Limits::default(), &Grants::default());
     let said = loaded(b"\0asm\x0d\0\x01\0").err().unwrap().to_string();
-    assert!(said.contains("an IPAM plugin exports wharfinger:plugin/ipam@0.1.0, @0.2.0"), "{said}");
+    assert!(
+        said.contains("an IPAM plugin exports wharfinger:plugin/ipam@0.1.0, @0.2.0, @0.3.0"),
+        "{said}"
+    );
     let said = loaded(b"no wasm").err().unwrap().to_string();
     assert!(said.starts_with("plugin x@sha256:"), "{said}");
 }

@@ -24,7 +24,8 @@ const AUTHORITY: &[u8] = include_bytes!("tls/ca.pem");
 
 fn plugin(grants: Vec<HttpGrant>) -> IpamPlugin {
     let limits = Limits { deadline: Duration::from_secs(10), ..Limits::default() };
-    let plugin = Plugin::compiled("asks", &WASM, &limits, &Grants { http: grants });
+    let plugin =
+        Plugin::compiled("asks", &WASM, &limits, &Grants { http: grants, ..Grants::default() });
     plugin.unwrap().ipam().unwrap()
 }
 

@@ -6,7 +6,9 @@ mod support;
 use serde_json::{Value, json};
 use support::{MemBook, node, request};
 use wharfinger_wasm::record::{Answer, BadRecord, Call, FORMAT, Import, Record, Recorder, Replay};
-use wharfinger_wasm::{Book, Error, HttpAnswer, HttpRequest, Lease, Level, Reason, Verdict};
+use wharfinger_wasm::{
+    Book, Error, HttpAnswer, HttpRequest, Lease, Level, ObjectMeta, PodFacts, Reason, Verdict,
+};
 
 fn record(config: &str, imports: Vec<Import>) -> Record {
     Record {
@@ -59,18 +61,23 @@ fn ask_all(book: &mut dyn Book) -> Vec<String> {
         format!("{:?}", book.store_scan("a/", Some("a/b"), 10).unwrap()),
         format!("{:?}", book.store_count("a/").unwrap()),
         format!("{:?}", book.usage(&ranges).unwrap()),
+        format!("{:?}", book.pod().unwrap()),
+        format!("{:?}", book.pod().unwrap()),
         format!("{known:?}"),
     ]
 }
 
 #[test]
 fn every_import_is_noted_written_read_and_answered_again() {
-    let mut book = MemBook::default();
+    let labels = [("app".to_owned(), "web".to_owned())].into();
+    let of_pod = ObjectMeta { labels, ..ObjectMeta::default() };
+    let known = PodFacts { name: "web-0".to_owned(), of_pod, ..PodFacts::default() };
+    let mut book = MemBook { pod: Some(Ok(known)), ..MemBook::default() };
     book.held.insert("10.1.0.3".parse().unwrap());
     let mut recorder = Recorder::new(&mut book);
     let told = ask_all(&mut recorder);
     let imports = recorder.imports();
-    assert_eq!(imports.len(), 14);
+    assert_eq!(imports.len(), 16);
     let written = record("{}", imports).to_json().unwrap();
     let read = Record::read(&written).unwrap();
     let mut replay = Replay::new(&read.imports);

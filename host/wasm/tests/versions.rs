@@ -8,7 +8,8 @@ use std::path::Path;
 use support::{MemBook, guest, ipam, node, request};
 use wharfinger_plan::Plan;
 use wharfinger_wasm::{
-    Error, Grants, Ipam, Limits, Plugin, Policy, PolicyRequest, Sources, Verdict, World, describe,
+    Error, Grants, Ipam, Limits, NoPod, ObjectMeta, Plugin, PodFacts, Policy, PolicyRequest,
+    Sources, Verdict, World, describe,
 };
 
 fn kept(path: &str) -> Vec<u8> {
@@ -33,7 +34,7 @@ fn asked(config: &str) -> PolicyRequest {
 
 #[test]
 fn pain_h1_a_policy_of_each_version_is_called() {
-    for version in ["0.1.0", "0.2.0"] {
+    for version in ["0.1.0", "0.2.0", "0.3.0"] {
         let plugin = loaded(&format!("{version}/rust-policy.wasm"));
         assert_eq!((plugin.world(), plugin.version()), (World::Policy, version));
         let policy = plugin.policy().unwrap();
@@ -45,6 +46,49 @@ fn pain_h1_a_policy_of_each_version_is_called() {
         assert_eq!(book.lines.len(), 1);
         let verdict = policy.review(&node(), &asked, &Plan::default(), "{}", &mut book).unwrap();
         assert_eq!(verdict, Verdict::Allow);
+    }
+}
+
+/// Of a policy that denies with what the host says of the pod.
+fn said_of_pod(grants: &Grants, book: &mut MemBook) -> Result<Verdict, Error> {
+    let wasm = kept("0.3.0/rust-policy.wasm");
+    let plugin = Plugin::compiled("kept", &wasm, &Limits::default(), grants).unwrap();
+    plugin.policy().unwrap().admit(&node(), &asked(r#"{"mtu":1400,"pod":1}"#), book)
+}
+
+#[test]
+fn pain_h2_what_the_api_says_of_the_pod_is_told_by_a_grant_alone() {
+    let labels = |name: &str, value: &str| ObjectMeta {
+        labels: [(name.to_owned(), value.to_owned())].into(),
+        ..ObjectMeta::default()
+    };
+    let (of_pod, of_namespace) = (labels("app", "web"), labels("env", "prod"));
+    let known = PodFacts { of_pod, of_namespace, ..PodFacts::default() };
+    let mut book = MemBook { pod: Some(Ok(known)), ..MemBook::default() };
+    let granted = Grants { pod: true, ..Grants::default() };
+    let verdict = said_of_pod(&granted, &mut book).unwrap();
+    assert_eq!(verdict, Verdict::Deny("app=web env=prod".to_owned()));
+    // Without it the plugin runs, and is ended where it asks; the lines that would grant it are said.
+    match said_of_pod(&Grants::default(), &mut book).unwrap_err() {
+        Error::Refused { import, grant, .. } => {
+            assert_eq!(import, "workload.pod");
+            assert_eq!(grant, "[plugins.kept]\npod = true");
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn without_kubernetes_a_plugin_gets_an_answer_and_no_trap() {
+    let granted = Grants { pod: true, ..Grants::default() };
+    for (pod, wanted) in [
+        (None, "not there: there is no Kubernetes here"),
+        (Some(NoPod::Stale("gone".to_owned())), "stale: gone"),
+        (Some(NoPod::Unreachable("away".to_owned())), "unreachable: away"),
+    ] {
+        let mut book = MemBook { pod: pod.map(Err), ..MemBook::default() };
+        let verdict = said_of_pod(&granted, &mut book).unwrap();
+        assert_eq!(verdict, Verdict::Deny(wanted.to_owned()));
     }
 }
 
@@ -78,6 +122,10 @@ fn a_component_is_described_from_its_bytes() {
     assert!(store.functions.contains(&"count".to_owned()), "{:?}", store.functions);
     assert_eq!(store.grant, None);
     assert!(!policy.metadata.producers.is_empty());
+    let asks = describe(&kept("0.3.0/rust-policy.wasm")).unwrap();
+    let pod = asks.imports.iter().find(|i| i.name.contains("/workload@")).unwrap();
+    let grant = format!("[plugins.\"{}\"]\npod = true", asks.digest);
+    assert_eq!(pod.grant.as_ref(), Some(&grant), "{pod:?}");
     let asks = describe(&guest("tests/hostile-wasi")).unwrap();
     let http = asks.imports.iter().find(|i| i.name.contains("outgoing-handler")).unwrap();
     assert!(http.grant.as_ref().unwrap().contains(&asks.digest), "{http:?}");
@@ -112,9 +160,9 @@ fn wrong(import: &str, export: &str) -> Vec<u8> {
 fn pain_h4_loading_and_describing_say_the_same_about_what_does_not_fit() {
     for (import, export, wanted) in [
         (
-            "wharfinger:plugin/ledger@0.3.0",
+            "wharfinger:plugin/ledger@0.4.0",
             "wharfinger:plugin/ipam@0.2.0",
-            "wanted wharfinger:plugin/ledger@0.3.0; offered",
+            "wanted wharfinger:plugin/ledger@0.4.0; offered",
         ),
         (
             "wharfinger:plugin/ledger@0.2.0",
@@ -124,9 +172,14 @@ fn pain_h4_loading_and_describing_say_the_same_about_what_does_not_fit() {
         (
             "wharfinger:plugin/ledger@0.2.0",
             "wharfinger:plugin/policy@0.2.0",
-            "which is for IPAM plugins: a policy has store, logger and node",
+            "which is for IPAM plugins: a policy has store, logger, node and workload",
         ),
-        ("acme:x/y@1.0.0", "wharfinger:plugin/ipam@0.3.0", "wanted wharfinger:plugin/ipam@0.3.0"),
+        ("acme:x/y@1.0.0", "wharfinger:plugin/ipam@0.4.0", "wanted wharfinger:plugin/ipam@0.4.0"),
+        (
+            "wharfinger:plugin/workload@0.2.0",
+            "wharfinger:plugin/policy@0.2.0",
+            "wanted wharfinger:plugin/workload@0.2.0; offered wharfinger:plugin/workload@0.3.0;",
+        ),
     ] {
         let wasm = wrong(import, export);
         let said = Plugin::compiled("x", &wasm, &Limits::default(), &Grants::default());

@@ -8,11 +8,12 @@ use std::time::Instant;
 use serde_json::json;
 use wharfinger_attach::Engine;
 use wharfinger_wasm::cache::{self, Cache, Digest, Source};
-use wharfinger_wasm::{Error, Grants, Ipam, Limits, Plugin, Policy, Runtimes};
+use wharfinger_wasm::guest::Guest;
+use wharfinger_wasm::{Code, Error, Grants, Ipam, Limits, Plugin, Policy, Runtimes, World};
 
 use crate::calls::Calls;
 use crate::events;
-use crate::plugins::store;
+use crate::plugins::{guest, store};
 use crate::settings::{Paths, Plugins};
 
 /// Opened when the first name is asked for: a verb that needs no component pays for none, and one
@@ -31,6 +32,22 @@ struct Wanted {
     identity: String,
     limits: Limits,
     grants: Grants,
+}
+
+impl Wanted {
+    /// In a process of its own.
+    fn start(&self, world: World, code: &Code) -> Result<Guest, Error> {
+        let Self { identity, limits, grants } = self;
+        Guest::start(guest::command(), world, identity, code, (limits, grants))
+    }
+}
+
+/// A component, found.
+enum Found {
+    /// The executable carries it.
+    Ours(Plugin),
+    /// Somebody else's, and its code.
+    Theirs(Wanted, Code),
 }
 
 impl Components {
@@ -63,12 +80,23 @@ impl Components {
         Ok(Some(self.installed.get_or_init(|| RefCell::new(cache))))
     }
 
-    fn load(&self, name: &str) -> Result<Plugin, Error> {
+    /// The component of this name, ready to be called in this process: for whoever tries one out.
+    pub(crate) fn load(&self, name: &str) -> Result<Plugin, Error> {
+        match self.find(name)? {
+            Found::Ours(plugin) => Ok(plugin),
+            Found::Theirs(Wanted { identity, limits, grants }, code) => {
+                Plugin::load(&self.runtimes, &identity, &code, &limits, &grants)
+            }
+        }
+    }
+
+    fn find(&self, name: &str) -> Result<Found, Error> {
         let built_in = self.built_in()?;
         if let Some(identity) = built_in.identity(name) {
             let wanted = self.wanted(Some(name), identity)?;
             let nowhere = || unloadable(name, "no component of this name is built in".to_owned());
-            return built_in.load(name, &wanted.limits, &wanted.grants).ok_or_else(nowhere)?;
+            let plugin = built_in.load(name, &wanted.limits, &wanted.grants);
+            return plugin.ok_or_else(nowhere)?.map(Found::Ours);
         }
         match path(name) {
             Some(path) => self.outside(path),
@@ -76,7 +104,7 @@ impl Components {
         }
     }
 
-    fn of_store(&self, name: &str) -> Result<Plugin, Error> {
+    fn of_store(&self, name: &str) -> Result<Found, Error> {
         let nowhere = || {
             let what = "no component of this name is built in or installed".to_owned();
             unloadable(name, what)
@@ -85,11 +113,11 @@ impl Components {
         let cache = self.installed().map_err(failed)?.ok_or_else(nowhere)?;
         let digest = cache.borrow().pin(name).map_err(failed)?.digest.clone();
         let wanted = self.wanted(Some(name), format!("{name}@{digest}"))?;
-        self.ready(&mut cache.borrow_mut(), &wanted, &digest, Source::Installed)
+        self.ready(&mut cache.borrow_mut(), wanted, &digest, Source::Installed)
     }
 
     /// A component at a path: which one it is, is known when it was read.
-    fn outside(&self, path: &Path) -> Result<Plugin, Error> {
+    fn outside(&self, path: &Path) -> Result<Found, Error> {
         let name = path.display().to_string();
         let limits = self.limits(None, "", &name)?;
         let failed = |error| store::of_plugin(&name, &limits, error);
@@ -97,17 +125,17 @@ impl Components {
         let digest = Digest::of(&wasm);
         let wanted = self.wanted(None, format!("{name}@{digest}"))?;
         let mut cache = store::create(&self.paths.lib, &wanted.limits).map_err(failed)?;
-        self.ready(&mut cache, &wanted, &digest, Source::Outside(&wasm))
+        self.ready(&mut cache, wanted, &digest, Source::Outside(&wasm))
     }
 
     fn ready(
         &self,
         cache: &mut Cache,
-        wanted: &Wanted,
+        wanted: Wanted,
         digest: &Digest,
         source: Source<'_>,
-    ) -> Result<Plugin, Error> {
-        let Wanted { identity, limits, grants } = wanted;
+    ) -> Result<Found, Error> {
+        let Wanted { identity, limits, .. } = &wanted;
         let began = Instant::now();
         let loaded = store::load(cache, identity, digest, source, limits)?;
         if let Some(why) = loaded.compiled {
@@ -115,7 +143,7 @@ impl Components {
             let what = json!({ "plugin": identity, "why": why, "milliseconds": milliseconds });
             events::happened(&self.paths.run, "component compiled", &what);
         }
-        Plugin::load(&self.runtimes, identity, &loaded.code, limits, grants)
+        Ok(Found::Theirs(wanted, loaded.code))
     }
 
     /// With what the node's file says of it. `name` is none of a component at a path.
@@ -154,11 +182,19 @@ impl Engine for Components {
         if name == "host-local" {
             return Ok(self.calls.ipam(Box::new(crate::native::Native)));
         }
-        Ok(self.calls.ipam(Box::new(self.load(name)?.ipam()?)))
+        let ipam: Box<dyn Ipam> = match self.find(name)? {
+            Found::Ours(plugin) => Box::new(plugin.ipam()?),
+            Found::Theirs(wanted, code) => Box::new(wanted.start(World::Ipam, &code)?),
+        };
+        Ok(self.calls.ipam(ipam))
     }
 
     fn policy(&self, name: &str) -> Result<Box<dyn Policy>, Error> {
-        Ok(self.calls.policy(Box::new(self.load(name)?.policy()?)))
+        let policy: Box<dyn Policy> = match self.find(name)? {
+            Found::Ours(plugin) => Box::new(plugin.policy()?),
+            Found::Theirs(wanted, code) => Box::new(wanted.start(World::Policy, &code)?),
+        };
+        Ok(self.calls.policy(policy))
     }
 }
 

@@ -3,7 +3,7 @@
 
 include!(concat!(env!("OUT_DIR"), "/embedded.rs"));
 
-/// The version of the contract.
-pub(crate) fn contract() -> &'static str {
-    CONTRACT.first().map_or("", |(version, ..)| version)
+/// The versions of the contract, oldest first; one may come several times.
+pub(crate) fn contracts() -> impl DoubleEndedIterator<Item = &'static str> {
+    CONTRACT.iter().map(|(version, ..)| *version)
 }

@@ -15,17 +15,26 @@ pub(crate) enum Internal {
         /// Components, as NAME=FILE.wasm
         components: Vec<String>,
     },
+    /// Write a man page for each command into a folder
+    Man {
+        /// The folder, which is there
+        folder: PathBuf,
+    },
     /// Compile a component from standard input to standard output, within bounds
     Compile,
+    /// Run a component that is asked over standard input
+    Guest,
 }
 
 impl Internal {
-    pub(crate) fn run(&self) -> Result<u8> {
+    pub(crate) fn run(&self) -> Result<()> {
         match self {
             Self::Package { out, components } => package(out, components)?,
+            Self::Man { folder } => man(folder)?,
             Self::Compile => crate::plugins::compile::child()?,
+            Self::Guest => crate::plugins::guest::child()?,
         }
-        Ok(0)
+        Ok(())
     }
 }
 
@@ -40,4 +49,11 @@ fn package(out: &Path, components: &[String]) -> Result<()> {
         components.iter().map(|(name, wasm)| (name.as_str(), wasm.as_slice())).collect();
     wharfinger_wasm::package::write(Path::new("/proc/self/exe"), out, &borrowed)
         .with_context(|| format!("package {}", out.display()))
+}
+
+/// wharfinger.1, wharfinger-ls.1 and so on.
+fn man(folder: &Path) -> Result<()> {
+    let command = <crate::cli::Cli as clap::CommandFactory>::command();
+    clap_mangen::generate_to(command, folder)
+        .with_context(|| format!("man pages in {}", folder.display()))
 }

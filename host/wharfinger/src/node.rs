@@ -1,5 +1,6 @@
 //! The machine as the verbs need it: clock, deadline, locks, namespaces, small files.
 
+use std::cell::OnceCell;
 use std::collections::BTreeSet;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
@@ -11,6 +12,10 @@ use std::time::{Duration, Instant, SystemTime};
 use sha2::{Digest, Sha256};
 use wharfinger_attach::{Hold, Node};
 use wharfinger_cni::AttachmentId;
+use wharfinger_kube::Kube;
+use wharfinger_wasm::{NoPod, Pod, PodFacts};
+
+use crate::pods;
 
 /// A `resolv.conf` is small; something larger is a mistake or an attack.
 const FILE_LIMIT: u64 = 64 << 10;
@@ -20,6 +25,9 @@ pub(crate) struct Machine {
     locks: PathBuf,
     now: u64,
     until: Instant,
+    kubernetes: Option<Kube>,
+    /// What was asked for, and answered.
+    pod: OnceCell<(Pod, Result<PodFacts, NoPod>)>,
 }
 
 impl Machine {
@@ -30,12 +38,19 @@ impl Machine {
             locks,
             now: since.map(|d| d.as_secs()).unwrap_or_default(),
             until: Instant::now() + deadline,
+            kubernetes: None,
+            pod: OnceCell::new(),
         }
+    }
+
+    /// One that may ask this API server about the pod.
+    pub(crate) fn asking(self, kubernetes: Option<Kube>) -> Self {
+        Self { kubernetes, ..self }
     }
 
     /// The same for a work that may take so long.
     pub(crate) fn brief(&self, deadline: Duration) -> Self {
-        Self { locks: self.locks.clone(), now: self.now, until: Instant::now() + deadline }
+        Self { now: self.now, ..Self::new(self.locks.clone(), deadline) }
     }
 
     /// This boot's folder.
@@ -179,13 +194,25 @@ impl Node for Machine {
         crate::cache::netns(Path::new(crate::cache::DIRECTORY), id)
     }
 
+    fn pod(&self, pod: &Pod) -> Result<PodFacts, NoPod> {
+        let Some(kube) = &self.kubernetes else {
+            let what = "the node's file has no [kubernetes], which says how to ask the API server";
+            return Err(NoPod::NotThere(what.to_owned()));
+        };
+        let ask = || pods::ask(kube, pod, self.remaining());
+        match self.pod.get_or_init(|| (pod.clone(), ask())) {
+            (of, answer) if of == pod => answer.clone(),
+            _ => ask(),
+        }
+    }
+
     fn indexes(&self) -> Option<PathBuf> {
         Some(self.locks.with_file_name("host-local"))
     }
 }
 
 /// Whether the file is this executable, by whatever name.
-fn is_us(path: &Path) -> bool {
+pub(crate) fn is_us(path: &Path) -> bool {
     let own = wharfinger_delegate::FileId::of(Path::new("/proc/self/exe")).ok();
     own.is_some() && wharfinger_delegate::FileId::of(path).ok() == own
 }

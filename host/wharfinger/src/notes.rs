@@ -2,11 +2,16 @@
 //! plugin that talks much crowds out its own later words alone.
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::time::Instant;
 
 use serde_json::{Value, json};
 use wharfinger_attach::{Answer, Notes};
 use wharfinger_wasm::Level;
+
+use crate::cli::Progress;
+use crate::phases::{Begun, Phase, Phases};
+use crate::spans::{Parent, Traced};
 
 /// Calls of one verb that are told one by one.
 const CALLS: usize = 64;
@@ -19,6 +24,11 @@ const LINE: usize = 1 << 10;
 #[derive(Default)]
 pub(crate) struct Heard {
     notes: RefCell<Kept>,
+    progress: RefCell<Progress>,
+    phases: Phases,
+    /// Whose trace the verbs are of.
+    parent: Option<Parent>,
+    traced: RefCell<Vec<Traced>>,
 }
 
 #[derive(Default)]
@@ -31,10 +41,50 @@ struct Kept {
     left_out: u64,
     /// How often all was asked again.
     again: u64,
-    asked: Option<(String, &'static str, Instant)>,
+    asked: Option<Asked>,
+}
+
+/// A call that is not answered yet.
+struct Asked {
+    plugin: String,
+    call: &'static str,
+    at: Instant,
+    begun: Begun,
 }
 
 impl Heard {
+    /// Within this trace, where there is one.
+    pub(crate) fn of(parent: Option<Parent>) -> Self {
+        Self { parent, ..Self::default() }
+    }
+
+    /// Where the time goes.
+    pub(crate) fn phases(&self) -> &Phases {
+        &self.phases
+    }
+
+    /// What was left to do after the event of the last verb is done.
+    pub(crate) fn goes_on(&self) {
+        if let Some(verb) = self.traced.borrow_mut().last_mut() {
+            verb.goes_on(self.phases.take().0);
+        }
+    }
+
+    /// The verbs since the last time, where there is a trace.
+    pub(crate) fn traced(&self) -> Option<(&Parent, Vec<Traced>)> {
+        self.parent.as_ref().map(|parent| (parent, self.traced.take()))
+    }
+
+    /// From now on, how far a verb is is shown.
+    pub(crate) fn show(&self, progress: Progress) {
+        self.progress.replace(progress);
+    }
+
+    /// What shows how far long work is.
+    pub(crate) fn progress(&self) -> Progress {
+        self.progress.borrow().clone()
+    }
+
     /// Puts what was heard into an event, and forgets it.
     pub(crate) fn tell(&self, event: &mut Value) {
         let kept = self.notes.take();
@@ -47,17 +97,28 @@ impl Heard {
         put("log", json!(kept.log), !kept.log.is_empty());
         put("leftOut", json!(kept.left_out), kept.left_out > 0);
         put("again", json!(kept.again), kept.again > 0);
+        let (spans, sums) = self.phases.take();
+        // Those of components are with their calls.
+        let sums = sums.iter().filter(|(phase, _)| *phase != Phase::Plugins);
+        let sums = sums.map(|(phase, sum)| (phase.name().to_owned(), sum.as_secs_f64() * 1e3));
+        let sums: BTreeMap<String, f64> = sums.collect();
+        put("phases", json!(sums), !sums.is_empty());
+        if self.parent.is_some() {
+            self.traced.borrow_mut().push(Traced::new(event, spans));
+        }
     }
 }
 
 impl Notes for Heard {
     fn asked(&self, plugin: &str, call: &'static str) {
-        self.notes.borrow_mut().asked = Some((plugin.to_owned(), call, Instant::now()));
+        let (plugin, at, begun) = (plugin.to_owned(), Instant::now(), self.phases.begins());
+        self.notes.borrow_mut().asked = Some(Asked { plugin, call, at, begun });
     }
 
     fn answered(&self, answer: &Answer<'_>) {
         let mut kept = self.notes.borrow_mut();
-        let Some((plugin, call, began)) = kept.asked.take() else { return };
+        let Some(Asked { plugin, call, at, begun }) = kept.asked.take() else { return };
+        self.phases.ends(begun, Phase::Plugins, Some(format!("{plugin} {call}")));
         if kept.calls.len() >= CALLS {
             kept.left_out += 1;
             return;
@@ -65,7 +126,7 @@ impl Notes for Heard {
         let mut line = json!({
             "plugin": plugin,
             "call": call,
-            "milliseconds": began.elapsed().as_secs_f64() * 1e3,
+            "milliseconds": at.elapsed().as_secs_f64() * 1e3,
         });
         match answer {
             Answer::Fine => line["decision"] = json!("allow"),
@@ -100,6 +161,10 @@ impl Notes for Heard {
         let mut kept = self.notes.borrow_mut();
         let again = kept.again + 1;
         *kept = Kept { again, ..Kept::default() };
+    }
+
+    fn went(&self, done: usize, all: usize) {
+        self.progress.borrow().at(done, all, "attachments");
     }
 }
 

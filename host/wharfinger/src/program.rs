@@ -6,18 +6,23 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde_json::{Map, Value};
+use wharfinger_attach::dhcp::Dhcp;
 use wharfinger_attach::{Error, Host, Node};
 use wharfinger_delegate::{DEEPEST, DEPTH, Delegate, DelegateCall, DelegateError, Exec, FileId};
+use wharfinger_kernel::Kernel;
 use wharfinger_kernel::netlink::Netlink;
 use wharfinger_ledger::cluster::ClusterLedger;
 use wharfinger_ledger::{Ledger, MemLedger, SqliteLedger};
 
 use crate::calls::Calls;
+use crate::certificate::{self, Standing};
 use crate::components::Components;
 use crate::dhcp::Wire;
 use crate::node::Machine;
 use crate::notes::Heard;
-use crate::settings::{Configured, Paths};
+use crate::phases::{Phase, Timed};
+use crate::settings::{Configured, Paths, Place};
+use crate::spans::{self, Parent};
 use crate::store::{self, Book};
 
 /// What an executable may take even where the deadline has passed, so that what was begun can
@@ -43,6 +48,7 @@ impl Program {
     pub(crate) fn new(paths: Paths, configured: Configured) -> Self {
         let calls = Calls::new(&paths.run);
         let plugins = configured.plugins.clone();
+        let caller = configured.trace.and_then(|_| std::env::var("TRACEPARENT").ok());
         Self {
             boot: store::boot_dir(&paths),
             components: Components::new(paths.clone(), plugins, calls.clone()),
@@ -52,7 +58,7 @@ impl Program {
             calls,
             configured,
             ledger: RefCell::new(None),
-            heard: Heard::default(),
+            heard: Heard::of(caller.and_then(|text| Parent::parse(&text))),
         }
     }
 
@@ -67,8 +73,27 @@ impl Program {
         &self.configured
     }
 
+    /// How the certificates stand that this node is known by.
+    pub(crate) fn certificates(&self) -> Vec<Standing> {
+        match self.configured.cluster.as_ref().map(|cluster| &cluster.place) {
+            Some(Place::Etcd(etcd)) => {
+                let path = etcd.cert.iter();
+                path.map(|path| certificate::standing("etcd's client certificate", path)).collect()
+            }
+            Some(Place::Kubernetes(kube)) => vec![certificate::of_kubernetes(kube)],
+            None => Vec::new(),
+        }
+    }
+
     pub(crate) fn components(&self) -> &Components {
         &self.components
+    }
+
+    /// After the reply: what a trace is to have of the verbs is kept, to be sent by others.
+    pub(crate) fn keep_spans(&self) {
+        if let Some((parent, verbs)) = self.heard.traced() {
+            spans::keep(&self.paths.run, parent, &verbs);
+        }
     }
 
     /// The last thing of a call.
@@ -79,7 +104,7 @@ impl Program {
     /// Runs a verb. A ledger that turns out to be damaged is set aside and made anew from what
     /// the kernel and the runtime know, and the verb is run once more.
     pub(crate) fn verb<T>(&self, verb: impl Fn(&Host) -> Result<T, Error>) -> Result<T, Error> {
-        let machine = Machine::new(self.boot.join("locks"), self.configured.deadline);
+        let machine = self.machine();
         match self.attempt(&machine, &verb) {
             Err(Error::Ledger(wharfinger_ledger::Error::Damaged { .. })) => {
                 if let Some(damaged) = self.ledger.borrow_mut().take() {
@@ -96,7 +121,7 @@ impl Program {
         &self,
         verb: impl Fn(&Host) -> Result<T, Error>,
     ) -> Result<T, Error> {
-        let machine = Machine::new(self.boot.join("locks"), self.configured.deadline);
+        let machine = self.machine();
         self.host(&machine, &MemLedger::new(), &verb)
     }
 
@@ -108,13 +133,29 @@ impl Program {
         let mut slot = self.ledger.borrow_mut();
         let book = match slot.take() {
             Some(open) => open,
-            None => self.open(machine)?,
+            None => self.heard.phases().of(Phase::Ledger, || self.open(machine))?,
         };
         self.host(machine, slot.insert(book).ledger(), verb)
     }
 
+    fn machine(&self) -> Machine {
+        let machine = Machine::new(self.boot.join("locks"), self.configured.deadline);
+        machine.asking(self.configured.kubernetes.clone())
+    }
+
     fn open(&self, machine: &Machine) -> Result<Book, Error> {
         store::open(&self.paths, &self.boot, machine, &self.kernel, &self.configured)
+    }
+
+    /// The file of the node's own book.
+    pub(crate) fn book(&self) -> PathBuf {
+        self.boot.join("ledger.db")
+    }
+
+    /// What is wrong with the node's own book, where it is there and damaged. Changes nothing.
+    pub(crate) fn damage(&self) -> Option<String> {
+        let machine = Machine::new(self.boot.join("locks"), self.configured.deadline);
+        store::damage(&self.paths, &self.boot, &machine)
     }
 
     /// Works with the cluster's book; none where the node's is its own.
@@ -125,7 +166,7 @@ impl Program {
         if self.configured.cluster.is_none() {
             return Ok(None);
         }
-        let machine = Machine::new(self.boot.join("locks"), self.configured.deadline);
+        let machine = self.machine();
         match self.open(&machine)? {
             Book::Node(_) => Ok(None),
             Book::Cluster(ledger) => work(&ledger, &machine).map(Some),
@@ -138,14 +179,17 @@ impl Program {
         ledger: &dyn Ledger,
         verb: &impl Fn(&Host) -> Result<T, Error>,
     ) -> Result<T, Error> {
-        let delegate = |call: &DelegateCall<'_>| exec(machine.remaining().max(GRACE)).run(call);
+        let phases = self.heard.phases();
+        let delegate = |call: &DelegateCall<'_>| {
+            phases.of(Phase::Delegate, || exec(machine.remaining().max(GRACE)).run(call))
+        };
         verb(&Host {
-            kernel: &self.kernel,
-            ledger,
+            kernel: &Timed::<dyn Kernel> { inner: &self.kernel, phases },
+            ledger: &Timed { inner: ledger, phases },
             engine: &self.components,
             delegate: &delegate,
-            dhcp: &self.wire,
-            node: machine,
+            dhcp: &Timed::<dyn Dhcp> { inner: &self.wire, phases },
+            node: &Timed::<dyn Node> { inner: machine, phases },
             settings: &self.configured.settings,
             notes: &self.heard,
         })
@@ -163,7 +207,7 @@ impl Program {
     /// a new one would have.
     pub(crate) fn look<T>(&self, look: impl Fn(&Host) -> Result<T, Error>) -> Result<T, Error> {
         self.calls.stop();
-        let machine = Machine::new(self.boot.join("locks"), self.configured.deadline);
+        let machine = self.machine();
         let ledger =
             store::look(&self.paths, &self.boot, &machine, &self.kernel, &self.configured)?;
         self.host(&machine, &*ledger, &look)

@@ -10,15 +10,17 @@ use wharfinger_attach::{Error, check, collect, del, gc};
 use wharfinger_cni::{Attach, CniError, Node, Plugin, Success, ValidAttachment, Version, code};
 use wharfinger_ledger::cluster::Mended;
 
+use crate::certificate::{self, Standing};
 use crate::events::{self, Event};
 use crate::names;
+use crate::phases::{Begun, Phase};
 use crate::program::Program;
 
 /// See the module.
 pub(crate) struct Served<'a> {
     name: &'static str,
     program: &'a Program,
-    added: RefCell<Option<Added>>,
+    added: RefCell<Option<(Added, Begun)>>,
 }
 
 impl<'a> Served<'a> {
@@ -37,12 +39,13 @@ impl<'a> Served<'a> {
         network: &str,
         verb: impl Fn(&wharfinger_attach::Host) -> Result<T, Error>,
     ) -> Result<T, CniError> {
+        self.program.heard.phases().clear();
         let answer = self.run(verb).map_err(|error| error.to_cni(network));
         let answer = answer.map_err(|error| match self.program.calls.take_failure() {
             Some(record) => with_record(error, &record),
             None => error,
         });
-        self.append(event, answer.as_ref().err());
+        events::append(&self.program.paths.run, &self.ended(event, answer.as_ref().err()));
         answer
     }
 
@@ -70,11 +73,26 @@ impl<'a> Served<'a> {
         Ok(())
     }
 
-    /// Writes the verb's event, with what components had to say in it.
-    fn append(&self, event: &Event<'_>, error: Option<&CniError>) {
+    /// What the cluster's store knows us by is to be good; that it ends soon is an event.
+    fn certificate(&self) -> Result<(), CniError> {
+        let run = &self.program.paths.run;
+        for standing in self.program.certificates() {
+            match standing {
+                Standing::Good => {}
+                Standing::Ends(text) => {
+                    certificate::warn(run, &text);
+                }
+                Standing::Useless(text) => return Err(CniError::new(code::NOT_AVAILABLE, text)),
+            }
+        }
+        Ok(())
+    }
+
+    /// The verb's event, with what components had to say in it, and where its time went.
+    fn ended(&self, event: &Event<'_>, error: Option<&CniError>) -> Value {
         let mut line = event.ended(error);
         self.program.heard.tell(&mut line);
-        events::append(&self.program.paths.run, &line);
+        line
     }
 }
 
@@ -99,17 +117,21 @@ impl Plugin for Served<'_> {
         let event = Event::attachment("ADD", &call.id);
         let added = self.verb(&event, &call.id.network, |host| add::add(host, call))?;
         let success = added.success.clone();
-        self.added.replace(Some(added));
+        self.added.replace(Some((added, self.program.heard.phases().begins())));
         Ok(success)
     }
 
     fn replied(&self, call: &Attach, delivered: bool) {
-        let Some(added) = self.added.take() else { return };
+        let Some((added, reply)) = self.added.take() else { return };
+        let heard = &self.program.heard;
+        heard.phases().ends(reply, Phase::Reply, None);
         let finish = |host: &wharfinger_attach::Host| add::finish(host, call, &added, delivered);
-        if let Err(error) = self.run(finish) {
+        let finished = self.run(finish);
+        heard.goes_on();
+        if let Err(error) = finished {
             let event = Event::attachment("ADD, after its reply", &call.id);
             let error = error.to_cni(&call.id.network);
-            self.append(&event, Some(&error));
+            events::append(&self.program.paths.run, &self.ended(&event, Some(&error)));
         }
     }
 
@@ -126,17 +148,12 @@ impl Plugin for Served<'_> {
     fn status(&self, call: &Node) -> Result<(), CniError> {
         let network = &call.conf.name;
         let event = Event::network("STATUS", network);
-        let answer = self.run(|host| Ok(dry::status(host, &call.conf, &call.path)));
-        let unwell = |error: &Error, code| Err(not_available(error.to_cni(network), code));
-        let answer = match answer {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(Unwell::Impaired(error))) => unwell(&error, code::LIMITED_CONNECTIVITY),
-            Ok(Err(Unwell::NotAvailable(error))) => unwell(&error, code::NOT_AVAILABLE),
-            Err(error) => unwell(&error, code::NOT_AVAILABLE),
-        };
+        self.program.heard.phases().clear();
+        let answer = self.certificate().and_then(|()| self.is_well(call));
+        let line = self.ended(&event, answer.as_ref().err());
         // Runtimes ask every few seconds: that all is well would push out what matters.
-        if let Err(error) = &answer {
-            self.append(&event, Some(error));
+        if answer.is_err() {
+            events::append(&self.program.paths.run, &line);
         }
         answer
     }
@@ -145,6 +162,21 @@ impl Plugin for Served<'_> {
         let network = &call.conf.name;
         self.verb(&Event::network("GC", network), network, |host| gc::gc(host, call, valid))?;
         self.mend().map_err(|error| error.to_cni(network))
+    }
+}
+
+impl Served<'_> {
+    /// Whether an ADD would work.
+    fn is_well(&self, call: &Node) -> Result<(), CniError> {
+        let network = &call.conf.name;
+        let answer = self.run(|host| Ok(dry::status(host, &call.conf, &call.path)));
+        let unwell = |error: &Error, code| Err(not_available(error.to_cni(network), code));
+        match answer {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(Unwell::Impaired(error))) => unwell(&error, code::LIMITED_CONNECTIVITY),
+            Ok(Err(Unwell::NotAvailable(error))) => unwell(&error, code::NOT_AVAILABLE),
+            Err(error) => unwell(&error, code::NOT_AVAILABLE),
+        }
     }
 }
 
@@ -170,7 +202,7 @@ fn not_available(error: CniError, code: u32) -> CniError {
 pub(crate) struct Refusing<'a> {
     pub(crate) name: &'static str,
     pub(crate) error: CniError,
-    /// With default settings.
+    /// What detaches; with default settings where the node's cannot be read.
     pub(crate) program: &'a Program,
 }
 

@@ -5,12 +5,12 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use wharfinger_attach::{Error, Node, collect, recover};
-use wharfinger_etcd::Etcd;
 use wharfinger_kernel::Kernel;
 use wharfinger_ledger::cluster::{ClusterLedger, Life, OwnBook, Part, Remaining};
 use wharfinger_ledger::{Ledger, MemLedger, Opened, Options, Record, SqliteLedger};
 
 use crate::node::Machine;
+use crate::remote::Store;
 use crate::settings::{Cluster, Configured, Paths};
 use crate::{agent, cache, events};
 
@@ -38,24 +38,20 @@ impl Book {
 
     /// Of a node whose own book was just begun anew: what the cluster's has of it without a record
     /// is freed. That fails no verb, and holds none up for long: the agent tries again, and GC.
-    fn begun(
-        self,
-        paths: &Paths,
-        configured: &Configured,
-        machine: &Machine,
-    ) -> Result<Self, Error> {
-        let (own, cluster) = match (self, &configured.cluster) {
-            (Self::Cluster(ledger), Some(cluster)) => (ledger.into_own(), cluster),
-            (book, _) => return Ok(book),
+    fn begun(self, paths: &Paths, configured: &Configured, machine: &Machine) -> Self {
+        let (ledger, cluster) = match (self, &configured.cluster) {
+            (Self::Cluster(ledger), Some(cluster)) => (ledger, cluster),
+            (book, _) => return book,
         };
         let brief = machine.brief(BRIEF.min(machine.remaining() / 2));
-        let ledger = join(own, paths, cluster, configured, &brief)?;
+        let ledger = ledger.lasting(remaining(cluster, &brief));
         let what = match collect::mend(&ledger, &brief, false) {
             Ok(mended) => crate::cli::of_mended(&mended),
             Err(error) => json!({ "error": error.to_string() }),
         };
         events::append(&paths.run, &noted(machine, "cluster collected", &what));
-        Self::new(ledger.into_own(), paths, configured, machine)
+        // What it listed for that is not listed again for the call.
+        Self::Cluster(ledger.lasting(remaining(cluster, machine)))
     }
 
     pub(crate) fn ledger(&self) -> &dyn Ledger {
@@ -84,19 +80,22 @@ fn join<S: OwnBook>(
     configured: &Configured,
     machine: &Machine,
 ) -> Result<ClusterLedger<S>, Error> {
-    let etcd = Etcd::new(cluster.etcd.clone()).map_err(|error| {
-        let (path, what) = ("of the cluster".to_owned(), error.to_string());
+    let store = Store::new(&cluster.place).map_err(|what| {
+        let path = "of the cluster".to_owned();
         wharfinger_ledger::Error::Unavailable { path, what }
     })?;
     let node = configured.settings.node.name.clone();
     let part = Part { node, machine: machine_id(paths)?, cut: cluster.cut };
-    let until = if cluster.offline { Instant::now() } else { machine.until() };
-    let remaining: Remaining = Box::new(move || until.saturating_duration_since(Instant::now()));
     let life = match cluster.dead_after {
         Some(_) => agent::bound(machine.boot(), wharfinger_kernel::uptime()),
         None => Life::Free,
     };
-    Ok(ClusterLedger::new(own, Box::new(etcd), part, remaining).living(life))
+    Ok(ClusterLedger::new(own, store.into_remote(), part, remaining(cluster, machine)).living(life))
+}
+
+fn remaining(cluster: &Cluster, machine: &Machine) -> Remaining {
+    let until = if cluster.offline { Instant::now() } else { machine.until() };
+    Box::new(move || until.saturating_duration_since(Instant::now()))
 }
 
 /// Which machine it is: machine-id(5), or a number of our own where there is none, as in many
@@ -153,7 +152,7 @@ pub(crate) fn open(
 ) -> Result<Book, Error> {
     let (own, begun) = open_own(paths, boot, machine, kernel)?;
     let opened = Book::new(own, paths, configured, machine)?;
-    if begun { opened.begun(paths, configured, machine) } else { Ok(opened) }
+    Ok(if begun { opened.begun(paths, configured, machine) } else { opened })
 }
 
 /// The node's own book, and whether it was begun just now.
@@ -191,6 +190,15 @@ fn open_own(
 /// An event that is no verb: somebody may want to know why an address has two claims.
 fn noted(machine: &Machine, event: &str, what: &Value) -> Value {
     json!({ "time": machine.now(), "event": event, "what": what })
+}
+
+/// What is wrong with the node's own book; nothing where it is well, or not there.
+pub(crate) fn damage(paths: &Paths, boot: &Path, machine: &Machine) -> Option<String> {
+    match SqliteLedger::open(options(paths, boot, machine)) {
+        Ok(Opened::Book(_) | Opened::Fresh(_)) => None,
+        Ok(Opened::Damaged(damaged)) => Some(damaged.error().to_string()),
+        Err(error) => Some(error.to_string()),
+    }
 }
 
 /// The ledger of this boot, to be read. One that is not there or damaged is left so, and what

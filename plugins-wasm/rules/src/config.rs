@@ -19,6 +19,8 @@ pub struct Config {
     pub(crate) rules: Vec<Rule>,
     /// All that fit a namespace count.
     pub(crate) quotas: Vec<Quota>,
+    /// A rule that looks at what the cluster's API does not tell is passed over.
+    pub(crate) ignores_unknown: bool,
 }
 
 /// Where something of a list stands: as text, its pointer.
@@ -84,11 +86,22 @@ pub fn parse(text: &str) -> Result<Config, Vec<Problem>> {
 pub fn read(config: &Value) -> Result<Config, Vec<Problem>> {
     let mut problems = Vec::new();
     let root = At::root(config);
-    object(&root, &["deny", "rules", "quotas"], &mut problems);
+    object(&root, &["deny", "rules", "quotas", "unknownPod"], &mut problems);
     let mut rules = list(&root, "deny", &mut problems, short);
     rules.extend(list(&root, "rules", &mut problems, rule));
     let quotas = list(&root, "quotas", &mut problems, quota);
-    if problems.is_empty() { Ok(Config { rules, quotas }) } else { Err(problems) }
+    let ignores_unknown = root.get("unknownPod").is_some_and(|at| match at.value.as_str() {
+        Some("ignore") => true,
+        Some("deny") => false,
+        _ => {
+            problems.push(at.wanted("\"deny\" or \"ignore\""));
+            false
+        }
+    });
+    if !problems.is_empty() {
+        return Err(problems);
+    }
+    Ok(Config { rules, quotas, ignores_unknown })
 }
 
 fn list<T>(

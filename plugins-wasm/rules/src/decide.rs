@@ -33,6 +33,7 @@ pub fn admit(config: Config, facts: &Facts<'_>, store: &mut dyn Store) -> Result
         let found = match rule.when.found(facts) {
             Ok(Some(found)) => found,
             Ok(None) => continue,
+            Err(unreadable) if unreadable.of_api && config.ignores_unknown => continue,
             Err(unreadable) => return Ok(unread(&unreadable, &rule.place.to_string())),
         };
         match rule.effect {
@@ -82,6 +83,7 @@ pub fn review(config: &Config, facts: Facts<'_>, plan: &Plan, store: &mut dyn St
                 return Verdict::Deny(said);
             }
             Ok(None) => {}
+            Err(unreadable) if unreadable.of_api && config.ignores_unknown => {}
             Err(unreadable) => return unread(&unreadable, &rule.place.to_string()),
         }
     }
@@ -98,7 +100,7 @@ fn own(effect: &Effect) -> &[IpAddr] {
 
 /// What cannot be read for certain is refused.
 fn unread(unreadable: &Unreadable, pointer: &str) -> Verdict {
-    let Unreadable { place, what } = unreadable;
+    let Unreadable { place, what, .. } = unreadable;
     Verdict::Deny(format!("{place} {what}, and {pointer} looks at it"))
 }
 

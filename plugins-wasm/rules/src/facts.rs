@@ -29,6 +29,25 @@ pub struct Attachment {
     pub args: Vec<(String, String)>,
 }
 
+/// What the cluster's API says of the pod, and of its namespace.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Known {
+    /// The pod's.
+    pub labels: Vec<(String, String)>,
+    /// The pod's.
+    pub annotations: Vec<(String, String)>,
+    /// Its namespace's.
+    pub namespace_labels: Vec<(String, String)>,
+    /// Its namespace's.
+    pub namespace_annotations: Vec<(String, String)>,
+}
+
+/// Asks the cluster's API of the pod: why not, where it does not tell.
+pub trait Api {
+    /// Asked at most once a call.
+    fn pod(&self) -> Result<Known, String>;
+}
+
 /// A port of the host led to the container.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mapping {
@@ -82,16 +101,24 @@ pub struct Facts<'a> {
     network: OnceCell<Option<Value>>,
     pod: OnceCell<Option<Value>>,
     plan: Option<&'a dyn Values>,
+    api: &'a dyn Api,
+    known: OnceCell<Result<Known, String>>,
     /// Addresses that this policy itself sets: nobody asked for them.
     own: &'a [IpAddr],
 }
 
 impl<'a> Facts<'a> {
     /// Of the network configuration and what the pod's author wrote, each as JSON text.
-    pub fn new(attachment: &'a Attachment, network: &'a str, pod: &'a str) -> Self {
+    pub fn new(
+        attachment: &'a Attachment,
+        network: &'a str,
+        pod: &'a str,
+        api: &'a dyn Api,
+    ) -> Self {
         let (texts, plan) = ([network, pod], None);
         let (network, pod) = (OnceCell::new(), OnceCell::new());
-        Self { attachment, texts, network, pod, plan, own: &[] }
+        let known = OnceCell::new();
+        Self { attachment, texts, network, pod, plan, api, known, own: &[] }
     }
 
     /// With the finished plan beside it.
@@ -114,6 +141,19 @@ impl<'a> Facts<'a> {
     fn pod(&self) -> Result<At<'_>, Unreadable> {
         let [_, pod] = self.texts;
         parsed(&self.pod, pod, "what the pod wrote")
+    }
+
+    /// What the API says of the pod; nothing of what is no pod's.
+    fn known(&self) -> Result<Option<&Known>, Unreadable> {
+        let Some((namespace, name)) = &self.attachment.pod else { return Ok(None) };
+        match self.known.get_or_init(|| self.api.pod()) {
+            Ok(known) => Ok(Some(known)),
+            Err(why) => Err(Unreadable {
+                place: format!("pod {namespace}/{name}"),
+                what: format!("is not known to this policy: {why}").into(),
+                of_api: true,
+            }),
+        }
     }
 
     /// What stands at any of these paths: at the top, and in the configuration of a delegate, or
@@ -174,11 +214,11 @@ fn parsed<'v>(
 ) -> Result<At<'v>, Unreadable> {
     let value = cell.get_or_init(|| serde_json::from_str(text).ok());
     let value = value.as_ref().filter(|value| value.is_object());
-    value.map(At::root).ok_or_else(|| Unreadable { place: place.to_owned(), what: "is no object" })
+    value.map(At::root).ok_or_else(|| Unreadable::new(place.to_owned(), "is no object"))
 }
 
 fn argument(name: &str, what: &'static str) -> Unreadable {
-    Unreadable { place: format!("CNI_ARGS {name}"), what }
+    Unreadable::new(format!("CNI_ARGS {name}"), what)
 }
 
 impl Values for Facts<'_> {
@@ -196,9 +236,21 @@ impl Values for Facts<'_> {
     }
 
     fn named(&self, named: Named, name: &str) -> Result<Vec<String>, Unreadable> {
-        if named == Named::Annotations {
-            let all = self.pod()?.get("annotations");
-            return Ok(all.and_then(|all| scalar(&all.get(name)?)).into_iter().collect());
+        let of = |known: fn(&Known) -> &Vec<(String, String)>| {
+            let all = self.known()?.map(known).into_iter().flatten();
+            let all = all.filter(|(key, _)| key == name).map(|(_, value)| value.clone());
+            Ok(all.collect())
+        };
+        match named {
+            Named::Args => {}
+            Named::Annotations => {
+                let all = self.pod()?.get("annotations");
+                return Ok(all.and_then(|all| scalar(&all.get(name)?)).into_iter().collect());
+            }
+            Named::PodLabels => return of(|known| &known.labels),
+            Named::PodAnnotations => return of(|known| &known.annotations),
+            Named::NamespaceLabels => return of(|known| &known.namespace_labels),
+            Named::NamespaceAnnotations => return of(|known| &known.namespace_annotations),
         }
         let all = self.attachment.args.iter().filter(|(key, _)| key == name);
         let mut all: Vec<String> = all.map(|(_, value)| value.clone()).collect();

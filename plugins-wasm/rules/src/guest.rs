@@ -7,15 +7,16 @@ use crate::facts::{self, Facts, Mapping};
 #[allow(missing_docs, unreachable_pub, clippy::all, clippy::pedantic, reason = "generated")]
 mod contract {
     wit_bindgen::generate!({
-        path: "../../wit/0.2.0",
+        path: "../../wit/0.3.0",
         world: "policy-plugin",
         generate_all,
     });
 }
 use contract::exports::wharfinger::plugin::policy::{Guest, Request, Verdict};
 use contract::wharfinger::plugin::plan::{Direction, Step};
-use contract::wharfinger::plugin::store;
-use contract::wharfinger::plugin::types::{Attachment, Failure, Problem, Reason};
+use contract::wharfinger::plugin::types::{Attachment, Failure, Pair, Problem, Reason};
+use contract::wharfinger::plugin::workload::{self, Absence};
+use contract::wharfinger::plugin::{logger, store};
 
 struct Plugin;
 contract::export!(Plugin with_types_in contract);
@@ -29,7 +30,7 @@ impl Guest for Plugin {
     fn admit(request: Request) -> Result<Verdict, Failure> {
         let config = read(&request.config)?;
         let attachment = attachment(request.attachment);
-        let facts = Facts::new(&attachment, &request.network_config, &request.written.pod);
+        let facts = Facts::new(&attachment, &request.network_config, &request.written.pod, &Host);
         let verdict = decide::admit(config, &facts, &mut Host);
         verdict.map(answer).map_err(|message| failure(Reason::Other, message, None))
     }
@@ -37,7 +38,7 @@ impl Guest for Plugin {
     fn review(request: Request, steps: Vec<Step>, result: String) -> Result<Verdict, Failure> {
         let config = read(&request.config)?;
         let attachment = attachment(request.attachment);
-        let facts = Facts::new(&attachment, &request.network_config, &request.written.pod);
+        let facts = Facts::new(&attachment, &request.network_config, &request.written.pod, &Host);
         let mut plan = plan(steps);
         plan.result = serde_json::from_str(&result).map_err(|error| {
             failure(Reason::Other, format!("the result is not JSON: {error}"), None)
@@ -100,8 +101,25 @@ fn plan(steps: Vec<Step>) -> crate::plan::Plan {
     plan
 }
 
-/// The host's store.
+/// The host, as the logic asks it.
 struct Host;
+
+impl facts::Api for Host {
+    fn pod(&self) -> Result<facts::Known, String> {
+        let pairs = |all: Vec<Pair>| all.into_iter().map(|p| (p.name, p.value)).collect();
+        let known = workload::pod().map_err(|absence| match absence {
+            Absence::NotThere(why) | Absence::Stale(why) | Absence::Unreachable(why) => why,
+        });
+        // Where that is passed over, the log tells it.
+        let known = known.inspect_err(|why| logger::log(logger::Level::Warn, why))?;
+        Ok(facts::Known {
+            labels: pairs(known.of_pod.labels),
+            annotations: pairs(known.of_pod.annotations),
+            namespace_labels: pairs(known.of_namespace.labels),
+            namespace_annotations: pairs(known.of_namespace.annotations),
+        })
+    }
+}
 
 impl crate::quota::Store for Host {
     fn get(&mut self, key: &str) -> Option<String> {

@@ -3,6 +3,8 @@
 //!
 //! Nothing here may panic or guess: both come from strangers.
 
+use std::borrow::Cow;
+
 use serde_json::Value;
 
 /// A value, and the document that it is in. Where it is, is looked for only where something is
@@ -22,14 +24,23 @@ pub struct Problem {
     pub message: String,
 }
 
-/// A place of a network configuration that a rule looks at, and that cannot be read for certain.
-/// What cannot be read is refused: another reader might make something of it.
+/// What a rule looks at and cannot be read for certain. A place of a network configuration is
+/// refused then: another reader might make something of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Unreadable {
-    /// RFC 6901, or the name of an argument.
+    /// RFC 6901, or the name of an argument, or of a pod.
     pub(crate) place: String,
     /// "is not a port".
-    pub(crate) what: &'static str,
+    pub(crate) what: Cow<'static, str>,
+    /// It is the cluster's API that does not tell.
+    pub(crate) of_api: bool,
+}
+
+impl Unreadable {
+    /// A place of what the attachment asks for.
+    pub(crate) fn new(place: String, what: &'static str) -> Self {
+        Self { place, what: what.into(), of_api: false }
+    }
 }
 
 impl<'a> At<'a> {
@@ -58,7 +69,7 @@ impl<'a> At<'a> {
 
     /// This place cannot be read.
     pub(crate) fn unreadable(&self, what: &'static str) -> Unreadable {
-        Unreadable { place: self.pointer(), what }
+        Unreadable::new(self.pointer(), what)
     }
 
     /// The members of an object; none of anything else.

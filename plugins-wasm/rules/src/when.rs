@@ -39,6 +39,10 @@ pub(crate) enum Text {
 pub(crate) enum Named {
     Args,
     Annotations,
+    PodLabels,
+    PodAnnotations,
+    NamespaceLabels,
+    NamespaceAnnotations,
 }
 
 /// Numbers of an attachment.
@@ -49,13 +53,17 @@ pub(crate) enum Number {
     EgressRate,
 }
 
-const KEYS: [&str; 22] = [
+const KEYS: [&str; 26] = [
     "namespace",
     "pod",
     "network",
     "interface",
     "args",
     "annotations",
+    "podLabels",
+    "podAnnotations",
+    "namespaceLabels",
+    "namespaceAnnotations",
     "requestedAddress",
     "mac",
     "hostPort",
@@ -103,11 +111,13 @@ impl Match {
                 condition(name, &at, problems, &mut conditions);
             }
         }
-        // What is known without reading the configuration is asked first.
-        let (mut known, others): (Vec<_>, Vec<_>) =
+        // What is known without reading the configuration is asked first; last, and so only where
+        // all else holds, what the cluster's API would have to be asked for.
+        let (mut conditions, others): (Vec<_>, Vec<_>) =
             conditions.into_iter().partition(Condition::is_known);
-        known.extend(others);
-        Self(known)
+        let (of_api, others): (Vec<_>, Vec<_>) = others.into_iter().partition(Condition::is_of_api);
+        conditions.extend(others.into_iter().chain(of_api));
+        Self(conditions)
     }
 
     /// Whether it looks at the finished plan, and so can be asked by a review alone.
@@ -143,6 +153,15 @@ impl Condition {
         }
     }
 
+    /// Whether the cluster's API is asked.
+    fn is_of_api(&self) -> bool {
+        match self {
+            Self::Named(named, ..) => !matches!(named, Named::Args | Named::Annotations),
+            Self::Not(inner) => inner.0.iter().any(Self::is_of_api),
+            _ => false,
+        }
+    }
+
     fn found(&self, facts: &dyn Values) -> Result<Option<Vec<String>>, Unreadable> {
         let fits = |test: &Test<Glob>, text: &str| test.holds(&|glob| glob.fits(text));
         let within = |test: &Test<Net>, net: &Net| test.holds(&|outer| outer.covers(net));
@@ -158,7 +177,9 @@ impl Condition {
             }
             Self::Named(named, name, test) => {
                 let mut all = facts.named(*named, name)?.into_iter();
-                all.find(|value| fits(test, value)).map(|value| (name.as_str(), value))
+                let found = all.find(|value| fits(test, value));
+                let of = |name: &str| format!("{}{name}", named.prefix());
+                return Ok(found.map(|value| said(&of(name), &value)));
             }
             Self::Number(number, test) => {
                 let mut all = facts.numbers(*number)?.into_iter();
@@ -180,7 +201,24 @@ impl Condition {
                 found.map(|net| ("route", net.to_string()))
             }
         };
-        Ok(found.map(|(name, value)| vec![format!("{name} {}", cut(&value, 100))]))
+        Ok(found.map(|(name, value)| said(name, &value)))
+    }
+}
+
+fn said(name: &str, value: &str) -> Vec<String> {
+    vec![format!("{name} {}", cut(value, 100))]
+}
+
+impl Named {
+    /// What says whose it is, where that is not plain.
+    fn prefix(self) -> &'static str {
+        match self {
+            Self::Args | Self::Annotations => "",
+            Self::PodLabels => "pod label ",
+            Self::PodAnnotations => "pod annotation ",
+            Self::NamespaceLabels => "namespace label ",
+            Self::NamespaceAnnotations => "namespace annotation ",
+        }
     }
 }
 
@@ -219,7 +257,7 @@ impl Number {
     }
 }
 
-/// Reads one key's value; `args` and `annotations` make a condition of each name.
+/// Reads one key's value; what has names makes a condition of each.
 fn condition(name: &str, at: &At<'_>, problems: &mut Vec<Problem>, all: &mut Vec<Condition>) {
     let one = match name {
         "namespace" => text(Text::Namespace, at, problems, test::glob),
@@ -230,6 +268,10 @@ fn condition(name: &str, at: &At<'_>, problems: &mut Vec<Problem>, all: &mut Vec
         "sysctl" => text(Text::Sysctl, at, problems, test::sysctl),
         "args" => return named(Named::Args, at, problems, all),
         "annotations" => return named(Named::Annotations, at, problems, all),
+        "podLabels" => return named(Named::PodLabels, at, problems, all),
+        "podAnnotations" => return named(Named::PodAnnotations, at, problems, all),
+        "namespaceLabels" => return named(Named::NamespaceLabels, at, problems, all),
+        "namespaceAnnotations" => return named(Named::NamespaceAnnotations, at, problems, all),
         "requestedAddress" | "address" => test(at, problems, test::net).map(Condition::Address),
         "portMapping" => test(at, problems, test::mapping).map(Condition::Mapping),
         "route" => test(at, problems, test::route).map(Condition::Route),

@@ -14,7 +14,7 @@ fn what_is_wrong_is_pointed_at() {
     let rule = |when: Value| json!({"rules": [{"match": when, "deny": "no"}]});
     let set = |set: Value| json!({"rules": [{"set": set}]});
     for (config, pointer, message) in [
-        (json!([]), "", "must be an object with deny, rules, quotas, found []"),
+        (json!([]), "", "must be an object with deny, rules, quotas, unknownPod, found []"),
         (json!({"rule": []}), "/rule", "is not known; there are deny, rules, quotas"),
         (json!({"rules": {}}), "/rules", "must be a list, found {}"),
         (json!({"rules": [7]}), "/rules/0", "must be an object with match, deny, set, found 7"),

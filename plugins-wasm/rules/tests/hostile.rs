@@ -168,7 +168,7 @@ proptest! {
     #[test]
     fn any_text_has_an_answer(config in ".{0,60}", network in ".{0,60}") {
         let it = add(json!({}));
-        let facts = Facts::new(&it.attachment, &network, &network);
+        let facts = Facts::new(&it.attachment, &network, &network, &it.api);
         if let Ok(config) = parse(&config) {
             let _ = decide::admit(config, &facts, &mut MemStore::default());
         }

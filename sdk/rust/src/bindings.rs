@@ -9,12 +9,13 @@ pub mod host {
         inline: "
             package wharfinger:sdk;
             world host {
-                import wharfinger:plugin/types@0.2.0;
-                import wharfinger:plugin/plan@0.2.0;
-                import wharfinger:plugin/ledger@0.2.0;
-                import wharfinger:plugin/store@0.2.0;
-                import wharfinger:plugin/logger@0.2.0;
-                import wharfinger:plugin/node@0.2.0;
+                import wharfinger:plugin/types@0.3.0;
+                import wharfinger:plugin/plan@0.3.0;
+                import wharfinger:plugin/ledger@0.3.0;
+                import wharfinger:plugin/store@0.3.0;
+                import wharfinger:plugin/logger@0.3.0;
+                import wharfinger:plugin/node@0.3.0;
+                import wharfinger:plugin/workload@0.3.0;
             }
         ",
         world: "wharfinger:sdk/host",
@@ -27,12 +28,12 @@ pub mod ipam {
         path: "wit/plugin",
         inline: "
             package wharfinger:sdk;
-            world ipam { export wharfinger:plugin/ipam@0.2.0; }
+            world ipam { export wharfinger:plugin/ipam@0.3.0; }
         ",
         world: "wharfinger:sdk/ipam",
         pub_export_macro: true,
         default_bindings_module: "wharfinger_sdk::bindings::ipam",
-        with: { "wharfinger:plugin/types@0.2.0": crate::bindings::host::wharfinger::plugin::types },
+        with: { "wharfinger:plugin/types@0.3.0": crate::bindings::host::wharfinger::plugin::types },
     });
 }
 
@@ -41,12 +42,12 @@ pub mod remote {
         path: "wit/plugin",
         inline: "
             package wharfinger:sdk;
-            world remote { export wharfinger:plugin/ipam-remote@0.2.0; }
+            world remote { export wharfinger:plugin/ipam-remote@0.3.0; }
         ",
         world: "wharfinger:sdk/remote",
         pub_export_macro: true,
         default_bindings_module: "wharfinger_sdk::bindings::remote",
-        with: { "wharfinger:plugin/types@0.2.0": crate::bindings::host::wharfinger::plugin::types },
+        with: { "wharfinger:plugin/types@0.3.0": crate::bindings::host::wharfinger::plugin::types },
     });
 }
 
@@ -55,14 +56,14 @@ pub mod policy {
         path: "wit/plugin",
         inline: "
             package wharfinger:sdk;
-            world policy { export wharfinger:plugin/policy@0.2.0; }
+            world policy { export wharfinger:plugin/policy@0.3.0; }
         ",
         world: "wharfinger:sdk/policy",
         pub_export_macro: true,
         default_bindings_module: "wharfinger_sdk::bindings::policy",
         with: {
-            "wharfinger:plugin/types@0.2.0": crate::bindings::host::wharfinger::plugin::types,
-            "wharfinger:plugin/plan@0.2.0": crate::bindings::host::wharfinger::plugin::plan,
+            "wharfinger:plugin/types@0.3.0": crate::bindings::host::wharfinger::plugin::types,
+            "wharfinger:plugin/plan@0.3.0": crate::bindings::host::wharfinger::plugin::plan,
         },
     });
 }

@@ -71,6 +71,7 @@ pub mod store;
 mod subnet;
 #[cfg(not(target_family = "wasm"))]
 pub mod testing;
+pub mod workload;
 
 pub use address::Range;
 pub use attachment::{Attachment, AttachmentId, Pod};

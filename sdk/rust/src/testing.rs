@@ -39,6 +39,7 @@ use serde_json::Value;
 
 use crate::log::Level;
 use crate::plan::Step;
+use crate::workload::{Absence, PodFacts};
 use crate::{
     Attachment, Failure, Ipam, Lease, Policy, PolicyRequest, Pool, Problem, Remote, Request,
     Verdict, call,
@@ -65,6 +66,7 @@ struct Node {
     name: String,
     labels: Vec<(String, String)>,
     now: u64,
+    pod: Option<Result<PodFacts, Absence>>,
 }
 
 impl Host {
@@ -88,6 +90,11 @@ impl Host {
     /// Sets the clock: seconds since the Unix epoch.
     pub fn clock(&mut self, now: u64) {
         self.node.now = now;
+    }
+
+    /// Answers so about the pod, with the grant for it. Otherwise there is no Kubernetes.
+    pub fn pod(&mut self, answer: Result<PodFacts, Absence>) {
+        self.node.pod = Some(answer);
     }
 
     /// Reserves an address, as an operator does.

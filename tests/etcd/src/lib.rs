@@ -9,6 +9,7 @@ mod tls;
 use std::ffi::OsStr;
 use std::fmt::Debug;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
+use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
@@ -166,21 +167,31 @@ impl Cluster {
         Ok(())
     }
 
-    fn options(&self, member: usize, place: &Place) -> Vec<String> {
+    /// What makes a member this one: of its start, and of what it is restored to.
+    fn identity(&self, member: usize, place: &Place) -> Vec<String> {
         let all: Vec<String> = self.setup.places.iter().enumerate().map(peer).collect();
-        let (url, peers) = (self.url(place), format!("http://{}", place.peers));
-        let data = self.dir.path().join(format!("data-{member}"));
-        let mut options = vec![
+        vec![
             format!("--name=m{member}"),
-            format!("--data-dir={}", data.display()),
+            format!("--data-dir={}", self.data(member).display()),
+            format!("--initial-advertise-peer-urls=http://{}", place.peers),
+            format!("--initial-cluster={}", all.join(",")),
+        ]
+    }
+
+    fn data(&self, member: usize) -> std::path::PathBuf {
+        self.dir.path().join(format!("data-{member}"))
+    }
+
+    fn options(&self, member: usize, place: &Place) -> Vec<String> {
+        let url = self.url(place);
+        let mut options = self.identity(member, place);
+        options.extend([
             format!("--listen-client-urls={url}"),
             format!("--advertise-client-urls={url}"),
-            format!("--listen-peer-urls={peers}"),
-            format!("--initial-advertise-peer-urls={peers}"),
-            format!("--initial-cluster={}", all.join(",")),
+            format!("--listen-peer-urls=http://{}", place.peers),
             "--logger=zap".into(),
             "--log-level=warn".into(),
-        ];
+        ]);
         if let Some(certificates) = &self.certificates {
             options.extend(
                 certificates.options(["trusted-ca-file", "cert-file", "key-file"], "member"),
@@ -208,6 +219,29 @@ impl Cluster {
     pub fn restart(&mut self, member: usize) -> Result<()> {
         self.begin(member)?;
         self.ready(member)
+    }
+
+    /// All members end, and begin again with what a snapshot has, and nothing else.
+    pub fn restore(&mut self, snapshot: &Path) -> Result<()> {
+        for member in 0..self.len() {
+            self.stop(member);
+            std::fs::remove_dir_all(self.data(member)).context("what a member had")?;
+            let restored = self.restored(member, snapshot)?.output().context("restore")?;
+            if !restored.status.success() {
+                bail!("restore {}: {restored:?}", snapshot.display());
+            }
+        }
+        (0..self.len()).try_for_each(|member| self.begin(member))?;
+        (0..self.len()).try_for_each(|member| self.ready(member))
+    }
+
+    /// By the tool of etcd's version: 3.6 has only `etcdutl` for it, 3.4 only `etcdctl`.
+    fn restored(&self, member: usize, snapshot: &Path) -> Result<Command> {
+        let newer = Command::new("etcdutl").arg("version").output().is_ok();
+        let mut command = Command::new(if newer { "etcdutl" } else { "etcdctl" });
+        command.env("ETCDCTL_API", "3").args(["snapshot", "restore"]).arg(snapshot);
+        command.args(self.identity(member, self.place(member)?)).stdin(Stdio::null());
+        Ok(command)
     }
 
     /// `kill -9`, and its end.

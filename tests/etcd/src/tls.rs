@@ -43,7 +43,7 @@ impl Certificates {
     fn openssl(&self, name: &str, kind: &str, by: Option<&str>) -> Result<()> {
         let mut command = Command::new("openssl");
         command.args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]);
-        command.args(["-nodes", "-days", "30", "-subj", &format!("/CN={name}")]);
+        command.args(["-nodes", "-days", "20", "-subj", &format!("/CN={name}")]);
         command.arg("-config").arg(self.0.join("config")).args(["-extensions", kind]);
         command.arg("-keyout").arg(self.key(name)).arg("-out").arg(self.cert(name));
         if let Some(by) = by {

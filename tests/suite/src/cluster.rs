@@ -3,10 +3,12 @@
 //! from whom, is decided on the segment: what is sent is dropped, and nobody is told.
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::process::Child;
 
 use wharfinger_etcd_server as etcd;
 
-use crate::{Netns, World};
+use crate::words::{eventually, must};
+use crate::{Attached, Netns, World};
 
 /// The machines of a cluster, and what lies between them.
 #[derive(Debug)]
@@ -52,14 +54,6 @@ impl Peer {
             Self::Member(at) => (2, at),
         };
         Ipv4Addr::new(172, 31, third, u8::try_from(at + 1).unwrap_or(u8::MAX))
-    }
-}
-
-#[track_caller]
-fn must<T>(result: anyhow::Result<T>, what: &str) -> T {
-    match result {
-        Ok(value) => value,
-        Err(error) => panic!("{what}: {error:#}"),
     }
 }
 
@@ -114,7 +108,7 @@ impl Cluster {
         let Some(certificates) = self.etcd.certificates() else { return String::new() };
         let place = |from: std::path::PathBuf, name: &str| {
             let to = world.text_path(name);
-            must(std::fs::copy(from, &to).map_err(Into::into), &to);
+            must(std::fs::copy(from, &to), &to);
             to
         };
         format!(
@@ -140,7 +134,7 @@ impl Cluster {
         let mut objects = Vec::new();
         while let (Some(key), Some(value)) = (lines.next(), lines.next()) {
             let key = key.trim_start_matches("wharfinger/").to_owned();
-            let value = must(serde_json::from_str(value).map_err(Into::into), &key);
+            let value = must(serde_json::from_str(value), &key);
             objects.push((key, value));
         }
         objects
@@ -189,6 +183,12 @@ impl Segment {
         ns.ip("link set eth0 up");
     }
 
+    /// Puts a machine there that was started again, which its links did not outlive.
+    #[track_caller]
+    pub fn plug_again(&self, world: &World, at: usize) {
+        self.plug(&world.host, Peer::Node(at));
+    }
+
     /// Cuts one off from all others.
     #[track_caller]
     pub fn cut(&self, who: Peer) {
@@ -213,5 +213,53 @@ impl Segment {
     #[track_caller]
     pub fn hear_all(&self) {
         self.ns.run(&["nft", "flush chain bridge cut forward"]);
+    }
+}
+
+/// `wharfinger serve --agent` of a machine; it ends without a chance to say goodbye.
+#[derive(Debug)]
+pub struct Agent(Child);
+
+impl Agent {
+    /// Starts it there.
+    #[track_caller]
+    pub fn start(world: &World) -> Self {
+        Self(world.start_cli(&["serve", "--agent"]))
+    }
+
+    /// As `kill -9` does it.
+    pub fn kill(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+
+    /// As a service manager ends it.
+    #[track_caller]
+    pub fn end(&mut self) {
+        use nix::sys::signal::{Signal, kill};
+        let id = nix::unistd::Pid::from_raw(self.0.id().cast_signed());
+        must(kill(id, Signal::SIGTERM), "end the agent");
+        let ended = must(self.0.wait(), "the agent's end");
+        assert!(ended.success(), "the agent: {ended}");
+    }
+}
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// Containers, wherever they are, reach each other by all their addresses, once the agents have
+/// heard of all.
+#[track_caller]
+pub fn assert_all_reach(all: &[&Attached<'_>]) {
+    for from in all {
+        for to in all {
+            for address in to.addresses() {
+                let what = format!("{:?} to {address}", from.addresses());
+                eventually(&what, || from.container.ns.pings(&address));
+            }
+        }
     }
 }

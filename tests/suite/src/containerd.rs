@@ -1,9 +1,9 @@
 //! A real containerd with directories of its own, on the machine of a world.
 
-use std::fmt::Display;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use crate::words::{must, say};
 use crate::{Mounts, World};
 
 const CONFIG: &str = r#"version = 2
@@ -21,19 +21,6 @@ pub struct Containerd<'w> {
     /// What it sees: `/etc/cni/net.d` is there to be configured.
     pub mounts: Mounts<'w>,
     daemon: Child,
-}
-
-#[expect(clippy::print_stdout, reason = "seen where a test fails")]
-fn say(text: &str) {
-    println!("{text}");
-}
-
-#[track_caller]
-fn must<T, E: Display>(result: Result<T, E>, what: &str) -> T {
-    match result {
-        Ok(value) => value,
-        Err(error) => panic!("{what}: {error}"),
-    }
 }
 
 impl<'w> Containerd<'w> {
@@ -108,14 +95,25 @@ impl<'w> Containerd<'w> {
         String::from_utf8_lossy(&output.stderr).into_owned()
     }
 
-    /// A program in a container; what it wrote, also where it failed.
+    /// A program in a container; what it wrote, also where it failed. `ctr` may lose what a short
+    /// program wrote (containerd's issue 856), so a last line says that this is all of it.
     #[track_caller]
     pub fn exec(&self, id: &str, words: &[&str]) -> String {
-        let name = format!("exec-{:?}", Instant::now()).replace(|c: char| !c.is_alphanumeric(), "");
-        let mut all = vec!["task", "exec", "--exec-id", &name, id];
-        all.extend(words);
-        let output = must(self.ctr(&all).output(), "ctr task exec");
-        String::from_utf8_lossy(&output.stdout).into_owned()
+        const END: &str = "that is all";
+        for _ in 0..5 {
+            let now = format!("exec-{:?}", Instant::now());
+            let name = now.replace(|c: char| !c.is_alphanumeric(), "");
+            let script = format!("\"$@\"; echo {END}");
+            let mut all = vec!["task", "exec", "--exec-id", &name, id];
+            all.extend(["/bin/sh", "-c", &script, "sh"]);
+            all.extend(words);
+            let output = must(self.ctr(&all).output(), "ctr task exec");
+            let said = String::from_utf8_lossy(&output.stdout);
+            if let Some(said) = said.trim_end().strip_suffix(END) {
+                return said.to_owned();
+            }
+        }
+        String::new()
     }
 
     /// The address of a container's `eth0`.

@@ -9,23 +9,35 @@
 #![expect(clippy::panic, reason = "a failed expectation is a failed test")]
 
 mod call;
+mod chance;
 mod cluster;
 mod containerd;
+mod deployed;
+mod kube;
 mod languages;
 mod look;
 mod mounts;
 mod netns;
+mod picture;
 mod rootfs;
 pub mod side;
+mod site;
 mod subject;
+mod words;
 mod world;
 
 pub use call::{Call, Failure, Output};
-pub use cluster::{Cluster, Peer, Segment};
+pub use chance::Chance;
+pub use cluster::{Agent, Cluster, Peer, Segment, assert_all_reach};
 pub use containerd::Containerd;
+pub use deployed::{Deployed, Wanted};
+pub use kube::{Kube, Pod};
 pub use languages::{Language, pod};
 pub use look::{Link, strings};
 pub use mounts::Mounts;
 pub use netns::{Netns, run, try_run};
-pub use subject::{NAMES, Subject, cri_client, need_root};
+pub use picture::Picture;
+pub use site::Site;
+pub use subject::{NAMES, Subject, cri_client, executable, need_root, reference, workspace};
+pub use words::{eventually, must};
 pub use world::{Attached, Container, World, merge};

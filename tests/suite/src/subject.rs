@@ -53,7 +53,7 @@ impl Subject {
 
 /// The executable under test: `WHARFINGER_TEST_BIN`, or the release that `cargo xtask build` makes.
 #[track_caller]
-pub(crate) fn executable() -> PathBuf {
+pub fn executable() -> PathBuf {
     let path = std::env::var_os("WHARFINGER_TEST_BIN")
         .map_or_else(|| workspace().join("target/release/wharfinger"), PathBuf::from);
     assert!(path.is_file(), "no executable at {}: `cargo xtask build` makes it", path.display());
@@ -62,7 +62,7 @@ pub(crate) fn executable() -> PathBuf {
 
 /// The reference plugins and cnitool: `WHARFINGER_TEST_REF`, or where `cargo xtask test` puts them.
 #[track_caller]
-pub(crate) fn reference() -> PathBuf {
+pub fn reference() -> PathBuf {
     let path = std::env::var_os("WHARFINGER_TEST_REF")
         .map_or_else(|| workspace().join("target/ref"), PathBuf::from);
     assert!(path.join("bridge").is_file(), "no reference plugins in {}", path.display());
@@ -77,7 +77,8 @@ pub fn cri_client() -> String {
     path.display().to_string()
 }
 
-pub(crate) fn workspace() -> PathBuf {
+/// The repository.
+pub fn workspace() -> PathBuf {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     here.parent().and_then(Path::parent).unwrap_or(here).to_owned()
 }

@@ -1,5 +1,6 @@
 //! A machine to be thrown away: the host's namespace and directories, and containers.
 
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -208,6 +209,10 @@ impl World {
             let _ = self.host.try_run(&["ip", "link", "del", &link.name]);
         }
         self.host.run(&["nft", "flush", "ruleset"]);
+        // A kernel without IPsec has none of it.
+        for what in ["state", "policy"] {
+            let _ = self.host.try_run(&["ip", "xfrm", what, "flush"]);
+        }
         self.new_boot_id();
     }
 
@@ -361,6 +366,15 @@ impl World {
         }
     }
 
+    /// As [`World::cli`], with these variables.
+    #[track_caller]
+    pub fn cli_with(&self, arguments: &[&str], variables: &[(&str, &str)]) -> std::process::Output {
+        match self.cli_command(arguments).envs(variables.iter().copied()).output() {
+            Ok(output) => output,
+            Err(error) => panic!("{arguments:?}: {error}"),
+        }
+    }
+
     /// As [`World::cli`], of what goes on until it is killed. What it says to people is seen where
     /// a test fails.
     #[track_caller]
@@ -380,6 +394,28 @@ impl World {
         let mut command = std::process::Command::new(program);
         command.args(rest).envs(self.variables()).stdin(std::process::Stdio::null());
         command
+    }
+
+    /// Our command line on a terminal, where this is typed: its exit status, and all that was on the
+    /// screen.
+    #[track_caller]
+    pub fn cli_terminal(&self, arguments: &[&str], typed: &str) -> (Option<i32>, String) {
+        let executable = self.text_path("bin/wharfinger");
+        let quoted = |word: &&str| format!("'{word}'");
+        let words: Vec<String> = arguments.iter().map(quoted).collect();
+        let line = format!("{executable} {}", words.join(" "));
+        let mut all = self.enter();
+        all.extend(["script", "-qec", &line, "/dev/null"].map(str::to_owned));
+        let Some((program, rest)) = all.split_first() else { panic!("no program") };
+        let mut command = std::process::Command::new(program);
+        command.args(rest).envs(self.variables());
+        let piped = std::process::Stdio::piped;
+        let started = command.stdin(piped()).stdout(piped()).spawn();
+        let Ok(mut child) = started else { panic!("script, of util-linux: {started:?}") };
+        let written = child.stdin.take().map(|mut stdin| stdin.write_all(typed.as_bytes()));
+        let Ok(output) = child.wait_with_output() else { panic!("{line}: no end") };
+        assert!(written.is_some_and(|it| it.is_ok()), "{line}: {output:?}");
+        (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned())
     }
 
     /// A component that `cargo xtask test` built: its .wasm.

@@ -2,11 +2,12 @@
 //! machines, with an etcd that wants certificates.
 #![allow(clippy::expect_used, clippy::panic, reason = "a failed expectation is a failed test")]
 
+use std::collections::BTreeSet;
 use std::path::Path;
-use std::process::Child;
 
+use serde_json::json;
 use wharfinger_etcd_server::{Certificates, Setup};
-use wharfinger_suite::{Cluster, World};
+use wharfinger_suite::{Agent, Attached, Cluster, World};
 
 /// The guide's `sh` blocks.
 fn blocks(guide: &str) -> Vec<String> {
@@ -23,14 +24,25 @@ fn here(block: &str, cluster: &Cluster) -> String {
     })
 }
 
+/// Runs a block on each machine; its agents outlive it.
+fn on_each(cluster: &Cluster, block: &str, agents: &mut Vec<Agent>, said: &mut Vec<String>) {
+    for (at, world) in cluster.nodes.iter().enumerate() {
+        let block = match block.strip_prefix("wharfinger serve --agent &") {
+            Some(rest) => {
+                agents.push(Agent::start(world));
+                rest
+            }
+            None => block,
+        };
+        said.push(run(cluster, world, at, block));
+    }
+}
+
 /// Runs a block on a machine, by its name and with its own directories.
-fn run(
-    world: &World,
-    name: &str,
-    certificates: &Certificates,
-    endpoint: &str,
-    block: &str,
-) -> String {
+fn run(cluster: &Cluster, world: &World, at: usize, block: &str) -> String {
+    let certificates: &Certificates = cluster.etcd.certificates().expect("TLS");
+    let (name, endpoint) = (Cluster::name(at), &cluster.etcd.endpoints()[0]);
+    let block = here(block, cluster);
     let etc = world.text_path("etc");
     let copies = [
         (certificates.cert("ca"), "ca.pem"),
@@ -43,7 +55,7 @@ fn run(
     let (run, lib) = (world.text_path("run"), world.text_path("lib"));
     let (bin, conf) = (world.text_path("bin"), world.text_path("conf"));
     let places = [("/etc/wharfinger", &etc), ("/etc/cni/net.d", &conf), ("/var/backups", &lib)];
-    let block = places.iter().fold(block.to_owned(), |text, (from, to)| text.replace(from, to));
+    let block = places.iter().fold(block, |text, (from, to)| text.replace(from, to));
     let script = format!(
         "hostname {name}\n\
          export PATH={bin}:$PATH WHARFINGER_RUN_DIR={run} WHARFINGER_LIB_DIR={lib}\n\
@@ -55,42 +67,24 @@ fn run(
     world.host.run(&["unshare", "-u", "bash", "-eu", "-o", "pipefail", "-c", &script])
 }
 
-/// The guide's agents, which outlive its blocks.
-struct Agents(Vec<Child>);
-
-impl Drop for Agents {
-    fn drop(&mut self) {
-        for agent in &mut self.0 {
-            let _ = agent.kill();
-            let _ = agent.wait();
-        }
-    }
+/// A pod of the guide's network, attached as a runtime does it.
+fn pod(world: &World) -> Attached<'_> {
+    world.attach(&world.conf("bridge", &json!({})))
 }
 
 #[test]
 #[ignore = "needs root: ring cluster"]
 fn from_three_machines_to_a_cluster() {
     let setup = Setup { tls: true, ..Setup::default() };
-    let cluster = Cluster::with(3, 3, "", setup, "");
-    let certificates = cluster.etcd.certificates().expect("TLS");
+    let mut cluster = Cluster::with(3, 3, "", setup, "");
     let guide = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/cluster.md");
     let guide = std::fs::read_to_string(guide).expect("docs/cluster.md");
     let blocks = blocks(&guide);
-    assert_eq!(blocks.len(), 6, "{blocks:?}");
-    let (mut said, mut agents) = (Vec::new(), Agents(Vec::new()));
-    let endpoint = &cluster.etcd.endpoints()[0];
-    for block in &blocks {
-        let block = here(block, &cluster);
-        for (at, world) in cluster.nodes.iter().enumerate() {
-            let block = match block.strip_prefix("wharfinger serve --agent &") {
-                Some(rest) => {
-                    agents.0.push(world.start_cli(&["serve", "--agent"]));
-                    rest
-                }
-                None => &block,
-            };
-            said.push(run(world, &Cluster::name(at), certificates, endpoint, block));
-        }
+    let [before @ .., backup, restored] = &blocks[..] else { panic!("{blocks:?}") };
+    assert_eq!(before.len(), 4, "{blocks:?}");
+    let (mut said, mut agents) = (Vec::new(), Vec::new());
+    for block in before {
+        on_each(&cluster, block, &mut agents, &mut said);
     }
     let said = said.concat();
     assert_eq!(said.matches("network pods: ready").count(), 3, "{said}");
@@ -99,6 +93,37 @@ fn from_three_machines_to_a_cluster() {
         let row = |line: &str| line.split_whitespace().take(2).eq([name.as_str(), "alive"]);
         assert!(said.lines().any(row), "{name}: {said}");
     }
-    assert_eq!(agents.0.len(), 3);
+    assert_eq!(agents.len(), 3);
     assert_eq!(cluster.held(), [], "{said}");
+    backup_and_restore(&mut cluster, backup, restored);
+}
+
+/// What is attached after the snapshot is not lost, and what is gone since is free.
+fn backup_and_restore(cluster: &mut Cluster, backup: &str, restored: &str) {
+    let nodes = std::mem::take(&mut cluster.nodes);
+    let mut pods: Vec<Vec<Attached<'_>>> = nodes.iter().map(|it| vec![pod(it)]).collect();
+    let gone = pod(&nodes[0]);
+    let mut said = Vec::new();
+    for (at, world) in nodes.iter().enumerate() {
+        said.push(run(cluster, world, at, backup));
+    }
+    gone.del();
+    for (pods, world) in pods.iter_mut().zip(&nodes) {
+        pods.push(pod(world));
+    }
+    let snapshot = nodes[0].path("lib").join("etcd.db");
+    cluster.etcd.restore(&snapshot).expect("the snapshot is restored");
+    for (at, world) in nodes.iter().enumerate() {
+        said.push(run(cluster, world, at, restored));
+    }
+    let of = |(at, pods): (usize, &Vec<Attached<'_>>)| {
+        let node = Cluster::name(at);
+        pods.iter().map(|pod| (pod.v4(), node.clone())).collect::<Vec<_>>()
+    };
+    let attached: BTreeSet<_> = pods.iter().enumerate().flat_map(of).collect();
+    assert_eq!(attached.len(), 6);
+    let held: BTreeSet<_> = cluster.held().into_iter().collect();
+    assert_eq!(held, attached, "{said:?}");
+    pods.iter().flatten().for_each(Attached::del);
+    assert_eq!(cluster.held(), [], "{said:?}");
 }

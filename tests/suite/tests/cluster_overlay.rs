@@ -3,32 +3,9 @@
 #![allow(clippy::panic, reason = "a failed expectation is a failed test")]
 
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use wharfinger_suite::{Attached, Cluster, Peer, World};
-
-/// `wharfinger serve --agent` of a machine.
-struct Agent(Child);
-
-impl Agent {
-    fn start(world: &World) -> Self {
-        Self(world.start_cli(&["serve", "--agent"]))
-    }
-
-    /// Without a chance to say goodbye.
-    fn kill(mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-impl Drop for Agent {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
+use wharfinger_suite::{Agent, Attached, Cluster, Peer, World, assert_all_reach, eventually};
 
 fn conf(world: &World) -> Value {
     let ipam = world.ipam(&["10.44.0.0/16", "fd44::/64"]);
@@ -36,30 +13,9 @@ fn conf(world: &World) -> Value {
     world.conf("overlay", &keys)
 }
 
-/// Agents hear of things in their own time.
-#[track_caller]
-fn eventually(what: &str, so: impl Fn() -> bool) {
-    let until = Instant::now() + Duration::from_mins(1);
-    while !so() {
-        assert!(Instant::now() < until, "not within a minute: {what}");
-        std::thread::sleep(Duration::from_millis(200));
-    }
-}
-
-#[track_caller]
-fn assert_all_reach(all: &[&Attached<'_>]) {
-    for from in all {
-        for to in all {
-            for address in to.addresses() {
-                assert!(from.container.ns.pings(&address), "{:?} to {address}", from.addresses());
-            }
-        }
-    }
-}
-
 /// The entries of others in a machine's tables.
 fn told(world: &World) -> usize {
-    let neighbours = world.host.ip("neigh show dev wh-br4096 nud permanent");
+    let neighbours = world.host.ip("neigh show dev wh-br65536 nud permanent");
     neighbours.lines().count()
 }
 
@@ -99,18 +55,18 @@ fn containers_of_three_machines_reach_each_other_whatever_becomes_of_agents() {
         one.check();
     }
     let number = cluster.book("overlay/network/pods");
-    assert_eq!(number.first().and_then(|(_, it)| it.get("vni")?.as_u64()), Some(4096));
+    assert_eq!(number.first().and_then(|(_, it)| it.get("vni")?.as_u64()), Some(65_536));
 
     // An agent is killed, and is there again: what is under way does not notice.
     let [from, to, ..] = &all[..] else { panic!("three containers") };
     let under_way = traffic(from, &to.v4());
-    agents.remove(0).kill();
+    drop(agents.remove(0));
     let [first, second, ..] = &cluster.nodes[..] else { panic!("three machines") };
     agents.insert(0, Agent::start(first));
     assert_none_lost(under_way);
 
     // With no agent at all, a new container is found by asking all.
-    agents.into_iter().for_each(Agent::kill);
+    drop(agents);
     let late = second.attach(&conf(second));
     assert!(from.container.ns.pings(&late.v4()), "by nobody's word");
     assert_eq!(told(first), 4);
@@ -119,6 +75,11 @@ fn containers_of_three_machines_reach_each_other_whatever_becomes_of_agents() {
     eventually("the new one", || told(first) == 6);
     late.del();
     eventually("it is forgotten", || told(first) == 4);
+    // Once the network has left a machine, that one knows nobody of it any more.
+    from.del();
+    eventually("the machine forgets the network", || told(first) == 0);
+    let node = first.host.ip("-o link show wh-br65536");
+    assert!(node.contains("wh-br65536"), "its links stay: {node}");
 }
 
 #[test]

@@ -175,7 +175,17 @@ fn pain_e5_a_certificate_that_ended_is_said_and_its_successor_is_used_at_once() 
         (path.clone(), std::fs::read(path).expect("a certificate"))
     });
     let mend = || good.iter().for_each(|(path, text)| std::fs::write(path, text).expect("it"));
-    is_said_and_mended(node, "ertificate", || end_certificate(&cluster, node), mend);
+    let ended = || end_certificate(&cluster, node);
+    is_said_and_mended(node, "certificate", ended, mend);
+    // That of the test lasts 20 days: it is warned of before the end, and all goes on.
+    let warnings = || node.events().iter().filter(|it| it["event"] == "certificate ends").count();
+    for _ in 0..2 {
+        let _ = node.call("STATUS", &conf(node, "10.1.0.0/24")).ok();
+    }
+    assert_eq!(warnings(), 1, "once a day");
+    let doctor = node.cli(&["doctor"]);
+    let said = String::from_utf8_lossy(&doctor.stdout).into_owned();
+    assert!(said.contains("etcd's client certificate") && said.contains("days: put"), "{said}");
     assert!(cluster.held().is_empty(), "{:?}", cluster.held());
 }
 

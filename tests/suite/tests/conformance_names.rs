@@ -2,10 +2,10 @@
 #![allow(clippy::expect_used, clippy::panic, reason = "a failed expectation is a failed test")]
 
 use std::collections::BTreeSet;
-use std::fs;
+use std::fs::{self, File};
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 use serde_json::{Value, json};
 use wharfinger_suite::World;
@@ -123,6 +123,44 @@ fn install_takes_names_over_and_uninstall_gives_them_back() {
     assert_eq!(listed(&opt), BTreeSet::from(["bridge".to_owned()]));
     let back = fs::read_to_string(opt.join("bridge")).expect("it is back");
     assert!(back.contains("exit 3"), "{back}");
+}
+
+/// A file that somebody runs cannot be written; a name can be given to another file at any time. What ran
+/// goes on with what it began with.
+#[test]
+fn pain_e3_what_is_running_is_replaced_by_a_rename_and_again() {
+    let world = World::without_namespaces();
+    let opt = world.path("opt");
+    fs::create_dir(&opt).expect("a directory");
+    let own = opt.join("wharfinger");
+    // Another program of that name, in the middle of a call.
+    fs::copy("/bin/sleep", &own).expect("an executable");
+    let mut older = Command::new(&own).arg("600").spawn().expect("it runs");
+    assert!(File::options().write(true).open(&own).is_err(), "as `cp` would find it: busy");
+    let dir = world.text_path("opt");
+    let install = ["install", "--bin-dir", &dir];
+    world.cli_ok(&install);
+    // And this one, while it runs too, twice at once.
+    let follow = ["events", "--follow"];
+    let mut newer = Command::new(&own)
+        .args(follow)
+        .envs(world.variables())
+        .stdout(Stdio::null())
+        .spawn()
+        .expect("it runs");
+    let both = [world.start_cli(&install), world.start_cli(&install)];
+    for one in both {
+        let output = one.wait_with_output().expect("it ends");
+        assert!(output.status.success(), "{output:?}");
+    }
+    for running in [&mut older, &mut newer] {
+        assert!(running.try_wait().expect("a process").is_none(), "it goes on");
+        running.kill().expect("kill");
+        running.wait().expect("wait");
+    }
+    assert_eq!(listed(&opt), BTreeSet::from(["wharfinger".to_owned()]), "nothing half done");
+    let ours = fs::read(world.path("bin/wharfinger")).expect("the executable");
+    assert!(fs::read(&own).expect("what was installed") == ours, "all of it");
 }
 
 fn listed(dir: &Path) -> BTreeSet<String> {

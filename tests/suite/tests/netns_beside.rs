@@ -358,22 +358,3 @@ fn ours(rules: &str) -> Vec<String> {
     lines.sort();
     lines
 }
-
-/// A chain of somebody else's that drops what is forwarded: a person is told, before any packet is lost.
-#[test]
-#[ignore = "needs root: ring netns"]
-fn doctor_names_a_chain_that_drops_what_is_forwarded() {
-    let world = World::new();
-    assert_eq!(world.cli_ok(&["doctor"]), "nothing was found\n");
-    world.host.run(&["nft", "add table ip filter"]);
-    let chain = "{ type filter hook forward priority 0; policy drop; }";
-    world.host.run(&["nft", &format!("add chain ip filter FORWARD {chain}")]);
-    let told = world.cli(&["doctor"]);
-    assert_eq!(told.status.code(), Some(1));
-    let text = String::from_utf8_lossy(&told.stdout).into_owned();
-    assert!(text.contains("chain ip filter FORWARD") && text.contains("policy drop"), "{text}");
-    let told = world.cli(&["doctor", "--json"]);
-    let found: Value = serde_json::from_slice(&told.stdout).expect("JSON");
-    assert_eq!(found[0]["finding"], "forward-drop");
-    assert_eq!(found[0]["object"], "chain ip filter FORWARD");
-}

@@ -106,6 +106,90 @@ fn pain_d7_pain_d8_pain_h13_an_ipam_component_can_break_nothing() {
     world.assert_nothing_left();
 }
 
+/// The process of a component that a call has started.
+fn guest_of(call: &std::process::Child) -> String {
+    let is_guest = |pid: &String| {
+        let words = std::fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        words.ends_with("internal\0guest\0")
+    };
+    let start = Instant::now();
+    while start.elapsed() < IN_TIME {
+        let mut all = vec![call.id().to_string()];
+        let mut next = 0;
+        // `ip netns exec` and the like may stand between.
+        while let Some(pid) = all.get(next) {
+            let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"));
+            let children = children.unwrap_or_default();
+            all.extend(children.split_whitespace().map(str::to_owned));
+            next += 1;
+        }
+        if let Some(pid) = all.into_iter().find(is_guest) {
+            return pid;
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    panic!("no process of a component");
+}
+
+/// A line of /proc/PID/status.
+fn status(pid: &str, name: &str) -> String {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("it lives");
+    let line = status.lines().find_map(|line| line.strip_prefix(name)).expect("a line");
+    line.trim().to_owned()
+}
+
+#[test]
+#[ignore = "needs root: ring netns"]
+fn a_component_is_in_a_process_that_may_do_nothing() {
+    let world = World::new();
+    world.install("hostile", "hostile");
+    world.settings("[limits]\ndeadline = 60.0\n");
+    let container = world.container();
+    let call = world.call("ADD", &ipam(&world, "loop")).of(&container);
+    let started = call.start();
+    let guest = guest_of(&started);
+    let start = Instant::now();
+    while status(&guest, "Seccomp:") != "2" {
+        assert!(start.elapsed() < IN_TIME, "it was never confined");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    assert_eq!(status(&guest, "NoNewPrivs:"), "1");
+    for set in ["CapInh:", "CapPrm:", "CapEff:", "CapAmb:"] {
+        assert_eq!(status(&guest, set), "0".repeat(16), "{set}");
+    }
+    assert_eq!(status(&guest, "Threads:"), "1");
+    let variables = std::fs::read_to_string(format!("/proc/{guest}/environ")).expect("root may");
+    assert!(!variables.contains("CNI_"), "{variables}");
+    // The socket, its code, and nowhere: no ledger, no lock, no netlink.
+    let open = std::fs::read_dir(format!("/proc/{guest}/fd")).expect("root may");
+    for file in open.flatten() {
+        let file = std::fs::read_link(file.path()).expect("a link");
+        let file = file.to_string_lossy().into_owned();
+        let known = ["socket:", "/dev/null"].iter().any(|start| file.starts_with(start));
+        assert!(known || file.contains(".cwasm"), "{file}");
+    }
+    // Whatever ends it: the call fails, and leaves nothing.
+    nix::sys::signal::kill(
+        nix::unistd::Pid::from_raw(guest.parse().expect("a number")),
+        nix::sys::signal::Signal::SIGKILL,
+    )
+    .expect("root may");
+    let failure = call.finish(started).fails();
+    assert_eq!(failure.code, 102, "{failure:?}");
+    assert!(failure.msg.contains("its process ended with signal: 9"), "{failure:?}");
+    world.assert_nothing_left();
+    // A verb that is killed takes its component with it.
+    let mut started = call.start();
+    let guest = guest_of(&started);
+    started.kill().expect("kill the verb");
+    started.wait().expect("its end");
+    let start = Instant::now();
+    while std::path::Path::new(&format!("/proc/{guest}")).exists() {
+        assert!(start.elapsed() < IN_TIME, "it lives on");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
 /// What a policy does in `admit`, and what is said of it.
 const POLICY: &[Misdeed] = &[
     ("loop", 103, &["deadline", "limits.deadline"]),

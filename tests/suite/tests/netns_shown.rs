@@ -75,6 +75,48 @@ fn pools_are_as_full_as_they_are_and_a_broken_network_is_a_row() {
     world.assert_nothing_left();
 }
 
+/// A call that went well can be looked at afterwards as one that failed can: when, what was given, who
+/// decided, how long each took; and its decision can be asked for again.
+#[test]
+#[ignore = "needs root: ring netns"]
+fn pain_d3_calls_that_went_well_leave_what_they_did() {
+    let world = World::new();
+    let conf = small(&world, &json!({}));
+    list(&world, &conf);
+    let one = world.attach(&conf);
+    let id = one.container.id.clone();
+    let mut unknown = conf.clone();
+    unknown["ipam"] = world.ipam(&["10.1.0.0/33"]);
+    let container = world.container();
+    let call = world.call("ADD", &unknown).of(&container);
+    let failure = call.fails();
+
+    let events = world.events();
+    let adds: Vec<&Value> = events.iter().filter(|event| event["verb"] == "ADD").collect();
+    let [well, failed] = adds[..] else { panic!("{events:?}") };
+    assert_eq!((&well["network"], &well["container"]), (&json!("pods"), &json!(id)));
+    assert!(well["milliseconds"].is_number() && well["time"].is_number(), "{well}");
+    let asked = &well["calls"][0];
+    assert!(asked["plugin"].as_str().expect("a plugin").contains("host-local@sha256:"), "{well}");
+    assert_eq!((&asked["call"], &asked["decision"]), (&json!("allocate"), &json!("allow")));
+    assert!(asked["milliseconds"].is_number(), "{well}");
+    let told = failed["error"].to_string();
+    assert!(told.contains("10.1.0.0/33"), "{failed} {failure:?}");
+    let only = world.cli_ok(&["events", "--failed"]);
+    assert!(only.contains(&container.id) && !only.contains(&id), "{only}");
+
+    // What went into the component and came out of it, and the same again from that file.
+    let records = std::fs::read_dir(world.path("run/calls")).expect("records").flatten();
+    let mut records = records.map(|entry| entry.path().display().to_string());
+    let record = records.find(|path| path.contains("/last-")).expect("a record of the ADD");
+    let again = world.cli_ok(&["plugin", "replay", &record]);
+    assert!(again.contains("allocate"), "{again}");
+    let shown = world.cli_ok(&["show", &id]);
+    assert!(shown.contains(&one.v4()) && shown.contains("host-local"), "{shown}");
+    one.del();
+    world.assert_nothing_left();
+}
+
 #[test]
 #[ignore = "needs root: ring netns"]
 fn events_are_shown_and_followed_into_a_new_file() {

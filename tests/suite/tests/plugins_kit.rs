@@ -35,7 +35,7 @@ fn conformance_of_a_good_plugin_and_its_reports() {
     let said = cli(
         &world,
         0,
-        &["plugin", "test", &wasm, "--config", &config, "--json", &json, "--seed", "5"],
+        &["plugin", "test", &wasm, "--config", &config, "--report", &json, "--seed", "5"],
     );
     assert!(said.contains(" (ipam), seed 5\n"), "{said}");
     assert!(said.ends_with("12 passed, 0 failed, 0 not applicable\n"), "{said}");

@@ -11,7 +11,7 @@ use super::Options;
 use super::machine::{Container, Machine};
 use super::process::{Call, Took, at_once};
 use super::report::Figures;
-use super::subject::Subject;
+use super::subject::{BEFORE, Subject};
 use crate::command::{must, program, say};
 
 const ENTRY: &str = "ours, one entry";
@@ -71,7 +71,7 @@ pub(crate) fn run(machine: &Machine, options: &Options) -> Result<()> {
 }
 
 fn print(figures: &Figures, options: &Options) {
-    let whose = [ENTRY, NAMES, REFERENCE];
+    let whose = [ENTRY, BEFORE, NAMES, REFERENCE];
     let title = "The chain bridge+portmap+firewall+bandwidth+tuning, with other pods in the tables";
     figures.print_growth(title, &options.pods, &whose);
     let first = options.pods.first().copied().unwrap_or_default();
@@ -98,11 +98,18 @@ fn print(figures: &Figures, options: &Options) {
 /// The three.
 fn chains(machine: &Machine) -> Result<Vec<Chain>> {
     let ours = named(machine)?;
-    Ok(vec![
+    let mut all = vec![
         entry(machine, 80),
         list(machine, NAMES, &ours, 81),
         list(machine, REFERENCE, &machine.executables.reference, 82),
-    ])
+    ];
+    // Its ports are those of the list by names, whose other pods have none.
+    let mut other = entry(machine, 180);
+    other.links = other.links.into_iter().filter_map(|link| machine.before(link)).collect();
+    if !other.links.is_empty() {
+        all.push(Chain { name: BEFORE, ..other });
+    }
+    Ok(all)
 }
 
 /// A directory with ours under each name.

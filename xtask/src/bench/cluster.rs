@@ -12,6 +12,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 use serde_json::{Value, json};
 use wharfinger_etcd_server::Cluster;
+use wharfinger_kube_lab::Lab;
 
 use super::Options;
 use super::machine::{Container, Machine};
@@ -23,8 +24,8 @@ use crate::command::{find, say};
 /// What it needs from the machine.
 pub(crate) const PROGRAMS: [&str; 2] = ["etcd", "etcdctl"];
 
-const SQLITE: &str = "a node's own book";
-const ONE: &str = "etcd, one member";
+pub(super) const SQLITE: &str = "a node's own book";
+pub(super) const ONE: &str = "etcd, one member";
 const THREE: &str = "etcd, three members";
 
 /// How many nodes are measured at once.
@@ -33,8 +34,42 @@ const NODES: [usize; 3] = [1, 4, 16];
 /// ADDs of each of them, and those whose requests are counted: a block and a half.
 const ADDS: usize = 96;
 
+/// Where a node's book is.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Book<'b> {
+    /// On itself.
+    Own,
+    /// On etcd.
+    Etcd(&'b Cluster),
+    /// On an API server.
+    Kubernetes(&'b Lab),
+}
+
+impl Book<'_> {
+    /// What a node of this name is set to.
+    fn settings(self, name: &str) -> Result<String> {
+        let kind = match self {
+            Book::Own => return Ok(String::new()),
+            Book::Etcd(etcd) => {
+                format!("ledger = \"etcd\"\n[etcd]\nendpoints = {:?}\n", etcd.endpoints())
+            }
+            Book::Kubernetes(lab) => {
+                lab.identities(&[name])?;
+                let place = lab.mounted(name, &lab.token(Some(name))?)?;
+                let server = lab.url()?;
+                format!(
+                    "ledger = \"kubernetes\"\n[kubernetes]\nservice-account = \"{}\"\n\
+                     server = {server:?}\n",
+                    place.display()
+                )
+            }
+        };
+        Ok(format!("{kind}[node]\nname = \"{name}\"\n"))
+    }
+}
+
 /// A node: directories and a name of its own.
-struct Node<'m> {
+pub(super) struct Node<'m> {
     machine: &'m Machine,
     subject: Subject,
     dir: PathBuf,
@@ -47,27 +82,23 @@ pub(crate) fn run(machine: &Machine, options: &Options) -> Result<()> {
         return Ok(());
     }
     let (one, three) = (Cluster::one()?, Cluster::three()?);
-    lives(machine, options, &one, &three)?;
+    let books = [(SQLITE, Book::Own), (ONE, Book::Etcd(&one)), (THREE, Book::Etcd(&three))];
+    lives(machine, options, &books)?;
     requests(machine, &three)?;
     crowds(machine, &three)
 }
 
 impl<'m> Node<'m> {
-    /// A fresh one, in a network of this name; without endpoints its book is its own.
-    fn new(
+    /// A fresh one, in a network of this name.
+    pub(super) fn new(
         machine: &'m Machine,
         network: &str,
         name: &str,
-        etcd: Option<&Cluster>,
+        book: Book<'_>,
     ) -> Result<Self> {
         let dir = machine.dir.join("run/nodes").join(format!("{network}-{name}"));
         std::fs::create_dir_all(&dir).with_context(|| dir.display().to_string())?;
-        let settings = etcd.map_or_else(String::new, |etcd| {
-            format!(
-                "ledger = \"etcd\"\n[node]\nname = \"{name}\"\n[etcd]\nendpoints = {:?}\n",
-                etcd.endpoints()
-            )
-        });
+        let settings = book.settings(name)?;
         std::fs::write(dir.join("config.toml"), settings).context("a node's settings")?;
         let mut subject =
             machine.ipams(network, 30).into_iter().next().context("ours is the first")?;
@@ -78,7 +109,7 @@ impl<'m> Node<'m> {
         Ok(Self { machine, subject, dir })
     }
 
-    fn call(&self, verb: &str, container: &Container, id: usize) -> Result<Call> {
+    pub(super) fn call(&self, verb: &str, container: &Container, id: usize) -> Result<Call> {
         let mut call = self.machine.call(&self.subject, verb, container, None)?;
         let path = |name: &str| self.dir.join(name).display().to_string();
         for (variable, value) in [
@@ -93,18 +124,21 @@ impl<'m> Node<'m> {
     }
 
     /// One verb for each of these attachments, one after the other.
-    fn each(&self, verb: &str, container: &Container, count: usize) -> Result<()> {
+    pub(super) fn each(&self, verb: &str, container: &Container, count: usize) -> Result<()> {
         (0..count).try_for_each(|id| self.call(verb, container, id)?.time().map(drop))
     }
 }
 
-/// ADD and DEL by turns.
-fn lives(machine: &Machine, options: &Options, one: &Cluster, three: &Cluster) -> Result<()> {
-    let books = [(SQLITE, None), (ONE, Some(one)), (THREE, Some(three))];
+/// ADD and DEL by turns; what they take beside the last one's.
+pub(super) fn lives(
+    machine: &Machine,
+    options: &Options,
+    books: &[(&'static str, Book<'_>)],
+) -> Result<()> {
     let mut figures = Figures::default();
     let mut nodes = Vec::new();
-    for (at, (whose, etcd)) in books.into_iter().enumerate() {
-        nodes.push((whose, Node::new(machine, "lives", &format!("node-{at}"), etcd)?));
+    for (at, (whose, book)) in books.iter().enumerate() {
+        nodes.push((*whose, Node::new(machine, "lives", &format!("node-{at}"), *book)?));
     }
     for round in 0..=options.rounds {
         for turn in 0..nodes.len() {
@@ -118,13 +152,14 @@ fn lives(machine: &Machine, options: &Options, one: &Cluster, three: &Cluster) -
             }
         }
     }
-    figures.print("A cluster's book: addresses alone", THREE, &[]);
+    let last = books.last().map_or(SQLITE, |(whose, _)| *whose);
+    figures.print("A cluster's book: addresses alone", last, &[]);
     Ok(())
 }
 
 /// How often etcd is asked, by its own count.
 fn requests(machine: &Machine, etcd: &Cluster) -> Result<()> {
-    let node = Node::new(machine, "requests", "node", Some(etcd))?;
+    let node = Node::new(machine, "requests", "node", Book::Etcd(etcd))?;
     let container = Container::new("c")?;
     // The first writes down what the network is.
     node.each("ADD", &container, 1)?;
@@ -138,14 +173,19 @@ fn requests(machine: &Machine, etcd: &Cluster) -> Result<()> {
         for (method, count) in &mut asked {
             *count -= before.get(method).copied().unwrap_or_default();
         }
-        let all: u64 = asked.values().sum();
-        let parts = asked.iter().filter(|(_, count)| **count > 0);
-        let parts: Vec<String> = parts.map(|(method, n)| format!("{n} {method}")).collect();
-        let hundredths = all * 100 / ADDS as u64;
-        let (whole, rest) = (hundredths / 100, hundredths % 100);
-        say(&format!("| {verb} | {all} | {whole}.{rest:02} | {} |", parts.join(", ")));
+        say(&format!("| {verb} | {} |", shown(&asked, ADDS)));
     }
     Ok(())
+}
+
+/// Requests by their method, of so many calls: how many, for each call, and of what.
+pub(super) fn shown(asked: &BTreeMap<String, u64>, calls: usize) -> String {
+    let all: u64 = asked.values().sum();
+    let parts = asked.iter().filter(|(_, count)| **count > 0);
+    let parts: Vec<String> = parts.map(|(method, n)| format!("{n} {method}")).collect();
+    let hundredths = all * 100 / (calls as u64).max(1);
+    let (whole, rest) = (hundredths / 100, hundredths % 100);
+    format!("{all} | {whole}.{rest:02} | {}", parts.join(", "))
 }
 
 /// Requests for objects that members have answered, by method.
@@ -189,18 +229,19 @@ fn crowds(machine: &Machine, etcd: &Cluster) -> Result<()> {
     say("| nodes | one book on etcd, ADDs a second | each its own book, ADDs a second |");
     say("|---|---|---|");
     for count in NODES {
-        let shared = crowd(machine, count, Some(etcd))?;
-        let own = crowd(machine, count, None)?;
+        let shared = crowd(machine, count, Book::Etcd(etcd))?;
+        let own = crowd(machine, count, Book::Own)?;
         say(&format!("| {count} | {shared:.0} | {own:.0} |"));
     }
     Ok(())
 }
 
 /// ADDs a second of so many nodes.
-fn crowd(machine: &Machine, count: usize, etcd: Option<&Cluster>) -> Result<f64> {
+fn crowd(machine: &Machine, count: usize, book: Book<'_>) -> Result<f64> {
     let network = format!("crowd{count}");
+    let shared = !matches!(book, Book::Own);
     let nodes = (0..count)
-        .map(|at| Node::new(machine, &network, &format!("{network}-{at}-{}", etcd.is_some()), etcd))
+        .map(|at| Node::new(machine, &network, &format!("{network}-{at}-{shared}"), book))
         .collect::<Result<Vec<_>>>()?;
     let containers =
         (0..count).map(|at| Container::new(&format!("n{at}"))).collect::<Result<Vec<_>>>()?;

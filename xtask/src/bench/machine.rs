@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::Executables;
 use super::process::Call;
-use super::subject::{FLOOR, Subject};
+use super::subject::{BEFORE, FLOOR, Subject};
 use crate::command::{must, program, text};
 
 /// It.
@@ -40,9 +40,14 @@ impl Machine {
 
     /// Ours: where this machine's directories are.
     pub(crate) fn variables(&self) -> [(&'static str, PathBuf); 3] {
+        self.variables_of("")
+    }
+
+    /// Those of a subject that has its own, by what comes after their names.
+    fn variables_of(&self, suffix: &str) -> [(&'static str, PathBuf); 3] {
         [
-            ("WHARFINGER_RUN_DIR", self.dir.join("run")),
-            ("WHARFINGER_LIB_DIR", self.dir.join("lib")),
+            ("WHARFINGER_RUN_DIR", self.dir.join(format!("run{suffix}"))),
+            ("WHARFINGER_LIB_DIR", self.dir.join(format!("lib{suffix}"))),
             ("WHARFINGER_CONFIG", self.dir.join("config.toml")),
         ]
     }
@@ -70,8 +75,10 @@ impl Machine {
             variable("CNI_IFNAME", "eth0"),
             variable("CNI_PATH", &subject.path.display().to_string()),
         ];
+        // Two versions need not read each other's state.
+        let own = if subject.name == BEFORE { "/before" } else { "" };
         env.extend(
-            self.variables().map(|(name, path)| variable(name, &path.display().to_string())),
+            self.variables_of(own).map(|(name, path)| variable(name, &path.display().to_string())),
         );
         let args = if subject.name == FLOOR { floor_args(&conf, verb, container) } else { vec![] };
         Ok(Call { program: subject.program.clone(), args, env, stdin })

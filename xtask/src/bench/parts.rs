@@ -9,12 +9,12 @@ use super::Options;
 use super::machine::{Container, Machine};
 use super::process::{Call, Took, at_once};
 use super::report::Figures;
-use super::subject::{FLOOR, IPTABLES, NFTABLES, OURS, REFERENCE, Subject};
+use super::subject::{BEFORE, FLOOR, IPTABLES, NFTABLES, OURS, REFERENCE, Subject};
 use crate::command::{program, say, text};
 use crate::tools;
 
 /// Their names, in the order in which they run.
-pub(crate) const NAMES: [&str; 11] = [
+pub(crate) const NAMES: [&str; 13] = [
     "start",
     "plain",
     "masquerade",
@@ -24,19 +24,24 @@ pub(crate) const NAMES: [&str; 11] = [
     "chain",
     "docker",
     "cluster",
+    super::kubernetes::NAME,
+    "overlay",
     "books",
     LANGUAGES,
 ];
 
-/// Runs where it is named alone: it needs the tools of every language.
+/// It needs the tools of every language.
 pub(crate) const LANGUAGES: &str = "languages";
+
+/// What runs where it is named alone: it needs more than others.
+const ALONE: [&str; 2] = [LANGUAGES, super::kubernetes::NAME];
 
 /// Runs those that are wanted.
 pub(crate) fn run(machine: &Machine, options: &Options) -> Result<()> {
     introduce(machine)?;
     for name in NAMES {
         let named = options.only.iter().any(|only| only == name);
-        if !named && (name == LANGUAGES || !options.only.is_empty()) {
+        if !named && (ALONE.contains(&name) || !options.only.is_empty()) {
             continue;
         }
         match name {
@@ -49,6 +54,8 @@ pub(crate) fn run(machine: &Machine, options: &Options) -> Result<()> {
             "chain" => super::chain::run(machine, options)?,
             "docker" => super::docker::run(machine, options)?,
             "cluster" => super::cluster::run(machine, options)?,
+            super::kubernetes::NAME => super::kubernetes::run(machine, options)?,
+            "overlay" => super::overlay::run(machine, options)?,
             LANGUAGES => super::languages::run(machine, options)?,
             _ => books(machine, options)?,
         }
@@ -91,13 +98,15 @@ fn start(machine: &Machine, options: &Options) -> Result<()> {
     let version = vec![("CNI_COMMAND".to_owned(), "VERSION".to_owned())];
     let reference = |name: &str| machine.executables.reference.join(name);
     let ours = machine.executables.ours.clone();
-    let calls = [
+    let mut calls = vec![
         (OURS, ours.clone(), vec![], version.clone()),
         ("ours, `version`", ours, vec!["version".to_owned()], vec![]),
         ("reference bridge", reference("bridge"), vec![], version.clone()),
-        ("reference host-local", reference("host-local"), vec![], version),
+        ("reference host-local", reference("host-local"), vec![], version.clone()),
         ("/bin/true", PathBuf::from("/bin/true"), vec![], vec![]),
     ];
+    let before = machine.executables.before.clone();
+    calls.extend(before.map(|program| (BEFORE, program, vec![], version)));
     let mut figures = Figures::default();
     for round in 0..=options.rounds * 2 {
         for (whose, program, args, env) in &calls {
@@ -234,7 +243,7 @@ fn books(machine: &Machine, options: &Options) -> Result<()> {
         rounds(machine, options, &subjects, &mut figures, &format!(" at {wanted}"))?;
     }
     let title = "Growth with the attachments on the books";
-    figures.print_growth(title, &options.books, &[OURS, REFERENCE]);
+    figures.print_growth(title, &options.books, &[OURS, BEFORE, REFERENCE]);
     Ok(())
 }
 
@@ -242,7 +251,7 @@ fn books(machine: &Machine, options: &Options) -> Result<()> {
 /// the address management of another main plugin, so that no links are made; the reference's as the
 /// files that it keeps. Ours are all of one container, which is to live as long as they are needed.
 fn fill(machine: &Machine, subject: &Subject, from: usize, to: usize) -> Result<Option<Container>> {
-    if subject.name != OURS {
+    if ![OURS, BEFORE].contains(&subject.name) {
         return fill_reference(subject, from, to).map(|()| None);
     }
     let mut conf = subject.conf.clone();

@@ -26,7 +26,7 @@ impl Figures {
     /// The median of what the clock said, in milliseconds.
     pub(crate) fn median(&self, what: &str, whose: &str) -> Option<f64> {
         let took = self.samples.get(&(what.to_owned(), whose.to_owned()))?;
-        Some(quantile(took.iter().map(|took| took.wall), 0.5))
+        Some(quantile(took.iter().map(|took| millis(took.wall)), 0.5))
     }
 
     /// The medians with their spread, and the ratio of `mine` to each of the others. `aims` are the
@@ -56,8 +56,8 @@ impl Figures {
 
     fn line(&self, what: &str, whose: &str, mine: &str, aims: &[(&str, &str, f64)]) {
         let Some(took) = self.samples.get(&(what.to_owned(), whose.to_owned())) else { return };
-        let wall = |q: f64| quantile(took.iter().map(|took| took.wall), q);
-        let cpu = quantile(took.iter().map(|took| took.cpu), 0.5);
+        let wall = |q: f64| quantile(took.iter().map(|took| millis(took.wall)), q);
+        let cpu = quantile(took.iter().map(|took| millis(took.cpu)), 0.5);
         let ratio = match self.median(what, mine) {
             Some(ours) if whose != mine => format!("{:.2} of it", ours / wall(0.5)),
             _ => String::new(),
@@ -83,6 +83,9 @@ impl Figures {
             for name in whose {
                 let medians: Vec<Option<f64>> =
                     books.iter().map(|n| self.median(&format!("{verb} at {n}"), name)).collect();
+                if medians.iter().all(Option::is_none) {
+                    continue;
+                }
                 let cell = |m: &Option<f64>| m.map_or_else(String::new, |ms| format!("{ms:.2} ms"));
                 let cells: Vec<String> = medians.iter().map(cell).collect();
                 let growth = match (medians.first(), medians.last()) {
@@ -95,29 +98,31 @@ impl Figures {
     }
 }
 
-/// In milliseconds.
+fn millis(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e3
+}
+
+/// The sample below which so much of all is.
 #[expect(
     clippy::cast_precision_loss,
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
     reason = "an index into a handful of samples"
 )]
-fn quantile(times: impl Iterator<Item = Duration>, q: f64) -> f64 {
-    let mut sorted: Vec<Duration> = times.collect();
-    sorted.sort();
+pub(crate) fn quantile(samples: impl Iterator<Item = f64>, q: f64) -> f64 {
+    let mut sorted: Vec<f64> = samples.collect();
+    sorted.sort_by(f64::total_cmp);
     let at = (sorted.len().saturating_sub(1) as f64 * q).round() as usize;
-    sorted.get(at).map_or(f64::NAN, |time| time.as_secs_f64() * 1e3)
+    sorted.get(at).copied().unwrap_or(f64::NAN)
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::quantile;
 
     #[test]
     fn quantiles_are_samples() {
-        let times = || [3, 1, 2, 5, 4].into_iter().map(Duration::from_millis);
+        let times = || [3.0, 1.0, 2.0, 5.0, 4.0].into_iter();
         assert!((quantile(times(), 0.5) - 3.0).abs() < 1e-9);
         assert!((quantile(times(), 0.25) - 2.0).abs() < 1e-9);
         assert!((quantile(times(), 1.0) - 5.0).abs() < 1e-9);

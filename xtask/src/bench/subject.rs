@@ -8,6 +8,8 @@ use super::machine::Machine;
 
 /// The name that ours has in the tables.
 pub(crate) const OURS: &str = "ours";
+/// That of an earlier executable of ours.
+pub(crate) const BEFORE: &str = "ours, before";
 /// That of the reference without masquerade.
 pub(crate) const REFERENCE: &str = "reference";
 /// Its back ends of masquerade.
@@ -30,10 +32,15 @@ pub(crate) struct Subject {
     pub conf: Value,
 }
 
+/// Its networks' second octets are so far from ours.
+const EARLIER: u8 = 100;
+
 impl Machine {
     /// Bridge and address management; `network` and the second octet tell networks apart.
     pub(crate) fn bridges(&self, network: &str, octet: u8, masquerade: bool) -> Vec<Subject> {
         let mut all = vec![self.ours(network, octet, masquerade)];
+        let other = self.ours(&format!("{network}-before"), octet + EARLIER, masquerade);
+        all.extend(self.before(other));
         if masquerade {
             all.push(self.reference(IPTABLES, network, octet + 1, Some("iptables")));
             all.push(self.reference(NFTABLES, network, octet + 2, Some("nftables")));
@@ -44,6 +51,12 @@ impl Machine {
             all.push(self.floor(network, octet, masquerade));
         }
         all
+    }
+
+    /// The earlier executable, where there is one, with this network, which is its own.
+    pub(crate) fn before(&self, subject: Subject) -> Option<Subject> {
+        let program = self.executables.before.clone()?;
+        Some(Subject { name: BEFORE, program, ..subject })
     }
 
     fn ours(&self, network: &str, octet: u8, masquerade: bool) -> Subject {
@@ -89,23 +102,23 @@ impl Machine {
 
     /// Address management alone, as another main plugin asks for it.
     pub(crate) fn ipams(&self, network: &str, octet: u8) -> Vec<Subject> {
+        let mut all = vec![self.own_ipam(network, octet)];
+        let other = self.own_ipam(&format!("{network}-before"), octet + EARLIER);
+        all.extend(self.before(other));
         let path = self.executables.reference.clone();
-        let mut ours = self.ipam(octet, false);
-        if let Some(ipam) = ours.as_object_mut() {
+        let conf = of_bridge(network, &self.ipam(octet + 1, true));
+        all.push(Subject { name: REFERENCE, program: path.join("host-local"), path, conf });
+        all
+    }
+
+    fn own_ipam(&self, network: &str, octet: u8) -> Subject {
+        let mut ipam = self.ipam(octet, false);
+        if let Some(ipam) = ipam.as_object_mut() {
             ipam.insert("plugin".to_owned(), json!("host-local"));
             ipam.insert("type".to_owned(), json!("wharfinger"));
         }
-        let conf = |ipam: Value| json!({ "cniVersion": "1.0.0", "name": network, "type": "bridge", "ipam": ipam });
-        let theirs = self.ipam(octet + 1, true);
-        vec![
-            Subject {
-                name: OURS,
-                program: self.executables.ours.clone(),
-                path: path.clone(),
-                conf: conf(ours),
-            },
-            Subject { name: REFERENCE, program: path.join("host-local"), path, conf: conf(theirs) },
-        ]
+        let (program, path) = (self.executables.ours.clone(), self.executables.reference.clone());
+        Subject { name: OURS, program, path, conf: of_bridge(network, &ipam) }
     }
 
     /// The addresses of a network; the reference's keep files.
@@ -119,4 +132,9 @@ impl Machine {
         }
         ipam
     }
+}
+
+/// As a bridge of the reference asks for addresses.
+fn of_bridge(network: &str, ipam: &Value) -> Value {
+    json!({ "cniVersion": "1.0.0", "name": network, "type": "bridge", "ipam": ipam })
 }

@@ -95,3 +95,58 @@ fn venv() -> Result<PathBuf> {
     std::fs::write(&stamp, wanted).with_context(|| stamp.display().to_string())?;
     Ok(dir)
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+
+    fn read(path: &str) -> String {
+        std::fs::read_to_string(workspace().join(path)).expect(path)
+    }
+
+    fn templates(language: &str) -> Vec<String> {
+        let folder = format!("sdk/{language}/template");
+        let entries = std::fs::read_dir(workspace().join(&folder)).expect(&folder).flatten();
+        let folders = entries.filter(|entry| entry.path().is_dir());
+        folders.map(|it| format!("{folder}/{}", it.file_name().to_string_lossy())).collect()
+    }
+
+    /// What makes a component of an author's project is the same next year: versions are exact, and what they draw in
+    /// is locked. That each template becomes a plugin is shown by the authors' guide, which is run.
+    #[test]
+    fn pain_h17_what_builds_an_authors_project_is_pinned() {
+        for template in templates("js") {
+            let parse = |file: &str| -> Value {
+                serde_json::from_str(&read(&format!("{template}/{file}"))).expect("JSON")
+            };
+            let (package, lock) = (parse("package.json"), parse("package-lock.json"));
+            let tools = package["devDependencies"].as_object().expect("its tools");
+            assert!(tools.len() > 1 && package["dependencies"].is_null(), "{package}");
+            for (name, version) in tools.iter().filter(|(_, version)| **version != "file:sdk") {
+                let text = version.as_str().expect("a version");
+                let exact = text.chars().all(|c| c.is_ascii_digit() || c == '.');
+                assert!(exact, "{template}: {name} is {text}");
+                let locked = &lock["packages"][format!("node_modules/{name}")];
+                assert_eq!(locked["version"], *version, "{template}: {name}");
+                assert!(locked["integrity"].is_string(), "{template}: {name}");
+            }
+        }
+        let python = read("sdk/python/pyproject.toml");
+        assert!(python.contains(&format!("[{:?}]", PYTHON[0])) && SDK[0] == PYTHON[0], "{python}");
+        // The SDK is all that they need: it is in each project's folder.
+        for template in templates("go") {
+            let module = read(&format!("{template}/go.mod"));
+            let required = module.lines().filter(|line| line.starts_with("require"));
+            assert_eq!(required.count(), 1, "{module}");
+            assert!(module.contains("=> ./sdk"), "{module}");
+        }
+        assert!(!read("sdk/go/go.mod").contains("require"), "a module of others");
+        assert!(read("sdk/rust/template/Cargo.lock").contains("checksum"));
+        for template in templates("c") {
+            let rules = read(&format!("{template}/Makefile"));
+            assert!(!rules.contains("http"), "{rules}");
+        }
+    }
+}

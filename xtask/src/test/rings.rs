@@ -1,17 +1,17 @@
 //! The rings: which test executables each runs, where, and what it takes.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 
-use super::Options;
 use super::binaries::Binary;
 use super::table::{Counts, Row};
+use super::{Options, lab};
 use crate::command::{
-    UNSHARE, UNSHARED, can_unshare, capture, cargo, complain, find, is_root, say, target,
-    two_at_a_time, workspace,
+    UNSHARE, UNSHARED, can_unshare, capture, cargo, complain, find, is_root, must, program, say,
+    target, two_at_a_time, workspace,
 };
 use crate::languages::{self, Language, Outcome};
 use crate::tools;
@@ -33,14 +33,20 @@ pub(crate) enum Ring {
     Faults,
     /// Namespaces under the lab's kernel.
     Lab,
+    /// What the crate for the kernel does, and each driver, under one older than any that is supported.
+    Older,
     /// Plugins of other people: each language, each version of the contract, the authors' guide.
     Languages,
+    /// What operators see, and live with: findings, measures, pictures, packages.
+    Operate,
     /// Real callers: containerd, cnitool, the reference plugins.
     Clients,
     /// A real dockerd, which has us as its network driver and its IPAM driver.
     Docker,
     /// Nodes that share one book, on members of etcd that the tests start.
     Cluster,
+    /// Real kubelets, and the cluster's book in a real API server.
+    Kubernetes,
 }
 
 /// Where a ring's executables run.
@@ -50,11 +56,13 @@ enum Place {
     Root,
     /// Inside the lab's kernel.
     Lab(PathBuf),
+    /// As root, in namespaces of its own, with the programs of Kubernetes in this directory.
+    Kubernetes(PathBuf),
 }
 
 impl Ring {
     /// In the order in which they run.
-    pub(crate) const ALL: [Self; 11] = [
+    pub(crate) const ALL: [Self; 14] = [
         Self::Build,
         Self::Lint,
         Self::Unit,
@@ -62,9 +70,12 @@ impl Ring {
         Self::Netns,
         Self::Faults,
         Self::Lab,
+        Self::Older,
+        Self::Operate,
         Self::Clients,
         Self::Docker,
         Self::Cluster,
+        Self::Kubernetes,
         Self::Languages,
     ];
 
@@ -78,9 +89,12 @@ impl Ring {
             Self::Netns => "netns",
             Self::Faults => "faults",
             Self::Lab => "lab",
+            Self::Older => "older",
+            Self::Operate => "operate",
             Self::Clients => "clients",
             Self::Docker => "docker",
             Self::Cluster => "cluster",
+            Self::Kubernetes => "kubernetes",
             Self::Languages => "languages",
         }
     }
@@ -89,12 +103,20 @@ impl Ring {
     pub(crate) fn budget(self) -> u64 {
         match self {
             Self::Build => 22,
-            Self::Lint | Self::Unit => 3,
-            Self::Conformance | Self::Faults => 2,
+            Self::Lint | Self::Unit | Self::Faults => 3,
+            Self::Conformance => 2,
+            Self::Operate => 4,
             Self::Netns | Self::Lab | Self::Docker => 6,
-            Self::Clients | Self::Cluster => 8,
+            // Of the long form.
+            Self::Older => 15,
+            Self::Clients | Self::Cluster | Self::Kubernetes => 8,
             Self::Languages => 10,
         }
+    }
+
+    /// Whether it runs with `--long`, or where it is named, alone: its minutes are more than there are.
+    pub(crate) fn waits_for_long(self) -> bool {
+        self == Self::Older
     }
 
     /// Whether it runs this executable.
@@ -108,11 +130,19 @@ impl Ring {
         // Some hundred processes of the reference plugins, of which no kernel has another view.
         let remains = binary.package == "wharfinger-kernel" && binary.target == "remains";
         let etcd = binary.package.starts_with("wharfinger-etcd");
+        let kube = binary.package.starts_with("wharfinger-kube");
         let model = binary.package == "wharfinger-ledger" && binary.target == "model";
         match self {
             Self::Build | Self::Lint => false,
-            Self::Netns if daemons || etcd || model => false,
+            Self::Netns if daemons || etcd || kube || model => false,
             Self::Lab if daemons || remains => false,
+            Self::Older => {
+                let own = ["attach", "links", "lab_links", "routing", "tables", "masquerade"];
+                let more = ["ports", "reach", "overlay", "packets", "pains", "lab_encryption"];
+                let of_kernel = binary.package == "wharfinger-kernel";
+                (of_kernel && own.iter().chain(&more).any(|name| binary.target == *name))
+                    || of_suite(&["lab_drivers", "netns_life"])
+            }
             Self::Unit => !suite,
             Self::Conformance => of_suite(&["conformance_", "plugins_"]),
             Self::Netns => {
@@ -131,9 +161,11 @@ impl Ring {
                         "docker_networks",
                     ])
             }
+            Self::Operate => of_suite(&["operate_"]),
             Self::Clients => daemons || of_suite(&["clients_"]),
             Self::Docker => of_suite(&["docker_"]),
             Self::Cluster => etcd || model || of_suite(&["cluster_"]),
+            Self::Kubernetes => kube || of_suite(&["kube_"]),
             Self::Languages => of_suite(&["languages_"]),
         }
     }
@@ -149,7 +181,7 @@ pub(crate) fn run(ring: Ring, binaries: &[Binary], options: &Options) -> Row {
     say(&format!("\n== ring {} ==", ring.name()));
     let start = Instant::now();
     if ring == Ring::Lint {
-        return Row::done(ring, super::linted(), start.elapsed());
+        return Row::done(ring, super::linted(options), start.elapsed());
     }
     let mine: Vec<&Binary> = binaries.iter().filter(|binary| ring.has(binary)).collect();
     let place = match place(ring, options) {
@@ -203,8 +235,8 @@ impl Lacking {
     }
 }
 
-/// Each executable to its end. The lab's machines have a processor each, and what builds plugins waits
-/// for one compiler, which does one thing at a time: two run at once.
+/// Each executable to its end. The lab's machines have a processor each, what builds plugins waits
+/// for one compiler, which does one thing at a time, and kubelets wait for each other: two run at once.
 fn run_all(
     ring: Ring,
     place: &Place,
@@ -214,10 +246,10 @@ fn run_all(
 ) -> Counts {
     let run = |binary: &&Binary| run_binary(ring, place, binary, lacking, options);
     let all = match ring {
-        Ring::Lab => two_at_a_time(binaries, run),
-        Ring::Languages => {
+        Ring::Lab | Ring::Older => two_at_a_time(binaries, run),
+        Ring::Languages | Ring::Kubernetes => {
             let mut binaries = binaries.to_vec();
-            binaries.sort_by_key(|binary| binary.target != LONGEST);
+            binaries.sort_by_key(|binary| !LONGEST.contains(&&*binary.target));
             two_at_a_time(&binaries, run)
         }
         _ => binaries.iter().map(run).collect(),
@@ -229,8 +261,8 @@ fn run_all(
     counts
 }
 
-/// The guides: what takes as long as all others together begins first.
-const LONGEST: &str = "languages_authors";
+/// What takes as long as all others of its ring together begins first.
+const LONGEST: [&str; 2] = ["languages_authors", "kube_pods"];
 
 /// How many tests a ring has that is not run.
 fn count(ring: Ring, binaries: &[&Binary]) -> usize {
@@ -250,13 +282,14 @@ fn tests(ring: Ring, binary: &Binary) -> Vec<String> {
 fn place(ring: Ring, options: &Options) -> Result<Place> {
     match ring {
         Ring::Build | Ring::Lint | Ring::Unit | Ring::Conformance => Ok(Place::Here),
-        Ring::Netns | Ring::Faults | Ring::Cluster => {
+        Ring::Netns | Ring::Faults | Ring::Operate | Ring::Cluster => {
             if !is_root() && !can_unshare() {
                 bail!("not root, and this kernel allows no user namespaces");
             }
             needs(&["ip", "nft", "iptables", "iptables-legacy", "nsenter", "ping"])?;
             let more: &[&str] = match ring {
-                Ring::Netns => &["dnsmasq", "dhcpd", "strace", "conntrack", "python3"],
+                Ring::Netns => &["dnsmasq", "dhcpd", "strace", "conntrack", "python3", "xz"],
+                Ring::Operate => &["promtool", "dpkg-deb", "busybox", "chroot"],
                 Ring::Cluster => &["etcd", "etcdctl", "openssl"],
                 _ => &["strace"],
             };
@@ -284,17 +317,7 @@ fn place(ring: Ring, options: &Options) -> Result<Place> {
             if !is_root() {
                 bail!("not root: dockerd needs it");
             }
-            needs(&[
-                "dockerd",
-                "docker",
-                "containerd",
-                "runc",
-                "busybox",
-                "ip",
-                "nft",
-                "python3",
-                "wget",
-            ])?;
+            needs(&OF_DOCKER)?;
             tools::reference()?;
             Ok(Place::Root)
         }
@@ -305,40 +328,87 @@ fn place(ring: Ring, options: &Options) -> Result<Place> {
             needs(&["ip", "cargo"])?;
             Ok(Place::Root)
         }
-        Ring::Lab => Ok(Place::Lab(lab_kernel(options)?)),
+        Ring::Kubernetes => {
+            if options.long {
+                tools::multus()?;
+            }
+            Ok(Place::Kubernetes(kubernetes(options.long)?))
+        }
+        Ring::Lab | Ring::Older => Ok(Place::Lab(lab_kernel(ring, options)?)),
     }
 }
+
+/// The kernel that a ring of the lab's runs on.
+fn lab_kernel(ring: Ring, options: &Options) -> Result<PathBuf> {
+    // Of encrypted networks across machines.
+    needs(&["python3", "etcd", "etcdctl"])?;
+    let kernel = if ring == Ring::Lab { lab::usual() } else { lab::older() };
+    // Who names the ring wants it built.
+    let named = ring == Ring::Older && !options.only.is_empty();
+    kernel.have(options.long || named)
+}
+
+/// The programs of Kubernetes: named by a variable, built or unpacked before, or kept beside the checkout.
+/// What else nodes need of this machine, the lab itself knows.
+pub(crate) fn kubernetes(long: bool) -> Result<PathBuf> {
+    if !is_root() {
+        bail!("not root: nodes are made of namespaces");
+    }
+    let build = |words: &str| program(&format!("tests/kube/build {words}"));
+    let place = || -> Result<PathBuf> {
+        let said = capture(&mut build("--where"))?.stdout;
+        Ok(PathBuf::from(String::from_utf8_lossy(&said).trim()))
+    };
+    let have = || capture(&mut build("--have")).is_ok_and(|output| output.status.success());
+    let directory = match std::env::var_os("WHARFINGER_KUBE_PROGRAMS") {
+        Some(path) => PathBuf::from(path),
+        None if have() => place()?,
+        None => {
+            if let Some(archive) = beside("lab/kube/programs.tar.xz") {
+                must(build("--unpack").arg(archive))?;
+            } else if long {
+                must(&mut build(""))?;
+            } else {
+                bail!("no programs in {}; `--long` builds them (11 minutes)", place()?.display());
+            }
+            place()?
+        }
+    };
+    let checked = capture(program("tests/kube/kube check --bin").arg(&directory))?;
+    if !checked.status.success() {
+        let said = [checked.stdout, checked.stderr].concat();
+        bail!("{}", String::from_utf8_lossy(&said).trim());
+    }
+    Ok(directory)
+}
+
+/// A file that is kept in a folder beside the checkout.
+pub(super) fn beside(path: &str) -> Option<PathBuf> {
+    let parent = std::fs::read_dir(workspace().parent()?).ok()?;
+    parent.filter_map(|entry| Some(entry.ok()?.path().join(path))).find(|path| path.is_file())
+}
+
+/// What dockerd's tests run.
+const OF_DOCKER: [&str; 11] = [
+    "dockerd",
+    "docker",
+    "containerd",
+    "runc",
+    "busybox",
+    "ip",
+    "nft",
+    "python3",
+    "wget",
+    // Of a swarm with one book.
+    "etcd",
+    "etcdctl",
+];
 
 fn needs(programs: &[&str]) -> Result<()> {
     match programs.iter().find(|name| find(name).is_none()) {
         Some(name) => bail!("no {name} on this machine"),
         None => Ok(()),
     }
-}
-
-/// The lab's kernel: named by a variable, built here before, or kept beside the checkout.
-fn lab_kernel(options: &Options) -> Result<PathBuf> {
-    needs(&["python3"])?;
-    if let Some(path) = std::env::var_os("WHARFINGER_LAB_KERNEL") {
-        return Ok(PathBuf::from(path));
-    }
-    let own = workspace().join("tests/lab/linux");
-    let beside = || {
-        let parent = std::fs::read_dir(workspace().parent()?).ok()?;
-        let kernels = parent.filter_map(|entry| Some(entry.ok()?.path().join("lab/linux")));
-        kernels.into_iter().find(|path| path.is_file())
-    };
-    if own.is_file() {
-        return Ok(own);
-    }
-    if let Some(path) = beside() {
-        return Ok(path);
-    }
-    if !options.long {
-        bail!("no kernel at tests/lab/linux; `--long` builds it (15 minutes)");
-    }
-    crate::command::must(&mut crate::command::program("tests/lab/build-kernel"))?;
-    Ok(own)
 }
 
 /// One executable to its end; what it said is shown where something failed.
@@ -377,7 +447,13 @@ fn run_binary(
 }
 
 /// A hung test ends with its executable after this long; with `--long`, three times as long.
-const DEADLINE: Duration = Duration::from_mins(20);
+pub(super) const DEADLINE: Duration = Duration::from_mins(20);
+
+/// What the names of tests begin with that run with `--long` alone.
+const AT_LENGTH: &str = "at_length_";
+
+/// What a kernel has from 5.14 on: namespaces have cookies, by which one is told from its successor.
+const BEFORE_5_14: [&str; 1] = ["pain_f8_no_thread_changes_its_namespace"];
 
 fn command(ring: Ring, place: &Place, binary: &Binary, options: &Options) -> Command {
     let deadline = if options.long { 3 * DEADLINE } else { DEADLINE };
@@ -390,7 +466,11 @@ fn command(ring: Ring, place: &Place, binary: &Binary, options: &Options) -> Com
                 words.extend([UNSHARED.to_owned(), "sh".to_owned()]);
             }
         }
-        Place::Lab(kernel) => words = lab_words(kernel),
+        Place::Lab(kernel) => words = lab::words(kernel),
+        Place::Kubernetes(_) => {
+            let kube = workspace().join("tests/kube/kube").display().to_string();
+            words.extend([kube, "world".to_owned()]);
+        }
     }
     words.push(binary.path.display().to_string());
     let (first, rest) = words.split_first().map_or(("", &[][..]), |(f, r)| (f.as_str(), r));
@@ -400,29 +480,29 @@ fn command(ring: Ring, place: &Place, binary: &Binary, options: &Options) -> Com
     match place {
         Place::Lab(_) if binary.target.starts_with("docker_") => _ = command.arg("lab_"),
         Place::Lab(_) => {}
-        Place::Here | Place::Root => _ = command.args(["--skip", "lab_"]),
+        Place::Here | Place::Root | Place::Kubernetes(_) => _ = command.args(["--skip", "lab_"]),
     }
     command.current_dir(&binary.folder).env("CARGO_MANIFEST_DIR", &binary.folder);
+    if ring == Ring::Older {
+        command.args(BEFORE_5_14.iter().flat_map(|name| ["--skip", name]));
+    }
     if let Ok(dir) = tools::reference() {
         command.env("WHARFINGER_TEST_REF", dir);
     }
-    if options.long {
-        command.env("WHARFINGER_TEST_LONG", "1");
+    if let Place::Kubernetes(programs) = place {
+        command.env("WHARFINGER_KUBE_PROGRAMS", programs);
+    }
+    if !options.long {
+        command.args(["--skip", AT_LENGTH]);
+        return command;
+    }
+    command.env("WHARFINGER_TEST_LONG", "1");
+    if ring == Ring::Kubernetes
+        && let Ok(program) = tools::multus()
+    {
+        command.env("WHARFINGER_TEST_MULTUS", program);
     }
     command
-}
-
-fn lab_words(kernel: &Path) -> Vec<String> {
-    let run = workspace().join("tests/lab/run").display().to_string();
-    let seconds = DEADLINE.as_secs().to_string();
-    let kernel = kernel.display().to_string();
-    ["--kernel", &kernel, "--mem", "1G", "--timeout", &seconds, "--"].into_iter().fold(
-        vec![run],
-        |mut words, word| {
-            words.push(word.to_owned());
-            words
-        },
-    )
 }
 
 /// The examples in the documentation.

@@ -141,3 +141,25 @@ fn differences_of_members(was: &[Value], is: &[Value], at: &str, pointers: &mut 
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// All that a patch changes is told.
+    #[test]
+    fn fuzz_amendments() {
+        wharfinger_fuzz::fuzz("amend", 3000, |input| {
+            let whole: Value = serde_json::from_slice(input).unwrap_or_default();
+            let object = |key: &str| whole.get(key).and_then(Value::as_object).cloned();
+            let (Some(conf), Some(patch)) = (object("conf"), object("patch")) else {
+                return "nothing to amend".to_owned();
+            };
+            let Ok(merged) = merge(&conf, &patch, "") else { return "ambiguous".to_owned() };
+            let told = changed(&conf, &merged);
+            assert_eq!(told.is_empty(), conf == merged, "{told:?}");
+            assert!(changed(&merged, &merged).is_empty());
+            format!("{} changes", told.len().min(9))
+        });
+    }
+}

@@ -19,7 +19,7 @@ use wharfinger_cni::conf::{Fields, fold_eq};
 use wharfinger_cni::{Attach, Dns, NetConf, Success, Version};
 use wharfinger_ledger::{Owner, Session};
 use wharfinger_plan::Plan;
-use wharfinger_wasm::{Node, Policy, PolicyRequest, Problem, Verdict};
+use wharfinger_wasm::{Attachment, Node, Policy, PolicyRequest, Problem, Verdict};
 
 use crate::conf::Place;
 use crate::network::Network;
@@ -120,13 +120,17 @@ impl Policies {
                 None => (call, network),
             };
             let request = judge.request(call);
-            let heard = judge.ask(host, "admit", session, |plugin, book| {
-                match plugin.admit(&self.node, &request, book)? {
+            let heard = judge.ask(
+                host,
+                "admit",
+                &request.attachment,
+                session,
+                |plugin, book| match plugin.admit(&self.node, &request, book)? {
                     Verdict::Allow => Ok(Ok(Heard::Fine)),
                     Verdict::Deny(reason) => Ok(Err(judge.denied(reason))),
                     Verdict::Amend(patch) => Ok(judge.amend(host, call, network, &patch)),
-                }
-            })?;
+                },
+            )?;
             if let Heard::Conf(now, _) = heard {
                 amended = Some(*now);
             }
@@ -147,13 +151,17 @@ impl Policies {
         for judge in &self.judges {
             let request = judge.request(call);
             let result = success.render(Version::V1_1_0).unwrap_or_default().to_string();
-            let heard = judge.ask(host, "review", session, |plugin, book| {
-                match plugin.review(&self.node, &request, plan, &result, book)? {
+            let heard = judge.ask(
+                host,
+                "review",
+                &request.attachment,
+                session,
+                |plugin, book| match plugin.review(&self.node, &request, plan, &result, book)? {
                     Verdict::Allow => Ok(Ok(Heard::Fine)),
                     Verdict::Deny(reason) => Ok(Err(judge.denied(reason))),
                     Verdict::Amend(patch) => Ok(judge.amend_dns(&success.dns, &patch)),
-                }
-            })?;
+                },
+            )?;
             if let Heard::Dns(now, _) = heard {
                 success.dns.clone_from(&now);
                 dns = Some(now);
@@ -235,6 +243,7 @@ impl Judge {
         &self,
         host: &Host,
         call: &'static str,
+        whose: &Attachment,
         session: &mut dyn Session,
         f: impl Fn(
             &dyn Policy,
@@ -243,7 +252,7 @@ impl Judge {
     ) -> Result<Heard, Error> {
         host.notes.asked(self.identity(), call);
         let kept = self.advisory.then(|| session.kept());
-        let heard = self.hear(host, session, &f);
+        let heard = self.hear(host, whose, session, &f);
         match (&heard, kept) {
             (Ok(heard), _) => host.notes.answered(&heard.noted()),
             (Err(Error::Denied { reason, .. }), _) => {
@@ -262,7 +271,13 @@ impl Judge {
         heard
     }
 
-    fn hear(&self, host: &Host, session: &mut dyn Session, f: Call<'_>) -> Result<Heard, Error> {
+    fn hear(
+        &self,
+        host: &Host,
+        whose: &Attachment,
+        session: &mut dyn Session,
+        f: Call<'_>,
+    ) -> Result<Heard, Error> {
         let plugin = match &self.plugin {
             Ok(plugin) => plugin.as_ref(),
             Err(what) => {
@@ -271,7 +286,7 @@ impl Judge {
             }
         };
         let book = SessionBook::new(session, self.owner.clone());
-        let mut book = book.noting(host.notes, plugin.identity());
+        let mut book = book.noting(host.notes, plugin.identity()).about(host.node, whose);
         f(plugin, &mut book).map_err(|error| error::plugin(error, &self.place))?
     }
 

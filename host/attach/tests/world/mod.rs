@@ -22,8 +22,9 @@ use wharfinger_kernel::{AtPath, Kernel};
 use wharfinger_ledger::MemLedger;
 use wharfinger_plan::{LinkRef, Plan};
 use wharfinger_wasm::{
-    Attachment, Book, Error as PluginError, Ipam, Lease, LeasedAddress, Level, Node as PluginNode,
-    Policy, PolicyRequest, Pool, Problem, Reason, Request, Verdict,
+    Attachment, Book, Error as PluginError, Ipam, Lease, LeasedAddress, Level, NoPod,
+    Node as PluginNode, Pod, PodFacts, Policy, PolicyRequest, Pool, Problem, Reason, Request,
+    Verdict,
 };
 
 /// What a test holds.
@@ -303,6 +304,9 @@ pub struct Machine {
     pub namespaces: RefCell<Vec<PathBuf>>,
     /// The deadline has passed.
     pub late: Cell<bool>,
+    /// What the API says of pods, and of which it was asked.
+    pub pod: RefCell<Option<PodFacts>>,
+    pub asked: RefCell<Vec<Pod>>,
     /// Symbolic links.
     pub links: RefCell<Vec<(PathBuf, PathBuf)>>,
 }
@@ -316,6 +320,12 @@ impl Drop for Guard {
 }
 
 impl Node for Machine {
+    fn pod(&self, pod: &Pod) -> Result<PodFacts, NoPod> {
+        self.asked.borrow_mut().push(pod.clone());
+        let away = || NoPod::Unreachable("nobody answers".to_owned());
+        self.pod.borrow().clone().ok_or_else(away)
+    }
+
     fn now(&self) -> u64 {
         self.now.get()
     }

@@ -17,7 +17,7 @@ use super::{Subject, refuse_near_misses};
 use crate::{Error, Facts, names};
 
 const RATES: &[&str] = &["ingressRate", "ingressBurst", "egressRate", "egressBurst"];
-const KEYS: &[&str] = &[
+pub(crate) const KEYS: &[&str] = &[
     "ingressRate",
     "ingressBurst",
     "egressRate",

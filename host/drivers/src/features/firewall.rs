@@ -11,7 +11,8 @@ use wharfinger_plan::{Action, Forward, IngressPolicy, Isolation, Step};
 use super::{Subject, refuse_near_misses};
 use crate::{Error, PlanError, names};
 
-const KEYS: &[&str] = &["backend", "iptablesAdminChainName", "firewalldZone", "ingressPolicy"];
+pub(crate) const KEYS: &[&str] =
+    &["backend", "iptablesAdminChainName", "firewalldZone", "ingressPolicy"];
 /// As long as iptables lets a chain's name be.
 const LONGEST_CHAIN: usize = 28;
 

@@ -34,6 +34,20 @@ use crate::{Draft, Error, Facts, PlanError, read};
 pub const FEATURES: &[&str] =
     &["tuning", "vrf", "sbr", "bandwidth", "firewall", "portmap", "rules"];
 
+/// The keys that a feature reads; none of what is no feature.
+pub fn keys_of(feature: &str) -> Option<&'static [&'static str]> {
+    Some(match feature {
+        "tuning" => tuning::KEYS,
+        "vrf" => vrf::KEYS,
+        "sbr" => sbr::KEYS,
+        "bandwidth" => bandwidth::KEYS,
+        "firewall" => firewall::KEYS,
+        "portmap" => portmap::KEYS,
+        "rules" => rules::KEYS,
+        _ => return None,
+    })
+}
+
 /// A feature's configuration, parsed and valid.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Feature {

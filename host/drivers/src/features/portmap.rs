@@ -17,7 +17,7 @@ use wharfinger_plan::{Action, Condition, HostPort, LinkRef, Place, Step, Sysctl}
 use super::{Subject, refuse_near_misses};
 use crate::{Error, PlanError, names, read};
 
-const KEYS: &[&str] = &[
+pub(crate) const KEYS: &[&str] = &[
     "backend",
     "snat",
     "masqAll",

@@ -14,7 +14,7 @@ use wharfinger_plan::{Action, Allow, Ports, Protocol, Step};
 use super::{Subject, guard, refuse_near_misses};
 use crate::{Error, PlanError, names};
 
-const KEYS: &[&str] = &["ingress", "egress"];
+pub(crate) const KEYS: &[&str] = &["ingress", "egress"];
 const PORTS: &str =
     "a list of protocols and ports: \"tcp/80\", \"udp/1000-2000\", \"sctp\", \"icmp\"";
 /// Peers and ports are multiplied out into rules.

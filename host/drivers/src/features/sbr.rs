@@ -15,7 +15,7 @@ use wharfinger_plan::{Action, LinkRef, MAIN_TABLE, Place, Route, Rule, Step};
 use super::{Subject, refuse_near_misses};
 use crate::{Error, Facts, PlanError};
 
-const KEYS: &[&str] = &["table", "gateways", "addSourceHints"];
+pub(crate) const KEYS: &[&str] = &["table", "gateways", "addSourceHints"];
 const FIRST_TABLE: u32 = 100;
 const SCOPE_LINK: u8 = 253;
 /// The metric of a route that the kernel makes for an IPv6 address.

@@ -12,7 +12,8 @@ use wharfinger_plan::{Action, Change, LinkRef, Mac, Place, Settings, Step, Sysct
 use super::{Subject, refuse_near_misses};
 use crate::{Error, Facts};
 
-const KEYS: &[&str] = &["sysctl", "mac", "promisc", "mtu", "txQLen", "allmulti", "dataDir"];
+pub(crate) const KEYS: &[&str] =
+    &["sysctl", "mac", "promisc", "mtu", "txQLen", "allmulti", "dataDir"];
 
 /// Where the reference plugin keeps what was, unless `dataDir` says otherwise.
 const DATA_DIR: &str = "/run/cni/tuning";

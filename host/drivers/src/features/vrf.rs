@@ -7,7 +7,7 @@ use wharfinger_plan::{Action, Link, LinkKind, LinkRef, Member, Step};
 use super::{Subject, refuse_near_misses};
 use crate::{Error, Facts, PlanError, read};
 
-const KEYS: &[&str] = &["vrfname", "table"];
+pub(crate) const KEYS: &[&str] = &["vrfname", "table"];
 
 /// The configuration of `vrf`.
 #[derive(Debug, Clone, PartialEq)]

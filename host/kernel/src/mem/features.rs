@@ -40,6 +40,8 @@ impl State {
                 made(routes.len() < before)
             }
             Action::Member(member) => self.member(member, cookie)?,
+            Action::Encryption(wanted) => made(self.encrypted.insert(*wanted)),
+            Action::DeviceFile(wanted) => made(self.files.insert(wanted.clone())),
             other => {
                 return Err(refused("apply", other.to_string(), std::io::ErrorKind::Other.into()));
             }
@@ -92,6 +94,7 @@ impl State {
                 let _ = self.settings(&settings.back(), cookie);
             }
             Action::Rule(rule) => self.space(cookie).rules.retain(|found| found != rule),
+            Action::DeviceFile(file) => _ = self.files.remove(file),
             Action::NoRoute(route) => {
                 let space = self.space(cookie);
                 if space.links.contains_key(&route.link.name) && !space.routes.contains(route) {
@@ -111,6 +114,9 @@ impl State {
     }
 
     pub(super) fn feature_differences(&mut self, action: &Action, cookie: u64) -> Vec<String> {
+        if let Action::DeviceFile(file) = action {
+            return if self.files.contains(file) { Vec::new() } else { missing() };
+        }
         let space = self.space(cookie);
         let is_so = match action {
             Action::Shape(shape) => {

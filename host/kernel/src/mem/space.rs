@@ -1,14 +1,14 @@
 //! The state of the kernel in memory, and what a step does to it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::IpAddr;
 use std::path::Path;
 
 use ipnet::IpNet;
 use wharfinger_plan::{
-    Action, Address, Device, Link, LinkKind, LinkRef, Mac, Masquerade, Others, Peer, Place, Port,
-    Probe, Redirect, Route, Rule, Shape, Sysctl, Vxlan,
+    Action, Address, Device, DeviceFile, Encryption, Key, Link, LinkKind, LinkRef, Mac, Masquerade,
+    Others, Peer, Place, Port, Probe, Redirect, Route, Rule, Shape, Sysctl, Vxlan, Way,
 };
 
 use super::{HOST_COOKIE, MemDevice, Paths, refused};
@@ -24,6 +24,12 @@ pub(super) struct State {
     pub(super) filter: Vec<Action>,
     /// What is known of other nodes, by the name of the VXLAN.
     pub(super) peers: BTreeMap<String, Peers>,
+    /// What must not leave in clear.
+    pub(super) encrypted: BTreeSet<Encryption>,
+    /// That tell which device an attachment has.
+    pub(super) files: BTreeSet<DeviceFile>,
+    /// Associations between nodes.
+    pub(super) associations: BTreeMap<Way, Key>,
     /// What others on the segments of links have.
     pub(super) held: BTreeMap<IpAddr, Mac>,
     pub(super) devices: BTreeMap<String, MemDevice>,
@@ -446,7 +452,11 @@ impl State {
             | Action::Isolation(_)
             | Action::Guard(_)
             | Action::Rules(_) => self.filter.retain(|found| found != action),
-            Action::Up { .. } | Action::Sysctl(_) | Action::Probe(_) | Action::Announce(_) => {}
+            Action::Up { .. }
+            | Action::Sysctl(_)
+            | Action::Probe(_)
+            | Action::Announce(_)
+            | Action::Encryption(_) => {}
             other => self.undo_feature(other, netns),
         }
     }
@@ -515,7 +525,8 @@ impl State {
                     missing()
                 }
             }
-            Action::Probe(_) | Action::Announce(_) => Vec::new(),
+            Action::Encryption(it) if !self.encrypted.contains(it) => missing(),
+            Action::Probe(_) | Action::Announce(_) | Action::Encryption(_) => Vec::new(),
             other => self.feature_differences(other, cookie),
         }
     }

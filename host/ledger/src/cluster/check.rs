@@ -4,11 +4,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
+use super::beside::{self, Beside, Compared};
 use super::keys;
 use super::mend::Differences;
 use super::nodes::NodeAt;
 use super::survey::{Survey, surveyed};
-use super::{ClusterLedger, OwnBook};
+use super::{ClusterLedger, Fault, OwnBook, failed};
 use crate::point::{Point, Span};
 use crate::{Error, Identity, Range};
 
@@ -56,12 +57,20 @@ pub(super) struct Seen {
     pub(super) node: String,
     pub(super) differences: Differences,
     pub(super) waiting: usize,
+    /// What Kubernetes says, before the book was read and after.
+    pub(super) beside: Option<[Beside; 2]>,
+    /// Why that is not there, though it could be.
+    pub(super) unknown: Option<String>,
 }
+
+/// Asks Kubernetes of its nodes and pods; none where the book is not there.
+pub type Look<'l> = &'l dyn Fn() -> Result<Option<Beside>, Fault>;
 
 impl<S: OwnBook> ClusterLedger<S> {
     /// All that can be found wrong with the cluster's book from this node. What is under way on
-    /// it may be among it.
-    pub fn check(&self) -> Result<Vec<Finding>, Error> {
+    /// it may be among it. Where the book is compared with Kubernetes, `look` says what that knows.
+    pub fn check(&self, look: Look<'_>) -> Result<Vec<Finding>, Error> {
+        let before = asked(look)?;
         let horizon = self.own.horizon()?;
         let objects = self.objects()?;
         let identities = objects.iter().filter_map(|object| {
@@ -69,14 +78,34 @@ impl<S: OwnBook> ClusterLedger<S> {
             let addresses = serde_json::from_str(&object.value).ok()?;
             Some(Identity { domain, network, identity, addresses })
         });
+        let nodes = self.nodes()?;
+        let (beside, unknown) = match before {
+            Ok(Some(before)) => match asked(look)? {
+                Ok(after) => (after.map(|after| [before, after]), None),
+                Err(why) => (None, Some(why)),
+            },
+            Ok(None) => (None, None),
+            Err(why) => (None, Some(why)),
+        };
         Ok(findings(&Seen {
             survey: surveyed(&objects),
-            nodes: self.nodes()?,
+            nodes,
             identities: identities.collect(),
             node: self.part.node.clone(),
             differences: self.differences_of(&objects, horizon)?,
             waiting: self.waiting()?,
+            beside,
+            unknown,
         }))
+    }
+}
+
+/// The second result: who asks may not know it.
+fn asked(look: Look<'_>) -> Result<Result<Option<Beside>, String>, Error> {
+    match look() {
+        Ok(beside) => Ok(Ok(beside)),
+        Err(Fault::Refused(why)) => Ok(Err(why)),
+        Err(fault) => Err(failed(&fault)),
     }
 }
 
@@ -143,7 +172,14 @@ pub(super) fn findings(seen: &Seen) -> Vec<Finding> {
     misplaced(seen, &mut all);
     overlaps(seen, &mut all);
     unreadable(seen, &mut all);
-    holders(seen, &mut all);
+    match (&seen.beside, &seen.unknown) {
+        (Some(looks), _) => {
+            let Seen { survey, nodes, identities, .. } = seen;
+            beside::findings(&Compared::new(survey, nodes, identities, looks), &mut all);
+        }
+        (None, Some(why)) => all.push(not_compared(why)),
+        (None, None) => holders(seen, &mut all),
+    }
     identities(seen, &mut all);
     strays(seen, &mut all);
     waiting(seen, &mut all);
@@ -151,8 +187,17 @@ pub(super) fn findings(seen: &Seen) -> Vec<Finding> {
     all
 }
 
-fn finding(kind: &'static str, object: String, what: String, advice: &str) -> Finding {
+/// Something that is wrong.
+pub(super) fn finding(kind: &'static str, object: String, what: String, advice: &str) -> Finding {
     Finding { kind, object, what, advice: advice.to_owned(), wrong: true }
+}
+
+fn not_compared(why: &str) -> Finding {
+    let advice = "a node's own account may not list them: with the credentials of somebody who has the \
+        ClusterRole wharfinger-checker, WHARFINGER_KUBECONFIG=PATH wharfinger check --cluster";
+    let object = "nodes and pods of the cluster".to_owned();
+    let what = format!("the book was not compared with them: {why}");
+    Finding { wrong: false, ..finding("not-compared", object, what, advice) }
 }
 
 /// An address that another attachment has by the cluster's book.
@@ -194,7 +239,7 @@ fn misplaced(seen: &Seen, all: &mut Vec<Finding>) {
             if !span(at.range).contains(Point::from(address)) {
                 let what = format!("it is in the object {}, which is not its block", at.key);
                 let advice = "somebody else wrote there: remove it from that object by hand, with \
-                    `etcdctl`, once nobody has it";
+                    `etcdctl` or `kubectl edit`, once nobody has it";
                 all.push(finding("address-outside-its-block", object(), what, advice));
             } else if let Some(other) = places.insert((&at.domain, address), &at.key) {
                 let what = format!("it is in {other} and in {}", at.key);
@@ -236,8 +281,8 @@ fn overlaps(seen: &Seen, all: &mut Vec<Finding>) {
 fn unreadable(seen: &Seen, all: &mut Vec<Finding>) {
     for what in &seen.survey.unreadable {
         let advice = "is another version of wharfinger on some node? Otherwise somebody else wrote \
-            it: restore it from a backup of etcd, or remove it with `etcdctl` where nobody has \
-            anything in it";
+            it: restore it from a backup of etcd, or remove it with `etcdctl` or `kubectl` where \
+            nobody has anything in it";
         all.push(finding("unreadable", "the cluster's book".to_owned(), what.clone(), advice));
     }
 }
@@ -360,6 +405,7 @@ mod tests {
             ifname: "eth0".into(),
             mac: None,
             at: None,
+            pod: None,
         }
     }
 

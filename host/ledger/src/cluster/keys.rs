@@ -26,6 +26,10 @@ pub const ALIVE: &str = "alive/";
 
 /// The segment across nodes of a network.
 pub(super) const OVERLAYS: &str = "overlay/network/";
+/// The secrets of which keys of encrypted segments follow.
+pub(super) const SECRETS: &str = "overlay/keys";
+/// How nodes are spoken with, encrypted.
+pub(super) const TUNNELS: &str = "overlay/node/";
 /// The network of a segment's number.
 pub(super) const VNIS: &str = "overlay/vni/";
 
@@ -61,6 +65,11 @@ pub fn name(part: &str) -> Option<String> {
 /// What is known of a network's segment across nodes.
 pub(super) fn overlay(network: &str) -> String {
     format!("{OVERLAYS}{}", part(network))
+}
+
+/// How a node is spoken with, encrypted.
+pub(super) fn tunnel(node: &str) -> String {
+    format!("{TUNNELS}{}", part(node))
 }
 
 /// Reads [`overlay`] back.
@@ -144,6 +153,39 @@ pub(super) fn around(point: Point, bits: u32) -> Span {
     }
 }
 
+/// The address before one block of the ranges, which the node's name chooses; none: the first.
+pub(super) fn spread(ranges: &[Span], bits: u32, node: &str) -> Option<Point> {
+    let number = |point: Point| match point.ip() {
+        IpAddr::V4(v4) => u128::from(v4.to_bits()),
+        IpAddr::V6(v6) => v6.to_bits(),
+    };
+    let blocks = |range: &Span| {
+        let block = |point| number(around(point, bits).first).checked_shr(bits).unwrap_or(0);
+        block(range.last).saturating_sub(block(range.first)).saturating_add(1)
+    };
+    let all = ranges.iter().map(blocks).fold(0, u128::saturating_add);
+    let mut chosen = hash(node).checked_rem(all)?;
+    for range in ranges {
+        let Some(after) = chosen.checked_sub(blocks(range)) else {
+            let from = number(around(range.first, bits).first);
+            let at = chosen.checked_shl(bits).and_then(|offset| from.checked_add(offset))?;
+            let first = match range.first.ip() {
+                IpAddr::V4(_) => IpAddr::V4(u32::try_from(at).ok()?.into()),
+                IpAddr::V6(_) => IpAddr::V6(at.into()),
+            };
+            return Point::from(first).previous().filter(|point| range.contains(*point));
+        };
+        chosen = after;
+    }
+    None
+}
+
+/// FNV-1a: the same for a name, everywhere and ever.
+fn hash(name: &str) -> u128 {
+    let step = |sum: u64, byte| (sum ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+    u128::from(name.bytes().fold(0xcbf2_9ce4_8422_2325, step))
+}
+
 fn span(first: IpAddr, last: IpAddr) -> Span {
     Span { first: first.into(), last: last.into() }
 }
@@ -171,6 +213,20 @@ mod tests {
         for wrong in ["book/block/a/5", "book/block/a", "book/block/%zz/40a000040", "x"] {
             assert_eq!(of_block(wrong), None);
         }
+    }
+
+    #[test]
+    fn nodes_begin_at_different_blocks_of_the_ranges() {
+        let ranges = [("10.0.0.10", "10.0.1.200"), ("fd00::", "fd00::ffff:ffff:ffff:ffff")];
+        let ranges = ranges.map(|(first, last)| span(point(first).ip(), point(last).ip()));
+        let begins: std::collections::BTreeSet<_> =
+            (0..64).map(|node| spread(&ranges[..1], 6, &format!("n{node}"))).collect();
+        assert_eq!(begins.len(), 8, "{begins:?}");
+        assert!(begins.contains(&None) && begins.contains(&Some(point("10.0.1.63"))));
+        let wide: std::collections::BTreeSet<_> =
+            (0..64).map(|node| spread(&ranges[1..], 6, &format!("n{node}"))).collect();
+        assert_eq!(wide.len(), 64);
+        assert_eq!(spread(&[], 6, "n1"), None);
     }
 
     #[test]

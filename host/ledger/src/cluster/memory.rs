@@ -10,6 +10,7 @@ use super::remote::{Changes, Committed, Fault, Guard, Object, Put, Remote};
 #[derive(Debug, Clone, Default)]
 pub struct MemRemote {
     state: Arc<Mutex<State>>,
+    single: bool,
 }
 
 #[derive(Debug, Default)]
@@ -33,6 +34,12 @@ impl MemRemote {
     /// An empty one.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// The same store, seen as one without transactions.
+    #[must_use]
+    pub fn without_transactions(self) -> Self {
+        Self { single: true, ..self }
     }
 
     /// Whether it answers from now on.
@@ -77,8 +84,15 @@ impl Remote for MemRemote {
         Ok(Changes { upto: state.upto(), objects: newer.map(object).collect() })
     }
 
+    fn transactions(&self) -> bool {
+        !self.single
+    }
+
     fn commit(&self, guards: &[Guard], puts: &[Put], wait: Duration) -> Result<Committed, Fault> {
         let mut state = self.enter(wait)?;
+        if self.single && !matches!((guards, puts), ([one], [put]) if one.key == put.key) {
+            return Err(Fault::Refused(format!("no transactions: {guards:?}, {puts:?}")));
+        }
         let version = |key: &str| state.objects.get(key).map_or(0, |(version, _)| *version);
         if guards.iter().any(|guard| version(&guard.key) != guard.version) {
             return Ok(Committed::Conflict);

@@ -8,10 +8,11 @@ use std::net::IpAddr;
 use wharfinger_cni::AttachmentId;
 
 use super::objects::{Content, Held};
+use super::page::View;
 use super::remote::{Changes, Object};
 use super::survey::Stray;
-use super::{ClusterLedger, OwnBook, Visit, contended, failed, keys};
-use crate::book::{Address, Book, Halt, Shelf as _};
+use super::{ClusterLedger, OwnBook, failed, keys};
+use crate::book::{Address, Book, Desk, Halt, Shelf as _};
 use crate::point::Point;
 use crate::session::done;
 use crate::{Entry, Error};
@@ -86,15 +87,24 @@ impl<S: OwnBook> ClusterLedger<S> {
     /// Sends what is queued, frees what is held without a record, claims anew what the cluster's
     /// book has lost, gives back empty blocks. `hold` locks an attachment; none: somebody works on
     /// it, or it lives though there is no record of it. With `anew`, or where the store is seen to
-    /// be another than it was, all that this node knows of it is read anew.
+    /// be another than it was, all that this node knows of it is read anew. `now` is in seconds since
+    /// the Unix epoch.
     pub fn mend<H>(
         &self,
         anew: bool,
+        now: u64,
         hold: impl Fn(&AttachmentId) -> Option<H>,
     ) -> Result<Mended, Error> {
-        self.check_name()?;
+        if self.remote.transactions() {
+            self.check_name()?;
+        }
         let horizon = self.own.horizon()?;
         let objects = self.view(anew)?;
+        self.hand_on_all();
+        if !self.remote.transactions() {
+            // The listing had it.
+            self.check_known_name()?;
+        }
         self.flush()?;
         let found = self.differences_of(&objects, horizon)?;
         let mut mended = Mended::default();
@@ -116,28 +126,40 @@ impl<S: OwnBook> ClusterLedger<S> {
                 mended.doubled.push(lost);
             }
         }
-        mended.blocks = self.give_back()?;
+        mended.blocks = self.give_back_known(now)?;
         Ok(mended)
     }
 
     /// A node that had its own book alone until now tells the cluster's of what it holds, before it
-    /// asks for more.
+    /// asks for more. Only then it knows the cluster's: an end in the middle begins it anew.
     pub(super) fn bring(&self) -> Result<(), Error> {
         let horizon = self.own.horizon()?;
-        let objects = self.view(false)?;
+        let listing = self.listing(0).map_err(|fault| failed(&fault))?;
+        done(self.own.change(|desk| Ok(self.keep_listing(desk, &listing)?)))?;
+        if self.remote.transactions() {
+            self.refresh_name()?;
+        }
+        let objects: Vec<Object> = of_book(&listing).cloned().collect();
         for lost in self.differences_of(&objects, horizon)?.lost {
             self.claim_again(&lost)?;
         }
+        done(self.own.change(|desk| Ok(desk.set_synced(listing.upto)?)))?;
+        self.hand_on_all();
         Ok(())
+    }
+
+    /// All of it was listed just now.
+    fn hand_on_all(&self) {
+        let by_name = !self.remote.transactions();
+        self.hand_on(View { fresh: true, by_name, ..View::default() });
     }
 
     /// All objects of the book, as they are now; the cache has nothing else after that.
     pub(super) fn view(&self, anew: bool) -> Result<Vec<Object>, Error> {
-        let changes = self.remote.changes(keys::BOOK, 0, (self.remaining)());
-        let changes = changes.map_err(|fault| failed(&fault))?;
+        let changes = self.listing(0).map_err(|fault| failed(&fault))?;
         let anew = anew || changes.upto < self.synced()?;
         self.take(&changes, anew)?;
-        Ok(changes.objects)
+        Ok(of_book(&changes).cloned().collect())
     }
 
     /// A listing of all that is in the store is all that this node knows of it.
@@ -145,16 +167,22 @@ impl<S: OwnBook> ClusterLedger<S> {
         self.take(listing, true)
     }
 
-    fn take(&self, changes: &Changes, anew: bool) -> Result<(), Error> {
-        let of_book = changes.objects.iter().filter(|object| object.key.starts_with(keys::BOOK));
+    pub(super) fn take(&self, changes: &Changes, anew: bool) -> Result<(), Error> {
         let saved = self.own.change(|desk| {
             if anew {
                 desk.forget_cached()?;
             }
-            of_book.clone().try_for_each(|object| self.keep_cached(desk, object))?;
+            self.keep_listing(desk, changes)?;
             Ok(desk.set_synced(changes.upto)?)
         });
         done(saved).map(drop)
+    }
+
+    /// What a listing has of the book, and of whose the node's name is.
+    fn keep_listing(&self, desk: &mut dyn Desk, listing: &Changes) -> Result<(), Error> {
+        let name = keys::machine(&self.part.node);
+        let named = listing.objects.iter().filter(|object| object.key == name);
+        of_book(listing).chain(named).try_for_each(|object| self.keep_cached(desk, object))
     }
 
     /// Up to which version the cache has seen everything.
@@ -188,7 +216,8 @@ impl<S: OwnBook> ClusterLedger<S> {
     /// meanwhile is released after.
     fn claim_again(&self, lost: &Lost) -> Result<bool, Error> {
         let point = Point::from(lost.address);
-        let visit = Visit { ledger: self, now: 0, fresh: std::cell::Cell::new(true) };
+        let visit = self.visit(0);
+        visit.view.borrow_mut().fresh = true;
         let claim = |book: &mut dyn Book| -> Result<bool, Halt> {
             let Some(entry) = book.attachment(&lost.id)? else { return Ok(false) };
             if !has(&entry, &lost.domain, lost.address) {
@@ -207,11 +236,15 @@ impl<S: OwnBook> ClusterLedger<S> {
         loop {
             match done(visit.write(claim))? {
                 Some(claimed) => return Ok(claimed),
-                None if (self.remaining)().is_zero() => return Err(contended()),
+                None if (self.remaining)().is_zero() => return Err(self.contended()),
                 None => {}
             }
         }
     }
+}
+
+fn of_book(listing: &Changes) -> impl Iterator<Item = &Object> {
+    listing.objects.iter().filter(|object| object.key.starts_with(keys::BOOK))
 }
 
 /// Whether the record has the address of this domain by this book: of what was put together from

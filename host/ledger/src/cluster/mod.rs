@@ -13,6 +13,7 @@
 //! evidence. What a node holds without a record of it, after a crash or a reboot, is found by
 //! [`ClusterLedger::strays`]. Start reading at [`ClusterLedger`], then `page`.
 
+mod beside;
 mod check;
 mod keys;
 mod memory;
@@ -22,11 +23,16 @@ mod objects;
 mod page;
 mod queue;
 mod remote;
+#[cfg(test)]
+mod schema;
+mod sending;
 mod survey;
+mod tunnels;
 mod vni;
 mod whereabouts;
 
-pub use check::{Finding, Share};
+pub use beside::{Beside, NodeSeen, PodSeen};
+pub use check::{Finding, Look, Share};
 pub use keys::{ALIVE, BLOCKS, BOOK, NODES, name, node, part};
 pub use memory::MemRemote;
 pub use mend::{Differences, Lost, Mended};
@@ -35,15 +41,16 @@ pub use objects::{Block, Held, Resting};
 pub use page::{Cut, Part};
 pub use remote::{Changes, Committed, Fault, Guard, MOST, Object, Put, Remote};
 pub use survey::{BlockAt, Freed, Ranges, Stray, Survey};
+pub use tunnels::{Ends, Random, Tunnels, Wanted};
 pub use vni::FIRST_VNI;
 pub use whereabouts::Whereabouts;
 
-use std::cell::Cell;
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
-use std::net::IpAddr;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use wharfinger_cni::AttachmentId;
@@ -55,20 +62,25 @@ use crate::{
     rules,
 };
 use objects::Named;
-use page::{Own, Page, Slot};
+use page::{Own, Page, Slot, View, Wants};
 use queue::Queued;
+use sending::{End, Sent};
 
 /// How long a release waits for the store, and before that for another process of the node that is
 /// sending just now: that one may send it as well.
 const PATIENCE: Duration = Duration::from_secs(1);
+
+/// What is done about a crowd.
+const ADVICE: &str = "try again, with fewer at once, or with a longer `deadline`";
 
 /// What the first of several conflicts in a row costs at most; and how often that doubles.
 const SHORTEST: Duration = Duration::from_millis(2);
 const LONGEST: u32 = 6;
 
 /// How often a view that is brought up to date turns out to be too old in one transaction: twice
-/// is possible (a cache that another process changes), more is a defect.
-const LOOKS: usize = 8;
+/// is possible (a cache that another process changes), and once for each object that is asked for
+/// by its key; more is a defect.
+const LOOKS: usize = 32;
 
 /// Tells how long the call may go on.
 pub type Remaining = Box<dyn Fn() -> Duration + Send + Sync>;
@@ -91,8 +103,14 @@ pub struct ClusterLedger<S> {
     remaining: Remaining,
     life: Life,
     pause: Pause,
-    /// How many conflicts there were since the last commit that stood.
+    /// How many conflicts there were with other nodes since the last commit that stood.
     conflicts: AtomicU32,
+    /// How often others came before since then, also those of this node.
+    beaten: AtomicU32,
+    /// What was brought up to date for the next session: see [`ClusterLedger::hand_on`].
+    handed: Mutex<Option<View>>,
+    /// How long the call might go on when it began.
+    whole: Duration,
 }
 
 impl<S: std::fmt::Debug> std::fmt::Debug for ClusterLedger<S> {
@@ -108,13 +126,6 @@ struct Change {
     guards: Vec<Guard>,
     puts: Vec<Put>,
     seen: BTreeMap<String, Slot>,
-}
-
-/// The record's MAC address and the node's address of the underlay, where other nodes must know
-/// them.
-fn announced(record: &Record) -> Option<(String, IpAddr)> {
-    let (_, vxlan) = record.plan.overlay()?;
-    Some((record.plan.announced_mac()?.to_string(), vxlan.local))
 }
 
 /// Why a node gets nothing whose name is another machine's.
@@ -136,16 +147,27 @@ fn unavailable(what: String) -> Error {
     Error::Unavailable { path: "of the cluster".to_owned(), what }
 }
 
-/// Others change what is to be changed, all of the time.
-fn contended() -> Error {
-    unavailable("other nodes change the same objects all the time; try again".to_owned())
-}
-
 impl<S: OwnBook> ClusterLedger<S> {
     /// The cluster's book in this store, with this book of the node's own.
     pub fn new(own: S, remote: Box<dyn Remote>, part: Part, remaining: Remaining) -> Self {
-        let (pause, conflicts): (Pause, _) = (Box::new(std::thread::sleep), AtomicU32::new(0));
-        Self { own, remote, part, remaining, life: Life::Free, pause, conflicts }
+        Self {
+            own,
+            remote,
+            part,
+            whole: remaining(),
+            remaining,
+            life: Life::Free,
+            pause: Box::new(std::thread::sleep),
+            conflicts: AtomicU32::new(0),
+            beaten: AtomicU32::new(0),
+            handed: Mutex::default(),
+        }
+    }
+
+    /// The same for a call that may go on for so long from now on.
+    #[must_use]
+    pub fn lasting(self, remaining: Remaining) -> Self {
+        Self { whole: remaining(), remaining, ..self }
     }
 
     /// The same, but that it waits otherwise than by sleeping: where time is simulated.
@@ -192,7 +214,7 @@ impl<S: OwnBook> ClusterLedger<S> {
             let forgot = visit.write(|book| rules::forget(book, network, identity));
             match done(forgot)? {
                 Some(forgot) => return Ok(forgot),
-                None if (self.remaining)().is_zero() => return Err(contended()),
+                None if (self.remaining)().is_zero() => return Err(self.contended()),
                 None => {}
             }
         }
@@ -204,10 +226,28 @@ impl<S: OwnBook> ClusterLedger<S> {
         Ok(changes.map_err(|fault| failed(&fault))?.objects)
     }
 
+    /// All that is known here of the store, as it is now. Where each listing is one of all that
+    /// there is, it has whose the node's name is, too.
+    fn listing(&self, after: u64) -> Result<Changes, Fault> {
+        let prefix = if self.remote.transactions() { BOOK } else { "" };
+        self.remote.changes(prefix, after, (self.remaining)())
+    }
+
     /// Brings the cache up to date.
     pub fn refresh(&self) -> Result<(), Error> {
-        let after = self.own.look(|desk| desk.synced())?;
-        let changes = match self.remote.changes(BOOK, after, (self.remaining)()) {
+        if self.synced()? == 0 {
+            return self.bring();
+        }
+        if !self.remote.transactions() {
+            // What is not of one history with what was heard (see `learn`) is listed whole.
+            return self.view(false).map(drop);
+        }
+        let after = self.synced()?;
+        let changes = match self.listing(after) {
+            Ok(changes) if changes.upto < after.max(self.synced()?) => {
+                self.take(&changes, true)?;
+                return self.refresh_name();
+            }
             // Restored from a backup, or another.
             Err(Fault::Older(_)) => {
                 self.view(true)?;
@@ -223,17 +263,84 @@ impl<S: OwnBook> ClusterLedger<S> {
         self.refresh_name()
     }
 
+    /// Brings the blocks in the cache up to date, where the rest is asked for by its keys.
+    fn refresh_blocks(&self) -> Result<(), Error> {
+        let changes = self.remote.changes(keys::BLOCKS, 0, (self.remaining)());
+        let changes = changes.map_err(|fault| failed(&fault))?;
+        let saved = self.own.change(|desk| {
+            let mut all = changes.objects.iter();
+            Ok(all.try_for_each(|object| self.keep_cached(desk, object))?)
+        });
+        done(saved).map(drop)
+    }
+
     /// Whose the node's name is is not listed with the book.
     fn refresh_name(&self) -> Result<(), Error> {
         let node = keys::machine(&self.part.node);
         if self.own.look(|desk| desk.cached(&node))?.is_none_or(|object| !self.is_ours(&object)) {
-            self.reload(&[Guard { key: node, version: 0 }], (self.remaining)())?;
+            self.reload(&[node], (self.remaining)())?;
         }
         Ok(())
     }
 
     fn visit(&self, now: u64) -> Visit<'_, S> {
-        Visit { ledger: self, now, fresh: Cell::new(false) }
+        let by_name = !self.remote.transactions();
+        let view = RefCell::new(View { by_name, ..View::default() });
+        Visit { ledger: self, now, view, _turn: None }
+    }
+
+    /// What was brought up to date for this call is not asked for again by its next session. One
+    /// session only: a ledger may be there for long, and a listing is soon an old one.
+    fn hand_on(&self, view: View) {
+        if view.by_name {
+            *self.handed() = Some(view);
+        }
+    }
+
+    fn handed(&self) -> MutexGuard<'_, Option<View>> {
+        self.handed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What a node must know before anything is decided, and tell. One of its processes asks; the
+    /// others wait for that, rather than ask the same. Whether it was this one.
+    fn begin(&self, has_turn: bool) -> Result<bool, Error> {
+        if self.synced()? > 0 {
+            return Ok(false);
+        }
+        let _turn = if has_turn { None } else { self.turn()? };
+        let is_new = self.synced()? == 0;
+        if is_new {
+            self.bring()?;
+        }
+        Ok(is_new)
+    }
+
+    /// The turn among the calls of this node; none: somebody has it for so long that it is better
+    /// to go on without.
+    fn turn(&self) -> Result<Option<Box<dyn Gate + '_>>, Error> {
+        self.own.turn((self.remaining)() / 2)
+    }
+
+    /// Others change what is to be changed, all of the time.
+    fn contended(&self) -> Error {
+        unavailable(format!(
+            "others changed the same objects each time before this call could, for {}: {ADVICE}",
+            self.waited()
+        ))
+    }
+
+    /// Other calls of this node write, all of the time.
+    fn crowded(&self) -> Error {
+        unavailable(format!(
+            "other calls of this node wrote all of the time in which this one waited to, {} with \
+             what came before: {ADVICE}",
+            self.waited()
+        ))
+    }
+
+    /// How long the call has gone on, for people.
+    fn waited(&self) -> String {
+        format!("{:.1} s", self.whole.saturating_sub((self.remaining)()).as_secs_f64())
     }
 
     fn is_ours(&self, node: &Object) -> bool {
@@ -259,9 +366,9 @@ impl<S: OwnBook> ClusterLedger<S> {
         desk.put_cached(object, own)
     }
 
-    /// Objects that a commit was refused for, as they are now.
-    fn reload(&self, guards: &[Guard], wait: Duration) -> Result<(), Error> {
-        let keys: Vec<&str> = guards.iter().map(|guard| guard.key.as_str()).collect();
+    /// These objects, as they are now.
+    fn reload(&self, keys: &[String], wait: Duration) -> Result<(), Error> {
+        let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
         let now = self.remote.get(&keys, wait).map_err(|fault| failed(&fault))?;
         let saved = self.own.change(|desk| {
             for key in &keys {
@@ -281,8 +388,8 @@ impl<S: OwnBook> ClusterLedger<S> {
     }
 
     /// What the store has now is known here, too.
-    fn save(&self, desk: &mut dyn Desk, puts: &[Put], versions: &[u64]) -> Result<(), Error> {
-        for (put, version) in puts.iter().zip(versions) {
+    fn save(&self, desk: &mut dyn Desk, written: &[(Put, u64)]) -> Result<(), Error> {
+        for (put, version) in written {
             match &put.value {
                 Some(value) => {
                     let (key, value) = (put.key.clone(), value.clone());
@@ -295,19 +402,56 @@ impl<S: OwnBook> ClusterLedger<S> {
     }
 }
 
+impl<S: OwnBook> ClusterLedger<S> {
+    /// What the change gave this node by these is to be taken back: it will not be used.
+    fn revoke_puts(&self, puts: &[Put], change: &Change) {
+        let queued = queue::revoked(puts, &change.seen, &self.part.node);
+        // What cannot be queued is found as a stray.
+        let _ = self
+            .own
+            .change(|desk| queued.iter().try_for_each(|one| Ok(desk.enqueue(&one.text())?)));
+    }
+}
+
 /// The cluster's book for the time of one session: what was brought up to date for it is not
 /// asked for again.
 struct Visit<'a, S> {
     ledger: &'a ClusterLedger<S>,
     /// Seconds since the Unix epoch.
     now: u64,
-    fresh: Cell<bool>,
+    view: RefCell<View>,
+    /// Of a call that others came before: they go on in the order in which they get it, and each
+    /// decides on what the one before it left.
+    _turn: Option<Box<dyn Gate + 'a>>,
 }
 
 impl<S: OwnBook> Visit<'_, S> {
-    fn refresh(&self) -> Result<(), Error> {
-        self.ledger.refresh()?;
-        self.fresh.set(true);
+    fn view(&self) -> View {
+        self.view.borrow().clone()
+    }
+
+    /// The call will be run again. Its own node's cache has what came before it; what was asked of
+    /// the store for it need not be again.
+    fn note_beaten(&self, halt: &Halt) {
+        if matches!(halt, Halt::Conflict) {
+            self.ledger.beaten.fetch_add(1, Ordering::Relaxed);
+            self.ledger.hand_on(self.view());
+        }
+    }
+
+    /// What an answer wants a newer view of.
+    fn refresh(&self, wants: &Wants) -> Result<(), Error> {
+        if wants.all {
+            self.ledger.refresh()?;
+            self.view.borrow_mut().fresh = true;
+        } else if wants.blocks {
+            self.ledger.refresh_blocks()?;
+            self.view.borrow_mut().blocks = true;
+        } else {
+            let keys: Vec<String> = wants.keys.iter().cloned().collect();
+            self.ledger.reload(&keys, (self.ledger.remaining)())?;
+            self.view.borrow_mut().asked.extend(keys);
+        }
         Ok(())
     }
 
@@ -315,19 +459,19 @@ impl<S: OwnBook> Visit<'_, S> {
     fn rehearse<R>(&self, f: &impl Fn(&mut dyn Book) -> Result<R, Halt>) -> Result<Change, Halt> {
         for _ in 0..LOOKS {
             let mut change = None;
-            let mut wants_fresh = false;
+            let mut wants = Wants::default();
             let ended = self.ledger.own.change(|desk| -> Result<(), Halt> {
                 let mut page =
-                    Page::new(Own::Write(desk), &self.ledger.part, self.now, self.fresh.get());
+                    Page::new(Own::Write(desk), &self.ledger.part, self.now, self.view());
                 let result = f(&mut page);
-                wants_fresh = page.wants_fresh();
+                wants = page.wants();
                 let (guards, puts, seen) = (page.guards(), page.puts(), page.seen()?);
                 change = Some(result.map(|_| Change { guards, puts, seen }));
                 // Nothing of it stays.
                 Err(Halt::Conflict)
             });
             match (ended, change) {
-                (_, Some(_)) if wants_fresh => self.refresh()?,
+                (_, Some(_)) if wants != Wants::default() => self.refresh(&wants)?,
                 (_, Some(change)) => return change,
                 (Err(halt), None) => return Err(halt),
                 (Ok(()), None) => return Err(Halt::Conflict),
@@ -341,7 +485,7 @@ impl<S: OwnBook> Visit<'_, S> {
         &self,
         f: &impl Fn(&mut dyn Book) -> Result<R, Halt>,
         change: &Change,
-        versions: &[u64],
+        written: &[(Put, u64)],
     ) -> Result<R, Halt> {
         let ledger = self.ledger;
         ledger.own.change(|desk| {
@@ -350,82 +494,80 @@ impl<S: OwnBook> Visit<'_, S> {
             let result = f(&mut page)?;
             let given_up: Vec<String> = page.given_up().iter().map(Queued::text).collect();
             given_up.iter().try_for_each(|text| desk.enqueue(text))?;
-            ledger.save(desk, &change.puts, versions)?;
+            ledger.save(desk, written)?;
             Ok(result)
         })
-    }
-
-    /// What the change gave this node is to be taken back: it will not be used.
-    fn revoke(&self, change: &Change) {
-        let queued = queue::revoked(&change.puts, &change.seen, &self.ledger.part.node);
-        // What cannot be queued is found as a stray.
-        let _ = self
-            .ledger
-            .own
-            .change(|desk| queued.iter().try_for_each(|one| Ok(desk.enqueue(&one.text())?)));
     }
 }
 
 impl<S: OwnBook> Shelf for Visit<'_, S> {
     fn read<R>(&self, f: impl Fn(&dyn Book) -> Result<R, Error>) -> Result<R, Error> {
+        if self.view().by_name && self.ledger.synced()? == 0 {
+            // Nothing is known that could be asked for by its key.
+            self.ledger.begin(false)?;
+            if let Some(view) = &*self.ledger.handed() {
+                self.view.replace(view.clone());
+            }
+        }
         for _ in 0..LOOKS {
-            let mut wants_fresh = false;
+            let mut wants = Wants::default();
             let result = self.ledger.own.look(|desk| {
-                let page =
-                    Page::new(Own::Read(desk), &self.ledger.part, self.now, self.fresh.get());
+                let page = Page::new(Own::Read(desk), &self.ledger.part, self.now, self.view());
                 let result = f(&page);
-                wants_fresh = page.wants_fresh();
+                wants = page.wants();
                 result
             });
-            if !wants_fresh {
+            if wants == Wants::default() {
                 return result;
             }
             // What this node released and nobody was told of is free in a newer view.
             self.ledger.send_waiting()?;
-            self.refresh()?;
+            self.refresh(&wants)?;
         }
-        Err(contended())
+        Err(self.ledger.contended())
     }
 
     fn write<R>(&self, f: impl Fn(&mut dyn Book) -> Result<R, Halt>) -> Result<R, Halt> {
         let ledger = self.ledger;
-        let gate = ledger.enter((ledger.remaining)())?;
-        let Some(gate) = gate else {
-            let what =
-                "another process of this node is writing to it, for all of the time".to_owned();
-            return Err(Halt::Error(unavailable(what)));
+        let Some(gate) = ledger.enter((ledger.remaining)())? else {
+            return Err(Halt::Error(ledger.crowded()));
         };
         // What was released before comes before: this may be about the same attachment.
         ledger.send_queued(&ledger.remaining)?;
-        let change = self.rehearse(&f)?;
-        let committed = if change.guards.is_empty() {
-            Ok(Committed::Done(Vec::new()))
+        let change = self.rehearse(&f).inspect_err(|halt| self.note_beaten(halt))?;
+        let sent = if change.guards.is_empty() {
+            Sent::nothing()
         } else {
             let guards = [change.guards.as_slice(), &ledger.life_guard()?].concat();
-            ledger.remote.commit(&guards, &change.puts, (ledger.remaining)())
+            ledger.send_commit(&guards, &change.puts, &ledger.remaining)
         };
-        match committed {
-            Ok(Committed::Done(versions)) => {
+        match sent.end {
+            End::Done => {
                 ledger.conflicts.store(0, Ordering::Relaxed);
-                let result = self.perform(&f, &change, &versions);
+                ledger.beaten.store(0, Ordering::Relaxed);
+                let result = self.perform(&f, &change, &sent.written);
                 if result.is_err() {
-                    self.revoke(&change);
+                    ledger.revoke_puts(&change.puts, &change);
                 }
                 // What was given up: at once if that does not take long.
                 ledger.send_now();
                 result
             }
-            Ok(Committed::Conflict) => {
+            End::Conflict(keys) => {
+                ledger.take_back(&change, &sent.written)?;
                 drop(gate);
                 ledger.check_life()?;
                 ledger.give_way();
-                ledger.reload(&change.guards, (ledger.remaining)())?;
+                ledger.reload(&keys, (ledger.remaining)())?;
+                self.note_beaten(&Halt::Conflict);
                 Err(Halt::Conflict)
             }
-            Err(fault) => {
-                if matches!(fault, Fault::Unknown(_)) {
-                    self.revoke(&change);
+            End::Failed(fault) => {
+                if matches!(fault, Fault::Unknown(_)) || !sent.written.is_empty() {
+                    ledger.revoke_puts(&change.puts, &change);
                 }
+                // What cannot be kept is known from the next conflict on.
+                let _ = ledger.keep_written(&sent.written);
                 Err(Halt::Error(failed(&fault)))
             }
         }
@@ -450,10 +592,15 @@ impl<S: OwnBook> Ledger for ClusterLedger<S> {
     }
 
     fn session(&self, scope: Scope) -> Result<Box<dyn Session + '_>, Error> {
-        if self.synced()? == 0 {
-            self.bring()?;
+        let turn = if self.beaten.load(Ordering::Relaxed) > 0 { self.turn()? } else { None };
+        let is_new = self.begin(turn.is_some())?;
+        let visit = Visit { _turn: turn, ..self.visit(scope.now) };
+        if let Some(view) = self.handed().take() {
+            visit.view.replace(view);
         }
-        Ok(Box::new(Sitting::open(self.visit(scope.now), scope)?))
+        // All of the book was listed for that, and need not be again.
+        visit.view.borrow_mut().fresh |= is_new && self.remote.transactions();
+        Ok(Box::new(Sitting::open(visit, scope)?))
     }
 
     fn attached(
@@ -497,7 +644,8 @@ impl<S: OwnBook> Ledger for ClusterLedger<S> {
                 let order = desk.seq()?;
                 let rest = until.map(|until| Resting::of(Rest { until, order }));
                 for address in &before.record.addresses {
-                    desk.enqueue(&Queued::address(&before.record, *address, rest).text())?;
+                    let queued = Queued::address(&before.record, *address, rest).at(now);
+                    desk.enqueue(&queued.text())?;
                 }
                 for queued in queue::entries_of(desk, &self.part.node, id)? {
                     desk.enqueue(&queued.text())?;
@@ -530,7 +678,7 @@ impl<S: OwnBook> Ledger for ClusterLedger<S> {
         let visit = self.visit(0);
         while done(visit.write(|book| rules::keep(book, owner, key, value)))?.is_none() {
             if (self.remaining)().is_zero() {
-                return Err(contended());
+                return Err(self.contended());
             }
         }
         Ok(())

@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::keys;
 use super::objects::Named;
-use super::remote::{Guard, Put};
-use super::{ClusterLedger, Committed, OwnBook, failed, unavailable};
+use super::remote::{Guard, Object, Put};
+use super::{ClusterLedger, OwnBook, failed, unavailable};
 use crate::Error;
 
 /// What a node's agent says of it: the object below [`super::NODES`].
@@ -98,16 +98,29 @@ impl<S: OwnBook> ClusterLedger<S> {
 
     /// Forgets what a node said of itself, unless its agent lives; false: it does.
     pub fn forget_node(&self, node: &NodeAt) -> Result<bool, Error> {
-        let put = Put { key: keys::node(&node.name), value: None };
-        let committed = self.remote.commit(&is_dead(node), &[put], (self.remaining)());
-        Ok(committed.map_err(|fault| failed(&fault))? != Committed::Conflict)
+        let tunnel = keys::tunnel(&node.name);
+        let found = self.remote.get(&[&tunnel], (self.remaining)()).map_err(|it| failed(&it))?;
+        let tunnel = found.into_iter().map(|object| object.key);
+        let gone = std::iter::once(keys::node(&node.name)).chain(tunnel);
+        let puts: Vec<Put> = gone.map(|key| Put { key, value: None }).collect();
+        self.send_all(&is_dead(node), &puts, &self.remaining)
     }
 
     /// What is held under the node's name is to be this machine's.
     pub(super) fn check_name(&self) -> Result<(), Error> {
         let key = keys::machine(&self.part.node);
         let found = self.remote.get(&[&key], (self.remaining)()).map_err(|fault| failed(&fault))?;
-        let Some(object) = found.first() else { return Ok(()) };
+        self.check_named(found.first())
+    }
+
+    /// The same, of what the cache has.
+    pub(super) fn check_known_name(&self) -> Result<(), Error> {
+        let key = keys::machine(&self.part.node);
+        self.check_named(self.own.look(|desk| desk.cached(&key))?.as_ref())
+    }
+
+    fn check_named(&self, found: Option<&Object>) -> Result<(), Error> {
+        let Some(object) = found else { return Ok(()) };
         match serde_json::from_str(&object.value) {
             Ok(Named { machine }) if machine != self.part.machine => {
                 let what = super::two_machines(&self.part.node, &machine);

@@ -13,8 +13,8 @@ use wharfinger_cni::AttachmentId;
 use super::keys;
 use super::objects::{Block, Content, Domain, Held, Resting, Store};
 use super::page::Slot;
-use super::remote::{Committed, Guard, Object, Put};
-use super::{ClusterLedger, OwnBook, PATIENCE, contended, failed, unavailable};
+use super::remote::{Guard, Object, Put};
+use super::{ClusterLedger, OwnBook, PATIENCE, failed, unavailable};
 use crate::book::Desk;
 use crate::point::Point;
 use crate::session::done;
@@ -39,6 +39,9 @@ pub(super) enum Queued {
         /// It rests.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         rest: Option<Resting>,
+        /// When it was released, in seconds since the Unix epoch.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        at: Option<u64>,
     },
     /// What a plugin's store (its key) keeps for an attachment.
     Entries { store: String, network: String, container: String, ifname: String },
@@ -56,7 +59,16 @@ impl Queued {
         rest: Option<Resting>,
     ) -> Self {
         let AttachmentId { network, container, ifname } = id.clone();
-        Self::Address { domain: domain.to_owned(), address, network, container, ifname, rest }
+        let (domain, at) = (domain.to_owned(), None);
+        Self::Address { domain, address, network, container, ifname, rest, at }
+    }
+
+    /// The same, released at this time.
+    pub(super) fn at(mut self, now: u64) -> Self {
+        if let Self::Address { at, .. } = &mut self {
+            *at = Some(now);
+        }
+        self
     }
 
     pub(super) fn entries(store: &str, id: &AttachmentId) -> Self {
@@ -99,8 +111,12 @@ impl Queued {
     fn apply(&self, content: &mut Content, node: &str) {
         let id = self.id();
         match (self, content) {
-            (Self::Address { address, rest, .. }, Content::Block(block)) => {
-                free(block, *address, *rest, |held| held.is(node, &id));
+            (Self::Address { address, rest, at, .. }, Content::Block(block)) => {
+                let is_meant = |held: &Held| held.is(node, &id);
+                match block.size {
+                    0 => free(block, *address, *rest, is_meant),
+                    size => block.change(size, *at, |it| free(it, *address, *rest, is_meant)),
+                }
             }
             (Self::Entries { .. }, Content::Store(Store(entries))) => {
                 entries.retain(|_, value| !value.is_of(node, &id));
@@ -232,7 +248,7 @@ impl<S: OwnBook> ClusterLedger<S> {
     pub fn flush(&self) -> Result<(), Error> {
         match self.enter((self.remaining)())? {
             Some(_gate) => self.send_queued(&self.remaining),
-            None => Err(contended()),
+            None => Err(self.contended()),
         }
     }
 
@@ -253,16 +269,11 @@ impl<S: OwnBook> ClusterLedger<S> {
             if plan.guards.is_empty() {
                 return Ok(());
             }
-            let committed = self.remote.commit(&plan.guards, &plan.puts, left());
-            match committed.map_err(|fault| failed(&fault))? {
-                Committed::Done(versions) => {
-                    let saved = self.own.change(|desk| Ok(self.save(desk, &plan.puts, &versions)?));
-                    return done(saved).map(drop);
-                }
-                Committed::Conflict => self.reload(&plan.guards, left())?,
+            if self.send_all(&plan.guards, &plan.puts, left)? {
+                return Ok(());
             }
         }
-        Err(contended())
+        Err(self.contended())
     }
 
     /// Brings objects into the cache that are not there.

@@ -15,6 +15,12 @@ pub trait Remote: std::fmt::Debug + Send + Sync {
     /// What was removed since is not among them. Within `wait`.
     fn changes(&self, prefix: &str, after: u64, wait: Duration) -> Result<Changes, Fault>;
 
+    /// Whether a commit may have several guards and puts. Where it may not, it has one of each, of
+    /// the same key, and what is not in it is asked for by its key rather than in a listing.
+    fn transactions(&self) -> bool {
+        true
+    }
+
     /// Writes all or nothing: where each guard holds still, and nobody else writes between.
     /// Within `wait`; at most [`MOST`] guards, and as many puts.
     fn commit(&self, guards: &[Guard], puts: &[Put], wait: Duration) -> Result<Committed, Fault>;
@@ -86,4 +92,21 @@ pub enum Fault {
     /// It answered, and refused: asking again will not help.
     #[error("{0}")]
     Refused(String),
+}
+
+/// Less time than this is none to ask a store in.
+const LEAST: Duration = Duration::from_millis(50);
+
+impl Fault {
+    /// Of a store that was asked within so short a time that its silence says nothing of it. None:
+    /// there was time.
+    pub fn of_no_time(what: &str, store: &str, wait: Duration) -> Option<Self> {
+        (wait < LEAST).then(|| {
+            Self::Unavailable(format!(
+                "{what}: no time was left to ask {store}: what came before took all that the call \
+                 has, its turn among others of this node or what others changed meanwhile: {}",
+                super::ADVICE
+            ))
+        })
+    }
 }

@@ -9,11 +9,10 @@ use wharfinger_cni::AttachmentId;
 use super::keys;
 use super::objects::{Block, Content, Domain, Store};
 use super::queue::{self, Queued};
-use super::remote::{Committed, Guard, Object, Put};
-use super::{ClusterLedger, NodeAt, OwnBook, contended, failed, nodes};
-use crate::book::Shelf;
+use super::remote::{Guard, Object, Put};
+use super::{ClusterLedger, NodeAt, OwnBook, failed, nodes};
 use crate::session::done;
-use crate::{Error, Range, rules};
+use crate::{Error, Range};
 
 /// How many objects one transaction changes.
 const AT_ONCE: usize = 32;
@@ -112,33 +111,26 @@ impl<S: OwnBook> ClusterLedger<S> {
         Ok(true)
     }
 
-    /// Frees what has rested long enough in this node's blocks: until somebody does, a block is not
-    /// empty.
-    pub fn end_rests(&self, now: u64) -> Result<(), Error> {
-        let visit = self.visit(now);
-        while !visit.read(|book| book.rested(now, 1))?.is_empty() {
-            let ended = done(visit.write(|book| Ok(rules::end_rests(book, now)?)))?;
-            if ended.is_none() && (self.remaining)().is_zero() {
-                return Err(contended());
-            }
-        }
-        Ok(())
+    /// Gives back blocks of this node that nobody has anything in, but for one of each domain and
+    /// family. How many. What has rested until `now`, in seconds since the Unix epoch, is nothing.
+    pub fn give_back(&self, now: u64) -> Result<usize, Error> {
+        self.refresh()?;
+        self.give_back_known(now)
     }
 
-    /// Gives back blocks of this node that nobody has anything in, but for one of each domain and
-    /// family. How many.
-    pub fn give_back(&self) -> Result<usize, Error> {
-        let Some(_gate) = self.enter((self.remaining)())? else { return Err(contended()) };
+    /// The same, on what the cache has: one that is not so any more is left as it is.
+    pub(super) fn give_back_known(&self, now: u64) -> Result<usize, Error> {
+        let Some(_gate) = self.enter((self.remaining)())? else { return Err(self.crowded()) };
         self.send_queued(&self.remaining)?;
-        self.refresh()?;
         let own = self.own.look(|desk| desk.cached_own())?;
         let mut spare: Vec<(String, bool, usize)> = Vec::new();
         let mut back = Vec::new();
         for object in own {
             let Some((domain, first)) = keys::of_block(&object.key) else { continue };
-            let Ok(Content::Block(block)) = Content::read(&object.key, &object.value) else {
+            let Ok(Content::Block(mut block)) = Content::read(&object.key, &object.value) else {
                 continue;
             };
+            block.rests.retain(|_, rest| rest.until > now);
             if !block.is_empty() {
                 continue;
             }
@@ -194,7 +186,7 @@ impl<S: OwnBook> ClusterLedger<S> {
                 }
             }
         }
-        Err(contended())
+        Err(self.contended())
     }
 
     /// Whether any of this does not hold.
@@ -221,17 +213,7 @@ impl<S: OwnBook> ClusterLedger<S> {
         let puts: Vec<Put> =
             objects.into_iter().map(|(object, value)| Put { key: object.key, value }).collect();
         let all = [guards.as_slice(), more].concat();
-        let committed = self.remote.commit(&all, &puts, (self.remaining)());
-        match committed.map_err(|fault| failed(&fault))? {
-            Committed::Done(versions) => {
-                done(self.own.change(|desk| Ok(self.save(desk, &puts, &versions)?)))?;
-                Ok(true)
-            }
-            Committed::Conflict => {
-                self.reload(&guards, (self.remaining)())?;
-                Ok(false)
-            }
-        }
+        self.send_all(&all, &puts, &self.remaining)
     }
 
     /// Of these objects, see [`ClusterLedger::strays`].

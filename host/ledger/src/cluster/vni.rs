@@ -5,12 +5,14 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::remote::{Committed, Guard, Put};
-use super::{ClusterLedger, OwnBook, contended, failed, keys, unavailable};
+use super::remote::{Guard, Put};
+use super::sending::End;
+use super::{ClusterLedger, OwnBook, failed, keys, unavailable};
 use crate::Error;
 
-/// Below this people choose numbers in configurations.
-pub const FIRST_VNI: u32 = 4096;
+/// Below this people choose numbers in configurations, and others begin to count: Docker's own
+/// overlays from 4096, on the same port, and a machine has a number on a port once.
+pub const FIRST_VNI: u32 = 65_536;
 const LAST: u32 = 0x00ff_ffff;
 /// How long a number stays a network's that has no ranges: an attachment may be about to be made.
 const KEPT: u64 = 3600;
@@ -37,7 +39,7 @@ impl<S: OwnBook> ClusterLedger<S> {
                 return Ok(free);
             }
             if (self.remaining)().is_zero() {
-                return Err(contended());
+                return Err(self.contended());
             }
         }
     }
@@ -65,11 +67,24 @@ impl<S: OwnBook> ClusterLedger<S> {
         let network = serde_json::json!({ "network": network }).to_string();
         let guards = [&key, &number].map(|key| Guard { key: key.clone(), version: 0 });
         let puts = [Put { key, value: Some(value) }, Put { key: number, value: Some(network) }];
-        match self.remote.commit(&guards, &puts, (self.remaining)()) {
-            Ok(Committed::Done(_)) => Ok(true),
-            Ok(Committed::Conflict) => Ok(false),
+        let sent = self.send_commit(&guards, &puts, &self.remaining);
+        match sent.end {
+            End::Done => Ok(true),
+            End::Conflict(_) => {
+                // The number without its network, where the store has no transactions.
+                for (Put { key, .. }, version) in sent.written {
+                    let guard = Guard { key: key.clone(), version };
+                    let gone = self.remote.commit(
+                        &[guard],
+                        &[Put { key, value: None }],
+                        (self.remaining)(),
+                    );
+                    gone.map_err(|fault| failed(&fault))?;
+                }
+                Ok(false)
+            }
             // Also where it may have been written: the next look tells.
-            Err(fault) => Err(failed(&fault)),
+            End::Failed(fault) => Err(failed(&fault)),
         }
     }
 
@@ -88,8 +103,7 @@ impl<S: OwnBook> ClusterLedger<S> {
             let guards = [Guard { key: object.key.clone(), version: object.version }];
             let gone = [object.key, keys::vni(overlay.vni)];
             let puts = gone.map(|key| Put { key, value: None });
-            let done = self.remote.commit(&guards, &puts, (self.remaining)());
-            if matches!(done.map_err(|fault| failed(&fault))?, Committed::Done(_)) {
+            if self.send_all(&guards, &puts, &self.remaining)? {
                 freed.push((network, overlay.vni));
             }
         }

@@ -74,14 +74,22 @@ pub(super) fn read(path: &Path) -> Result<Option<String>, Error> {
     }
 }
 
-/// Writes a file whole: beside its place, then renamed.
+/// What is being written: who writes has the lock, so there is one at most. Whoever was killed left it.
+const UNFINISHED: &str = ".unfinished";
+
+/// Takes away what whoever was killed left.
+pub(super) fn clear(directory: &Path) {
+    // Most times there is none; and nobody looks for it by its name.
+    let _ = fs::remove_file(directory.join(UNFINISHED));
+}
+
+/// Writes a file whole: beside its place, then renamed. With the lock held.
 pub(super) fn put(directory: &Path, name: &str, text: &str) -> Result<(), Error> {
     let path = directory.join(name);
-    let unfinished = directory.join(format!(".{name}.{}", std::process::id()));
+    let unfinished = directory.join(UNFINISHED);
     let written = write(&unfinished, text).and_then(|()| fs::rename(&unfinished, &path));
     written.map_err(|error| {
-        // Nobody looks for it by its name.
-        let _ = fs::remove_file(&unfinished);
+        clear(directory);
         failed(&path, "write", &error)
     })
 }

@@ -46,19 +46,17 @@ impl Index {
         Some(mine.filter(|(of, _)| *of == key).map(|(_, name)| name.to_owned()).collect())
     }
 
-    /// Notes a file that was added. One that is removed stays noted: it leads to nothing.
-    pub(super) fn add(&self, reserver: &Reserver, name: &str) {
-        let Some(index) = &self.0 else { return };
+    /// Notes a file that was added; false where that failed, or more is noted than is of use, and so all
+    /// is to be noted anew. One that is removed stays noted: it leads to nothing.
+    pub(super) fn add(&self, reserver: &Reserver, name: &str) -> bool {
+        let Some(index) = &self.0 else { return false };
         let key = key(&reserver.text());
         let noted = OpenOptions::new().append(true).create(true).open(bucket(index, &key));
         let noted = noted.and_then(|mut file| {
             file.write_all(line(&key, name).as_bytes())?;
             Ok(file.metadata()?.len())
         });
-        if noted.is_ok_and(|length| length <= LONGEST) {
-            return;
-        }
-        self.forget();
+        noted.is_ok_and(|length| length <= LONGEST)
     }
 
     /// Notes all.

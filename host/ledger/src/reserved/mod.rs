@@ -324,8 +324,8 @@ impl Reserved {
         let name = address.to_string();
         files::put(&self.path, &name, &reserver.text())?;
         files::put(&self.path, &files::last_name(set), &name)?;
-        if known {
-            self.index.add(reserver, &name);
+        // Without a stamp the index does not stand: the directory has changed.
+        if known && self.index.add(reserver, &name) {
             self.index.stamp(&self.path);
         }
         Ok(())
@@ -333,6 +333,7 @@ impl Reserved {
 
     fn remove(&self, _: &Locked, found: &[PathBuf]) -> Result<(), Error> {
         let known = self.index.stands(&self.path);
+        files::clear(&self.path);
         for path in found {
             match fs::remove_file(path) {
                 Err(error) if error.kind() != std::io::ErrorKind::NotFound => {

@@ -9,9 +9,9 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension, Params, Row};
 use wharfinger_cni::AttachmentId;
 
 use super::Options;
-use super::fail;
 use super::file::FileId;
-use super::schema::{BOOK, Found};
+use super::schema::{BOOK, Format, Found};
+use super::{fail, file};
 use crate::Error;
 use crate::book::Halt;
 
@@ -68,7 +68,7 @@ impl Db {
         conn.execute_batch(settings).map_err(fail)?;
         match BOOK.look(&conn).map_err(fail)? {
             Found::Newest => {}
-            Found::Earlier(from) => advance(&conn, from).map_err(fail)?,
+            Found::Earlier(_) => upgrade(&conn, BOOK, path, options.wait)?,
             Found::Empty => return Err(fail::damaged(path, "open: it is empty".to_owned())),
             Found::Foreign(what) => return Err(fail::damaged(path, format!("open: {what}"))),
         }
@@ -196,16 +196,47 @@ impl Db {
     }
 }
 
-/// Brings an earlier format to the newest; a process that comes second finds it done.
-fn advance(conn: &Connection, from: usize) -> rusqlite::Result<()> {
-    conn.execute_batch("BEGIN IMMEDIATE")?;
-    if BOOK.look(conn)? == Found::Earlier(from) {
-        BOOK.advance(conn, from)?;
-    }
-    conn.execute_batch("COMMIT")
+/// Brings an empty file, or one of an earlier format, to the newest; a process that comes second finds it
+/// done. What an earlier format had is kept beside it.
+pub(super) fn upgrade(
+    conn: &Connection,
+    format: Format,
+    path: &Path,
+    wait: Duration,
+) -> Result<(), Error> {
+    let fail = |error: rusqlite::Error| fail::sqlite(path, "upgrade", &error);
+    conn.execute_batch("BEGIN IMMEDIATE").map_err(fail)?;
+    let from = match format.look(conn).map_err(fail)? {
+        Found::Empty => Some(0),
+        Found::Earlier(from) => {
+            keep(path, from, wait)?;
+            Some(from)
+        }
+        Found::Newest | Found::Foreign(_) => None,
+    };
+    from.map_or(Ok(()), |from| format.advance(conn, from)).map_err(fail)?;
+    conn.execute_batch("COMMIT").map_err(fail)
+}
+
+/// Copies the file as it is to `NAME.format-N`: what an earlier version of the executable can be given
+/// back. To be called where nobody else writes.
+fn keep(path: &Path, format: usize, wait: Duration) -> Result<(), Error> {
+    let kept = file::with(path, &format!(".format-{format}"));
+    let draft = file::with(&kept, ".new");
+    file::remove(&draft)?;
+    drop(file::open(&draft)?);
+    // Not by copying bytes: part of them may be in the log. And to close a file of our own on the
+    // database's path would take SQLite's locks away (fcntl(2)).
+    let name = draft.to_str().ok_or_else(|| {
+        fail::unavailable(path, "keep the earlier format: the path is no text".to_owned())
+    })?;
+    connect(path, wait)
+        .and_then(|reader| reader.execute("VACUUM INTO ?1", [name]))
+        .map_err(|error| fail::sqlite(path, "keep the earlier format", &error))?;
+    std::fs::rename(&draft, &kept).map_err(fail::io(&kept, "put the copy in place"))
 }
 
 /// The path of a database under construction.
 pub(super) fn draft_path(path: &Path) -> PathBuf {
-    super::file::with(path, ".new")
+    file::with(path, ".new")
 }

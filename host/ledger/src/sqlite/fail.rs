@@ -25,7 +25,10 @@ fn is_damage(error: &rusqlite::Error) -> bool {
             | ErrorCode::NotADatabase
             | ErrorCode::ConstraintViolation
             | ErrorCode::TypeMismatch => true,
-            ErrorCode::Unknown => text.as_deref().is_some_and(|text| text.starts_with("no such")),
+            // The latter of a header with a number that no SQLite writes.
+            ErrorCode::Unknown => text.as_deref().is_some_and(|text| {
+                text.starts_with("no such") || text == "unsupported file format"
+            }),
             _ => false,
         },
         rusqlite::Error::SqlInputError { msg, .. } => msg.starts_with("no such"),

@@ -16,6 +16,8 @@ pub(super) const BESIDE: [&str; 3] = ["-wal", "-shm", "-journal"];
 
 /// How long one looks away from a lock that another holds.
 const NAP: Duration = Duration::from_millis(1);
+/// So often its length is doubled: a crowd that waits must not keep the machine busy with it.
+const DOUBLED: u32 = 3;
 
 /// One file, whatever its path: device and inode.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -119,7 +121,8 @@ impl Guard {
     /// Likewise, of this very path; none where others hold it for so long.
     pub(super) fn within(lock: &Path, hold: Hold, wait: Duration) -> Result<Option<Self>, Error> {
         let mut left = wait;
-        loop {
+        for turn in 0_u32.. {
+            let nap = NAP.saturating_mul(1 << turn.min(DOUBLED));
             let file = open(lock)?;
             let locked = match hold {
                 Hold::Shared => file.try_lock_shared(),
@@ -130,13 +133,14 @@ impl Guard {
                 // It was deleted meanwhile: ours keeps nobody out.
                 Ok(()) => {}
                 Err(TryLockError::Error(error)) => return Err(fail::io(lock, "lock")(error)),
-                Err(TryLockError::WouldBlock) => match left.checked_sub(NAP) {
+                Err(TryLockError::WouldBlock) => match left.checked_sub(nap) {
                     Some(rest) => left = rest,
                     None => return Ok(None),
                 },
             }
-            std::thread::sleep(NAP);
+            std::thread::sleep(nap);
         }
+        Ok(None)
     }
 }
 

@@ -10,7 +10,7 @@ use std::cmp::Ordering;
 use rusqlite::{Connection, Row, params};
 
 use super::Options;
-use super::db::{Db, connect};
+use super::db::{Db, connect, upgrade};
 use super::file::{Guard, Hold};
 use super::rows::{int, point};
 use super::schema::{Found, LASTING};
@@ -99,7 +99,7 @@ pub(super) fn open(options: &Options) -> Result<Connection, Error> {
     match LASTING.look(&conn).map_err(fail)? {
         Found::Newest => {}
         Found::Foreign(what) => return Err(fail::damaged(path, format!("open: {what}"))),
-        Found::Empty | Found::Earlier(_) => advance(&conn).map_err(fail)?,
+        Found::Empty | Found::Earlier(_) => upgrade(&conn, LASTING, path, options.wait)?,
     }
     Ok(conn)
 }
@@ -128,17 +128,6 @@ fn create(options: &Options) -> Result<(), Error> {
     file::remove(&draft)?;
     drop(file::open(&draft)?);
     std::fs::rename(&draft, path).map_err(fail::io(path, "put the new file in place"))
-}
-
-/// Brings it to the newest format; a process that comes second finds it done.
-fn advance(conn: &Connection) -> rusqlite::Result<()> {
-    conn.execute_batch("BEGIN IMMEDIATE")?;
-    match LASTING.look(conn)? {
-        Found::Empty => LASTING.advance(conn, 0)?,
-        Found::Earlier(from) => LASTING.advance(conn, from)?,
-        Found::Newest | Found::Foreign(_) => {}
-    }
-    conn.execute_batch("COMMIT")
 }
 
 fn version(conn: &Connection) -> rusqlite::Result<i64> {

@@ -251,6 +251,15 @@ impl Shelf for SqliteLedger {
     }
 }
 
+impl SqliteLedger {
+    /// A lock beside the book.
+    fn pass(&self, suffix: &str, wait: Duration) -> Result<Option<Box<dyn Held + '_>>, Error> {
+        let path = file::with(&self.options().path, suffix);
+        let guard = Guard::within(&path, Hold::Exclusive, wait)?;
+        Ok(guard.map(|guard| Box::new(guard) as Box<dyn Held>))
+    }
+}
+
 impl Stand for SqliteLedger {
     fn look<R>(&self, mut f: impl FnMut(&dyn Desk) -> Result<R, Error>) -> Result<R, Error> {
         self.db()?.reading(|db| f(db))
@@ -267,9 +276,11 @@ impl Stand for SqliteLedger {
     }
 
     fn gate(&self, wait: Duration) -> Result<Option<Box<dyn Held + '_>>, Error> {
-        let path = file::with(&self.options().path, ".cluster");
-        Ok(Guard::within(&path, Hold::Exclusive, wait)?
-            .map(|guard| Box::new(guard) as Box<dyn Held>))
+        self.pass(".cluster", wait)
+    }
+
+    fn turn(&self, wait: Duration) -> Result<Option<Box<dyn Held + '_>>, Error> {
+        self.pass(".turn", wait)
     }
 }
 

@@ -8,7 +8,10 @@ use std::time::Duration;
 
 use serde_json::json;
 use wharfinger_cni::{AttachmentId, Protocol};
-use wharfinger_ledger::cluster::{ClusterLedger, Cut, MemRemote, Part, Remaining, Remote};
+use wharfinger_ledger::cluster::{
+    Changes, ClusterLedger, Committed, Cut, Fault, Guard, MemRemote, Object, Part, Put, Remaining,
+    Remote,
+};
 use wharfinger_ledger::{
     Commit, Entry, Error, HostPort, Identity, Ledger, MemLedger, Opened, Options, Owner, Range,
     Record, Release, Scope, Session, SqliteLedger, State,
@@ -167,6 +170,31 @@ pub(crate) trait Shared: Remote + Clone + 'static {
 impl Shared for MemRemote {
     fn fresh() -> Self {
         Self::new()
+    }
+}
+
+/// A store that writes one object at a time.
+#[derive(Debug, Clone)]
+pub(crate) struct OneByOne(MemRemote);
+
+impl Shared for OneByOne {
+    fn fresh() -> Self {
+        Self(MemRemote::new().without_transactions())
+    }
+}
+
+impl Remote for OneByOne {
+    fn get(&self, keys: &[&str], wait: Duration) -> Result<Vec<Object>, Fault> {
+        self.0.get(keys, wait)
+    }
+    fn changes(&self, prefix: &str, after: u64, wait: Duration) -> Result<Changes, Fault> {
+        self.0.changes(prefix, after, wait)
+    }
+    fn transactions(&self) -> bool {
+        self.0.transactions()
+    }
+    fn commit(&self, guards: &[Guard], puts: &[Put], wait: Duration) -> Result<Committed, Fault> {
+        self.0.commit(guards, puts, wait)
     }
 }
 

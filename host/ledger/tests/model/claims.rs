@@ -63,7 +63,7 @@ fn let_go(remote: &Client, address: IpAddr, who: u64) -> bool {
 fn round(seed: u64, planted: Option<Planted>, careless: Option<Careless>) -> Result<u64, String> {
     let turns = Turns::new(seed);
     let faults = Faults { refused: 50, lost: 40, unanswered: 20, slow: 8, outages: 20_000 };
-    let store = Store::new(&turns, faults, planted);
+    let store = Store::new(&turns, faults, planted, crate::store::Writes::Whole);
     let acts = Acts::default();
     let clients: Vec<_> = (0..12).map(|number| store.client(number)).collect();
     turns.run(clients.len(), |me| {

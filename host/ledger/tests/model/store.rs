@@ -43,6 +43,15 @@ pub(crate) enum Planted {
     VersionsAgain,
 }
 
+/// What a commit may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Writes {
+    /// Of several objects.
+    Whole,
+    /// Of one object: what is killed may be so between two of them.
+    Single,
+}
+
 /// As much as etcd takes in one request by default.
 const BYTES: usize = 3 << 19;
 
@@ -65,6 +74,7 @@ pub(crate) struct Store {
     pub(crate) turns: Arc<Turns>,
     faults: Mutex<Faults>,
     planted: Option<Planted>,
+    writes: Writes,
     truth: Mutex<Truth>,
     outage: Mutex<Outage>,
     counts: Mutex<Counts>,
@@ -88,11 +98,17 @@ pub(crate) struct Counts {
 }
 
 impl Store {
-    pub(crate) fn new(turns: &Arc<Turns>, faults: Faults, planted: Option<Planted>) -> Arc<Self> {
+    pub(crate) fn new(
+        turns: &Arc<Turns>,
+        faults: Faults,
+        planted: Option<Planted>,
+        writes: Writes,
+    ) -> Arc<Self> {
         Arc::new(Self {
             turns: Arc::clone(turns),
             faults: Mutex::new(faults),
             planted,
+            writes,
             truth: Mutex::default(),
             outage: Mutex::default(),
             counts: Mutex::default(),
@@ -311,8 +327,14 @@ impl Remote for Client {
         self.read(wait, move |truth, planted| truth.changes(&prefix, after, planted))
     }
 
+    fn transactions(&self) -> bool {
+        self.store.writes == Writes::Whole
+    }
+
     fn commit(&self, guards: &[Guard], puts: &[Put], wait: Duration) -> Result<Committed, Fault> {
         fits(guards, puts)?;
+        let single = matches!((guards, puts), ([guard], [put]) if guard.key == put.key);
+        assert!(self.transactions() || single, "{guards:?}, {puts:?}");
         self.store.count(|counts| counts.commits += 1);
         let (guards, puts) = (guards.to_vec(), puts.to_vec());
         match self.send(wait, move |store| apply(store, &guards, &puts)) {
@@ -391,7 +413,8 @@ mod tests {
     /// Done by a worker: answers take their time.
     fn with_store(planted: Option<Planted>, work: impl Fn(&Arc<Store>, &Client) + Sync) {
         let turns = Turns::new(1);
-        let store = Store::new(&turns, Faults { lost: 1, ..Faults::default() }, planted);
+        let store =
+            Store::new(&turns, Faults { lost: 1, ..Faults::default() }, planted, Writes::Whole);
         store.calm();
         turns.run(1, |_| work(&store, &store.client(0)));
     }

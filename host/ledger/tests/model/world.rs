@@ -18,7 +18,7 @@ use wharfinger_ledger::{
 
 use crate::check::{Act, Acts, Who};
 use crate::common::{DOMAIN, own, record};
-use crate::store::{Faults, Killed, Planted, Store};
+use crate::store::{Faults, Killed, Planted, Store, Writes};
 use crate::turns::Turns;
 
 /// How long a verb may take, in the model's milliseconds.
@@ -47,6 +47,7 @@ pub(crate) struct Shape {
     pub(crate) block: u32,
     pub(crate) faults: Faults,
     pub(crate) planted: Option<Planted>,
+    pub(crate) writes: Writes,
 }
 
 /// An attachment that the runtime was told of.
@@ -140,7 +141,7 @@ impl World {
     /// A run of this shape from this seed. What is wrong with it.
     pub(crate) fn run(seed: u64, shape: Shape) -> Result<(Seen, u64), String> {
         let turns = Turns::new(seed);
-        let store = Store::new(&turns, shape.faults, shape.planted);
+        let store = Store::new(&turns, shape.faults, shape.planted, shape.writes);
         let world = Self {
             shape,
             turns: Arc::clone(&turns),
@@ -422,9 +423,10 @@ impl World {
         self.see(|seen| seen.added += 1);
     }
 
-    /// Nobody of another network that wants the same ranges is there.
+    /// Nobody of another network that wants the same ranges is there; but where the ranges are
+    /// another object than those who have something in them, which nothing holds together.
     fn uncontested(&self, network: &str) {
-        if !CONTESTED.contains(&network) {
+        if self.shape.writes == Writes::Single || !CONTESTED.contains(&network) {
             return;
         }
         let living: BTreeSet<Who> = self.living.lock().unwrap().values().copied().collect();
@@ -603,7 +605,8 @@ impl World {
     fn reconcile(&self, node: &Node) {
         let ledger = node.ledger.as_ref().unwrap();
         let anew = self.turns.once_in(4);
-        let mended = self.mortal(|| ledger.mend(anew, |_| Some(())));
+        let now = self.now(node);
+        let mended = self.mortal(|| ledger.mend(anew, now, |_| Some(())));
         let mended = mended.and_then(|mended| self.expected("mend", mended));
         let mended = mended.unwrap_or_default();
         if !mended.doubled.is_empty() || !mended.claimed.is_empty() {
@@ -628,10 +631,7 @@ impl World {
     fn give_back(&self, node: &Node) {
         let ledger = node.ledger.as_ref().unwrap();
         let now = self.now(node);
-        let given = self.mortal(|| {
-            ledger.end_rests(now)?;
-            ledger.give_back()
-        });
+        let given = self.mortal(|| ledger.give_back(now));
         let given = given.and_then(|given| self.expected("give back", given)).unwrap_or_default();
         self.see(|seen| seen.given_back += given as u64);
     }

@@ -211,6 +211,26 @@ mod tests {
         assert!(Lock::parse(&text, &Key::new([2; 32])).unwrap_err().contains("another key"));
     }
 
+    /// What has the right tag is believed to be of ours, and may be of another version all the same.
+    #[test]
+    fn fuzz_lock_files() {
+        let key = Key::new([1; 32]);
+        wharfinger_fuzz::fuzz("lock", 1000, |input| {
+            let body = String::from_utf8_lossy(input);
+            let head = format!("{}{BEFORE}", body.trim_end().strip_suffix('}').unwrap_or(&body));
+            let tag = hex(&key.tag(WHAT, &[head.as_bytes()]));
+            let text = format!("{head}{tag}{AFTER}");
+            match Lock::parse(text.as_bytes(), &key) {
+                Err(error) => error,
+                Ok(lock) => {
+                    let again = lock.render(&key).unwrap();
+                    assert_eq!(Lock::parse(again.as_bytes(), &key), Ok(lock));
+                    "read".to_owned()
+                }
+            }
+        });
+    }
+
     #[test]
     fn a_digest_has_one_form() {
         let good = Digest::of(b"x");

@@ -34,6 +34,16 @@ impl Code {
     }
 }
 
+impl Code {
+    /// Its file, for another process to map.
+    pub(crate) fn file(&self) -> io::Result<File> {
+        match &self.file {
+            Some(file) => file.try_clone(),
+            None => Err(io::Error::other("its code has no file of its own")),
+        }
+    }
+}
+
 /// Maps a region of a file; `offset` must be a multiple of the page size.
 pub(crate) fn map(file: &File, offset: u64, len: usize) -> io::Result<Code> {
     let end = u64::try_from(len).ok().and_then(|len| offset.checked_add(len));

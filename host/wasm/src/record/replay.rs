@@ -1,12 +1,10 @@
 //! A book that knows nothing but a record: each question must be the record's next one.
 
 use std::collections::VecDeque;
-use std::net::IpAddr;
 
+use super::asked::Asked;
 use super::{Import, redact};
-use crate::{
-    AddressRange, Book, BookError, HttpAnswer, HttpRequest, Level, Refusal, Usage, answer,
-};
+use crate::{BookError, HttpAnswer, HttpRequest, Level, answer};
 
 /// Answers from a record. A plugin that asks something else than it did then is stopped, or,
 /// over HTTP, gets no answer: nothing is ever sent.
@@ -76,100 +74,21 @@ fn same_request(recorded: &HttpRequest, asked: &HttpRequest) -> bool {
     redact::comparable_request(recorded) == redact::comparable_request(asked)
 }
 
-/// The arm is the question's own: [`Replay::next`] compared them.
-fn mixed() -> BookError {
-    "the record answers another question".into()
-}
-
-impl Book for Replay {
-    fn take(&mut self, address: IpAddr) -> Result<Result<(), Refusal>, BookError> {
-        match self.next(&Import::Take { address, refused: None })? {
-            Import::Take { refused, .. } => Ok(refused.map_or(Ok(()), Err)),
-            _ => Err(mixed()),
-        }
+impl Asked for Replay {
+    fn asked(&mut self, question: Import) -> Result<Import, BookError> {
+        self.next(&question)
     }
 
-    fn take_free(
-        &mut self,
-        ranges: &[AddressRange],
-        excluded: &[AddressRange],
-        start: Option<IpAddr>,
-    ) -> Result<Option<IpAddr>, BookError> {
-        let (ranges, excluded) = (ranges.to_vec(), excluded.to_vec());
-        match self.next(&Import::TakeFree { ranges, excluded, start, answer: None })? {
-            Import::TakeFree { answer, .. } => Ok(answer),
-            _ => Err(mixed()),
-        }
-    }
-
-    fn remembered(&mut self, identity: &str) -> Result<Vec<IpAddr>, BookError> {
-        let identity = identity.to_owned();
-        match self.next(&Import::Remembered { identity, answer: Vec::new() })? {
-            Import::Remembered { answer, .. } => Ok(answer),
-            _ => Err(mixed()),
-        }
-    }
-
-    fn remember(&mut self, identity: &str) -> Result<(), BookError> {
-        self.next(&Import::Remember { identity: identity.to_owned() }).map(drop)
-    }
-
-    fn store_get(&mut self, key: &str) -> Result<Option<String>, BookError> {
-        match self.next(&Import::Get { key: key.to_owned(), answer: None })? {
-            Import::Get { answer, .. } => Ok(answer),
-            _ => Err(mixed()),
-        }
-    }
-
-    fn store_put(&mut self, key: &str, value: &str, attachment: bool) -> Result<(), BookError> {
-        let (key, value) = (key.to_owned(), value.to_owned());
-        self.next(&Import::Put { key, value, attachment }).map(drop)
-    }
-
-    fn store_remove(&mut self, key: &str) -> Result<bool, BookError> {
-        match self.next(&Import::Remove { key: key.to_owned(), answer: false })? {
-            Import::Remove { answer, .. } => Ok(answer),
-            _ => Err(mixed()),
-        }
-    }
-
-    fn store_scan(
-        &mut self,
-        prefix: &str,
-        after: Option<&str>,
-        limit: u32,
-    ) -> Result<Vec<(String, String)>, BookError> {
-        let (prefix, after) = (prefix.to_owned(), after.map(str::to_owned));
-        match self.next(&Import::Scan { prefix, after, limit, answer: Vec::new() })? {
-            Import::Scan { answer, .. } => Ok(answer),
-            _ => Err(mixed()),
-        }
-    }
-
-    fn store_count(&mut self, prefix: &str) -> Result<u64, BookError> {
-        match self.next(&Import::Count { prefix: prefix.to_owned(), answer: 0 })? {
-            Import::Count { answer, .. } => Ok(answer),
-            _ => Err(mixed()),
-        }
-    }
-
-    /// The host's own question: what it was answered then, or that the store is empty.
-    fn store_size(&mut self) -> Result<u64, BookError> {
+    /// What it was then, or that the store is empty.
+    fn size(&mut self) -> Result<u64, BookError> {
         Ok(match self.left.front() {
             Some(Import::Size { answer }) => *answer,
             _ => 0,
         })
     }
 
-    fn usage(&mut self, ranges: &[AddressRange]) -> Result<Usage, BookError> {
-        match self.next(&Import::Usage { ranges: ranges.to_vec(), answer: Usage::default() })? {
-            Import::Usage { answer, .. } => Ok(answer),
-            _ => Err(mixed()),
-        }
-    }
-
     /// Requests may be under way together: any that the record has left will do.
-    fn http_known(&mut self, request: &HttpRequest) -> Option<HttpAnswer> {
+    fn known(&mut self, request: &HttpRequest) -> Option<HttpAnswer> {
         let fits = |import: &Import| matches!(import, Import::Http { request: known, .. } if same_request(known, request));
         let found = self.left.iter().position(fits).and_then(|at| self.left.remove(at));
         if let Some(Import::Http { answer, .. }) = found {
@@ -182,7 +101,9 @@ impl Book for Replay {
         Some(HttpAnswer { body, ..answer })
     }
 
-    fn log(&mut self, level: Level, message: &str) {
-        self.lines.push((level, message.to_owned()));
+    fn told(&mut self, what: Import) {
+        if let Import::Log { level, message } = what {
+            self.lines.push((level, message));
+        }
     }
 }

@@ -9,7 +9,7 @@ use std::process::Command;
 use wharfinger_cni::AttachmentId;
 use wharfinger_wasm::{
     AddressRange, Attachment, Book, BookError, Grants, HttpAnswer, HttpRequest, IpamPlugin, Level,
-    Limits, Node, Plugin, Refusal, Request, Usage,
+    Limits, NoPod, Node, Plugin, PodFacts, Refusal, Request, Usage,
 };
 
 /// Builds the guest in a folder of the checkout: a component's bytes. `xtask` does it, so that
@@ -66,6 +66,8 @@ pub(crate) struct MemBook {
     pub(crate) http: Vec<(HttpRequest, HttpAnswer)>,
     /// What every request is answered with, unsent, where it is set.
     pub(crate) known: Option<HttpAnswer>,
+    /// What the API says of the pod; none: there is no Kubernetes.
+    pub(crate) pod: Option<Result<PodFacts, NoPod>>,
     /// What every question is answered with, where it is set.
     pub(crate) broken: Option<&'static str>,
     /// How long every question takes.
@@ -103,6 +105,12 @@ fn next(address: IpAddr) -> Option<IpAddr> {
 }
 
 impl Book for MemBook {
+    fn pod(&mut self) -> Result<Result<PodFacts, NoPod>, BookError> {
+        self.ask()?;
+        let nowhere = NoPod::NotThere("there is no Kubernetes here".to_owned());
+        Ok(self.pod.clone().unwrap_or(Err(nowhere)))
+    }
+
     fn take(&mut self, address: IpAddr) -> Result<Result<(), Refusal>, BookError> {
         self.ask()?;
         if self.held.contains(&address) {

@@ -7,14 +7,15 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::{Result, anyhow};
 use serde_json::{Value, json};
-use wharfinger_etcd::Lease;
+use wharfinger_etcd::{Etcd, Lease};
 use wharfinger_kernel::uptime;
 use wharfinger_ledger::cluster::{
-    ALIVE, Committed, Fault, Guard, NODES, NodeFacts, Object, Put, Remote as _, part,
+    ALIVE, Committed, Fault, Guard, NODES, NodeFacts, Object, Put, Remote, part,
 };
 
 use super::life::{self, Life};
 use super::{Agent, Once, notify, say};
+use crate::remote::Store;
 
 /// Addresses of nobody (RFC 5737, RFC 3849): by the way to them, ours is found.
 const ELSEWHERE: [&str; 2] = ["192.0.2.1:9", "[2001:db8::1]:9"];
@@ -63,9 +64,9 @@ pub(super) fn keep(agent: &Agent) -> Result<()> {
             break;
         }
     }
-    if let Some(Held { lease, version }) = held {
+    if let (Some(Held { lease, version }), Store::Etcd(etcd)) = (held, &agent.store) {
         note(agent, version, uptime());
-        if let Err(fault) = agent.etcd.revoke(&lease, patience(agent)) {
+        if let Err(fault) = etcd.revoke(&lease, patience(agent)) {
             say(&format!("the lease ends by itself: {fault}"));
         }
     }
@@ -78,9 +79,27 @@ fn patience(agent: &Agent) -> Duration {
 }
 
 fn turn(agent: &Agent, held: &mut Option<Held>, since: u64) -> Result<(), Trouble> {
+    match &agent.store {
+        Store::Etcd(etcd) => keep_lease(agent, etcd, held, since),
+        // Who lives, Kubernetes knows itself; which boot it is in, is told once.
+        Store::Kubernetes(_) if agent.state().leases > 0 => Ok(()),
+        Store::Kubernetes(book) => {
+            introduce(agent, book, since)?;
+            agent.state().leases += 1;
+            Ok(())
+        }
+    }
+}
+
+fn keep_lease(
+    agent: &Agent,
+    etcd: &Etcd,
+    held: &mut Option<Held>,
+    since: u64,
+) -> Result<(), Trouble> {
     let now = uptime();
     if let Some(known) = held {
-        if agent.etcd.keep_alive(&mut known.lease, now, patience(agent))? {
+        if etcd.keep_alive(&mut known.lease, now, patience(agent))? {
             note(agent, known.version, known.lease.good_until());
             return Ok(());
         }
@@ -88,7 +107,7 @@ fn turn(agent: &Agent, held: &mut Option<Held>, since: u64) -> Result<(), Troubl
         note(agent, known.version, now);
         *held = None;
     }
-    let new = register(agent, since)?;
+    let new = register(agent, etcd, since)?;
     note(agent, new.version, new.lease.good_until());
     agent.state().leases += 1;
     *held = Some(new);
@@ -103,9 +122,25 @@ fn note(agent: &Agent, version: u64, until: Duration) {
     }
 }
 
-fn register(agent: &Agent, since: u64) -> Result<Held, Trouble> {
-    let (alive, node) = (key(ALIVE, agent), key(NODES, agent));
-    let found = agent.etcd.get(&[&alive, &node], patience(agent))?;
+/// What the node says of itself.
+fn introduce(agent: &Agent, store: &dyn Remote, since: u64) -> Result<(), Trouble> {
+    let node = key(NODES, agent);
+    let found = store.get(&[&node], patience(agent))?;
+    let facts = serde_json::to_string(&facts(agent, since)).unwrap_or_default();
+    let version = found.first().map_or(0, |object| object.version);
+    let guard = Guard { key: node.clone(), version };
+    let put = Put { key: node, value: Some(facts) };
+    match store.commit(&[guard], &[put], patience(agent))? {
+        Committed::Done(_) => Ok(()),
+        Committed::Conflict => {
+            Err(Trouble::Other("somebody else wrote of this node meanwhile".to_owned()))
+        }
+    }
+}
+
+fn register(agent: &Agent, etcd: &Etcd, since: u64) -> Result<Held, Trouble> {
+    let alive = key(ALIVE, agent);
+    let found = etcd.get(&[&alive], patience(agent))?;
     let at = |key: &str| found.iter().find(|object| object.key == key);
     if let Some(other) = at(&alive).and_then(machine_of).filter(|it| *it != agent.machine) {
         return Err(Trouble::Taken(format!(
@@ -115,16 +150,11 @@ fn register(agent: &Agent, since: u64) -> Result<Held, Trouble> {
         )));
     }
     let version = |key: &str| at(key).map_or(0, |object| object.version);
-    let facts = serde_json::to_string(&facts(agent, since)).unwrap_or_default();
-    let guard = Guard { key: node.clone(), version: version(&node) };
-    let put = Put { key: node, value: Some(facts) };
-    if agent.etcd.commit(&[guard], &[put], patience(agent))? == Committed::Conflict {
-        return Err(Trouble::Other("somebody else wrote of this node meanwhile".to_owned()));
-    }
-    let lease = agent.etcd.grant(agent.cluster.lease, uptime(), patience(agent))?;
+    introduce(agent, etcd, since)?;
+    let lease = etcd.grant(agent.cluster.lease, uptime(), patience(agent))?;
     let guard = Guard { version: version(&alive), key: alive };
     let value = json!({ "machine": agent.machine }).to_string();
-    match agent.etcd.put_alive(&guard, &value, &lease, patience(agent))? {
+    match etcd.put_alive(&guard, &value, &lease, patience(agent))? {
         Committed::Done(versions) => {
             let version = versions.first().copied().unwrap_or_default();
             Ok(Held { lease, version })

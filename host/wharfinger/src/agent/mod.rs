@@ -6,6 +6,7 @@
 //! No verb waits for it: killed, it is missed by nobody but where `dead-after` is set. Each of its
 //! works is a thread that may wait: start reading at [`serve`], then `keeper`.
 
+mod cipher;
 mod fence;
 mod house;
 mod keeper;
@@ -22,13 +23,14 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, anyhow, bail};
 use serde_json::{Value, json};
 use tokio::signal::unix::{SignalKind, signal};
-use wharfinger_etcd::Etcd;
 
 pub(crate) use life::bound;
 
 use crate::events;
 use crate::program::Program;
+use crate::remote::Store;
 use crate::settings::{self, Cluster, Configured, Paths};
+use crate::spans;
 use crate::store;
 
 /// So long one work may take: who is told to end does not wait for longer.
@@ -43,7 +45,7 @@ struct Agent {
     /// Which machine this is.
     machine: String,
     cluster: Cluster,
-    etcd: Etcd,
+    store: Store,
     stop: Stop,
     state: Mutex<State>,
 }
@@ -140,7 +142,7 @@ impl Stop {
 }
 
 /// Serves until told to end.
-pub(crate) fn serve(program: &Program) -> Result<u8> {
+pub(crate) fn serve(program: &Program) -> Result<()> {
     let agent = begin(&program.paths, program.configured())?;
     let _lock = alone(&agent)?;
     let failed = Mutex::new(None);
@@ -153,6 +155,11 @@ pub(crate) fn serve(program: &Program) -> Result<u8> {
         });
         scope.spawn(|| watcher::watch(&agent));
         scope.spawn(|| house::keep(&agent));
+        if let Some(to) = program.configured().trace {
+            let agent = &agent;
+            let ends = |pause| agent.stop.wait(pause);
+            scope.spawn(move || spans::send_on(&agent.paths.run, to, &agent.node, &ends));
+        }
         if agent.cluster.dead_after.is_some() {
             scope.spawn(|| fence::guard(&agent));
         }
@@ -163,15 +170,15 @@ pub(crate) fn serve(program: &Program) -> Result<u8> {
     })?;
     match failed.into_inner().unwrap_or_else(PoisonError::into_inner) {
         Some(error) => Err(error),
-        None => Ok(0),
+        None => Ok(()),
     }
 }
 
 fn begin(paths: &Paths, configured: &Configured) -> Result<Agent> {
     let Some(cluster) = configured.cluster.clone() else {
         bail!(
-            "the agent is for a node of a cluster: `ledger = \"etcd\"` and [etcd] in the node's \
-             file make it one"
+            "the agent is for a node of a cluster: `ledger = \"etcd\"` or `\"kubernetes\"` in the \
+             node's file makes it one"
         );
     };
     let boot = store::boot_dir(paths);
@@ -181,7 +188,7 @@ fn begin(paths: &Paths, configured: &Configured) -> Result<Agent> {
     Ok(Agent {
         machine: store::machine_id(paths).map_err(|error| anyhow!("{error}"))?,
         node: configured.settings.node.name.clone(),
-        etcd: Etcd::new(cluster.etcd.clone())?,
+        store: Store::new(&cluster.place).map_err(anyhow::Error::msg)?,
         paths: paths.clone(),
         boot,
         cluster,

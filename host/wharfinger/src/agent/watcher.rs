@@ -14,9 +14,10 @@ use wharfinger_etcd::{Event, Seen};
 use wharfinger_kernel::netlink::Netlink;
 use wharfinger_kernel::uptime;
 use wharfinger_ledger::cluster::{
-    ALIVE, BLOCKS, BOOK, Changes, NODES, NodeAt, NodeFacts, Object, Remote as _, name,
+    ALIVE, BLOCKS, BOOK, Changes, NODES, NodeAt, NodeFacts, Object, name,
 };
 
+use super::cipher::Cipher;
 use super::{Agent, Once};
 use crate::program::Program;
 
@@ -125,7 +126,7 @@ pub(super) fn watch(agent: &Agent) {
 /// From a listing on, until changes are missed.
 fn follow(agent: &Agent, trouble: &mut Once) -> Result<()> {
     let program = agent.program()?;
-    let listing = agent.etcd.changes("", 0, LISTING)?;
+    let listing = agent.store.remote().changes("", 0, LISTING)?;
     let adopted = program.cluster(|ledger, machine| {
         // A node that is new here tells of what it holds first.
         if ledger.synced()? == 0 {
@@ -138,9 +139,9 @@ fn follow(agent: &Agent, trouble: &mut Once) -> Result<()> {
     agent.state().nodes.anew(&objects, uptime());
     let mut segments = Segments::new(agent, &objects);
     drop(objects);
-    let mut watch = agent.etcd.watch("", upto);
+    let mut watch = agent.store.watch(upto);
     loop {
-        segments.settle(&program);
+        segments.settle(agent, &program);
         match watch.next(WAIT) {
             Ok(Seen::Events(events)) => {
                 trouble.over();
@@ -165,6 +166,10 @@ fn follow(agent: &Agent, trouble: &mut Once) -> Result<()> {
 struct Segments {
     kernel: Netlink,
     overlays: RefCell<Overlays>,
+    /// What of them is encrypted.
+    cipher: Cipher,
+    /// What is encrypted may be other than it was.
+    look: bool,
     /// When everything is compared next.
     doubt: Duration,
     trouble: Once,
@@ -178,10 +183,15 @@ impl Segments {
         let mut trouble = Once::default();
         trouble.all(&overlays.begin(blocks));
         let doubt = uptime().saturating_add(DOUBT);
-        Self { kernel: Netlink::new(), overlays: RefCell::new(overlays), doubt, trouble }
+        let overlays = RefCell::new(overlays);
+        let cipher = Cipher::new(agent, objects);
+        Self { kernel: Netlink::new(), overlays, cipher, look: true, doubt, trouble }
     }
 
     fn hear(&mut self, events: &[Event]) {
+        for event in events {
+            self.cipher.hear(&event.key, event.version, event.value.as_deref());
+        }
         for event in events.iter().filter(|event| event.key.starts_with(BLOCKS)) {
             let value = event.value.as_deref();
             let failures = self.overlays.get_mut().seen(&self.kernel, &event.key, value);
@@ -189,18 +199,25 @@ impl Segments {
         }
     }
 
-    fn settle(&mut self, program: &Program) {
+    fn settle(&mut self, agent: &Agent, program: &Program) {
         if uptime() >= self.doubt {
             self.doubt = uptime().saturating_add(DOUBT);
             self.overlays.get_mut().doubt();
+            self.cipher.doubt();
+            self.look = true;
         }
-        if self.overlays.get_mut().is_settled() {
-            return;
+        if !self.overlays.get_mut().is_settled() {
+            let settle =
+                |host: &Host| Ok(self.overlays.borrow_mut().settle(host.kernel, host.ledger));
+            let failures = program.verb(settle).unwrap_or_else(|error| vec![error.to_string()]);
+            program.close_ledger();
+            self.trouble.all(&failures);
+            self.look = true;
         }
-        let settle = |host: &Host| Ok(self.overlays.borrow_mut().settle(host.kernel, host.ledger));
-        let failures = program.verb(settle).unwrap_or_else(|error| vec![error.to_string()]);
-        program.close_ledger();
-        self.trouble.all(&failures);
+        if std::mem::take(&mut self.look) {
+            self.cipher.look(&self.kernel);
+        }
+        self.cipher.turn(agent, &self.kernel);
     }
 }
 

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::{Result, anyhow, bail};
 use clap::Args;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 use wharfinger_attach::chain;
 use wharfinger_cni::{
@@ -15,7 +15,8 @@ use super::cluster::{self, Collect};
 use super::lists::{Run, Who};
 use super::network::List;
 use super::results::Results;
-use super::{Attachment, Network, explained, network, print};
+use super::{Answer, Attachment, Network, explained, named, network, print};
+use crate::certificate::Standing;
 use crate::docker;
 use crate::program::Program;
 use crate::serve::Served;
@@ -72,9 +73,6 @@ pub(super) struct Check {
     /// it; changes nothing, and the status is 1 where something is wrong
     #[arg(long, conflicts_with_all = ["name", "netns", "container"])]
     cluster: bool,
-    /// With --cluster: as JSON, a list of findings
-    #[arg(long, requires = "cluster")]
-    json: bool,
 }
 
 /// `wharfinger gc`: of a network, of Docker's, or of the cluster's book.
@@ -115,12 +113,9 @@ pub(super) struct Gc {
     /// With --node: though its agent lives
     #[arg(long, requires = "node")]
     force: bool,
-    /// With --cluster: as JSON
-    #[arg(long, requires = "cluster")]
-    json: bool,
 }
 
-pub(super) fn add(program: &Program, attachment: &Attachment) -> Result<u8> {
+pub(super) fn add(program: &Program, attachment: &Attachment) -> Result<Answer> {
     not_our_own(attachment)?;
     if let Some(list) = others(&attachment.network)? {
         return run(program, &attachment.network, &list).add(&who(attachment, &list)?);
@@ -132,7 +127,7 @@ pub(super) fn add(program: &Program, attachment: &Attachment) -> Result<u8> {
     let printed = text.map_err(explained).and_then(|text| print(&text));
     // As for a runtime: who was not told does not have it.
     served.replied(&call, printed.is_ok());
-    printed
+    printed.map(|()| Answer::printed())
 }
 
 /// What the protocol refuses from a runtime, a person is not to do by a slip either: the host
@@ -182,9 +177,9 @@ fn kept_list(attachment: &Attachment) -> Option<List> {
     List::read(kept.list()?).ok().filter(|list| !list.is_ours())
 }
 
-pub(super) fn check(program: &Program, check: &Check) -> Result<u8> {
+pub(super) fn check(program: &Program, check: &Check) -> Result<Answer> {
     let Some(name) = check.name.as_ref().filter(|_| !check.cluster) else {
-        return cluster::check(program, check.json);
+        return cluster::check(program);
     };
     let attachment = &Attachment {
         network: check.places.network(name),
@@ -199,7 +194,8 @@ pub(super) fn check(program: &Program, check: &Check) -> Result<u8> {
     }
     let mut call = call(attachment, conf(attachment)?)?;
     call.prev_result = recorded(program, &call)?;
-    Served::new(program).check(&call).map(|()| 0).map_err(explained)
+    Served::new(program).check(&call).map_err(explained)?;
+    Ok(Answer::quiet(named(&call.id)))
 }
 
 /// The result that the ADD was answered with.
@@ -211,7 +207,7 @@ fn recorded(program: &Program, call: &Attach) -> Result<Option<Success>> {
     Ok(result.map(|value| Success::parse(call.conf.version, &value)).transpose()?)
 }
 
-pub(super) fn del(program: &Program, attachment: &Attachment) -> Result<u8> {
+pub(super) fn del(program: &Program, attachment: &Attachment) -> Result<Answer> {
     let list = others(&attachment.network).unwrap_or_else(|_| kept_list(attachment));
     if let Some(list) = list {
         return run(program, &attachment.network, &list).del(&who(attachment, &list)?);
@@ -224,28 +220,40 @@ pub(super) fn del(program: &Program, attachment: &Attachment) -> Result<u8> {
         network::conf(map)
     })?;
     let call = call(attachment, conf)?;
-    Served::new(program).del(&call).map(|()| 0).map_err(explained)
+    Served::new(program).del(&call).map_err(explained)?;
+    Ok(Answer::quiet(named(&call.id)))
 }
 
-pub(super) fn status(program: &Program, network: &Network) -> Result<u8> {
+pub(super) fn status(program: &Program, network: &Network) -> Result<Answer> {
     if let Some(list) = others(network)? {
         return run(program, network, &list).status();
     }
     let node = node(network)?;
     Served::new(program).status(&node).map_err(explained)?;
-    print(&format!("network {}: ready\n", node.conf.name))
+    let ending = program.certificates().into_iter().filter_map(|standing| match standing {
+        Standing::Ends(text) => Some(text),
+        _ => None,
+    });
+    Ok(ready(&node.conf.name, &ending.collect::<Vec<_>>()))
 }
 
-pub(super) fn gc(program: &Program, gc: &Gc) -> Result<u8> {
+/// An ADD would work.
+pub(super) fn ready(network: &str, warnings: &[String]) -> Answer {
+    let lines: Vec<String> = warnings.iter().map(|text| format!("warning: {text}\n")).collect();
+    let value = json!({ "network": network, "ready": true, "warnings": warnings });
+    Answer::new(format!("network {network}: ready\n{}", lines.concat()), value)
+}
+
+pub(super) fn gc(program: &Program, gc: &Gc) -> Result<Answer> {
     if gc.cluster {
         let node = gc.node.as_deref();
-        return cluster::gc(program, &Collect { node, force: gc.force, json: gc.json });
+        return cluster::gc(program, &Collect { node, force: gc.force });
     }
     if let Some(socket) = &gc.docker {
         let server = docker::Server::new(program.paths.clone(), false);
         let gone = docker::collect(&server, socket, gc.older)?;
         let lines: Vec<String> = gone.iter().map(|what| format!("{what}\n")).collect();
-        return print(&lines.concat());
+        return Ok(Answer::new(lines.concat(), json!({ "gone": gone })));
     }
     let network = gc.name.as_ref().map(|name| gc.places.network(name));
     let Some(network) = &network else { bail!("name a NETWORK, or --docker, or --cluster") };
@@ -254,7 +262,8 @@ pub(super) fn gc(program: &Program, gc: &Gc) -> Result<u8> {
         return run(program, network, &list).gc(&keep);
     }
     let node = node(network)?;
-    Served::new(program).gc(&node, &keep).map(|()| 0).map_err(explained)
+    Served::new(program).gc(&node, &keep).map_err(explained)?;
+    Ok(Answer::quiet(json!({ "network": node.conf.name })))
 }
 
 fn kept(text: &str) -> ValidAttachment {

@@ -6,14 +6,16 @@ use std::collections::BTreeMap;
 use anyhow::{Context as _, Result, bail};
 use serde_json::{Value, json};
 use wharfinger_attach::Node as _;
-use wharfinger_attach::collect;
+use wharfinger_attach::{collect, recover};
+use wharfinger_cni::AttachmentId;
 use wharfinger_ledger::SqliteLedger;
 use wharfinger_ledger::cluster::{ClusterLedger, Finding, Freed, Lost, Mended, NodeAt, Share};
 
 use super::table::{plain, table};
-use super::{print, told};
+use super::{Answer, told};
 use crate::node::Machine;
 use crate::program::Program;
+use crate::remote::Store;
 
 /// Works with the cluster's book.
 pub(super) fn of<T>(
@@ -22,24 +24,26 @@ pub(super) fn of<T>(
 ) -> Result<T> {
     let done = program.cluster(work).map_err(|error| told(&error))?;
     done.context(
-        "this node's book is its own: there is no cluster (`ledger = \"etcd\"` and [etcd] in the \
-         node's file make it one's)",
+        "this node's book is its own: there is no cluster (`ledger = \"etcd\"` or `\"kubernetes\"` in \
+         the node's file makes it one's)",
     )
 }
 
 /// `wharfinger check --cluster`: the status is 1 where something is wrong.
-pub(super) fn check(program: &Program, as_json: bool) -> Result<u8> {
-    let found = of(program, |ledger, _| Ok(ledger.check()?))?;
-    let text = if as_json {
-        let all: Vec<Value> = found.iter().map(finding).collect();
-        format!("{:#}\n", Value::Array(all))
-    } else if found.is_empty() {
+pub(super) fn check(program: &Program) -> Result<Answer> {
+    program.heard.progress().stage("comparing what the cluster's book says");
+    let found = of(program, |ledger, machine| {
+        let store = store(program)?;
+        let look = || store.as_ref().map_or(Ok(None), |store| store.beside(machine.remaining()));
+        Ok(ledger.check(&look)?)
+    })?;
+    let text = if found.is_empty() {
         "nothing was found\n".to_owned()
     } else {
         found.iter().map(line).collect()
     };
-    print(&text)?;
-    Ok(u8::from(found.iter().any(|finding| finding.wrong)))
+    let value = found.iter().map(finding).collect();
+    Ok(Answer::new(text, value).unless(found.iter().any(|finding| finding.wrong)))
 }
 
 fn finding(finding: &Finding) -> Value {
@@ -65,20 +69,19 @@ pub(super) struct Collect<'a> {
     pub(super) node: Option<&'a str>,
     /// Though its agent lives, or it never had one.
     pub(super) force: bool,
-    pub(super) json: bool,
 }
 
 /// `wharfinger gc --cluster`.
-pub(super) fn gc(program: &Program, collect: &Collect<'_>) -> Result<u8> {
+pub(super) fn gc(program: &Program, collect: &Collect<'_>) -> Result<Answer> {
     match collect.node {
         Some(node) => bury(program, node, collect),
-        None => mend(program, collect.json),
+        None => mend(program),
     }
 }
 
-fn bury(program: &Program, node: &str, collect: &Collect<'_>) -> Result<u8> {
-    let known = of(program, |ledger, _| {
-        let nodes = ledger.nodes()?;
+fn bury(program: &Program, node: &str, collect: &Collect<'_>) -> Result<Answer> {
+    let known = of(program, |ledger, machine| {
+        let nodes = nodes(program, ledger, machine)?;
         let own = ledger.node() == node;
         Ok((own, nodes.into_iter().find(|known| known.name == node)))
     })?;
@@ -103,44 +106,72 @@ fn bury(program: &Program, node: &str, collect: &Collect<'_>) -> Result<u8> {
         Ok(freed)
     })?;
     let Freed { addresses, blocks, lives } = freed;
-    let text = if collect.json {
-        format!("{:#}\n", json!({ "node": node, "addresses": addresses, "blocks": blocks }))
+    let value =
+        json!({ "node": node, "addresses": addresses, "blocks": blocks, "cameBack": lives });
+    let shown = plain(node);
+    let back = if lives {
+        format!("node {shown} came back meanwhile: the rest of what it holds stays\n")
     } else {
-        format!("node {}: {addresses} addresses and {blocks} blocks are free\n", plain(node))
+        String::new()
     };
-    print(&text)?;
-    if lives {
-        bail!("node {node} came back meanwhile: the rest of what it holds stays");
-    }
-    Ok(0)
+    let text = format!("node {shown}: {addresses} addresses and {blocks} blocks are free\n{back}");
+    Ok(Answer::new(text, value).unless(lives))
 }
 
-fn mend(program: &Program, as_json: bool) -> Result<u8> {
+fn mend(program: &Program) -> Result<Answer> {
+    // Before the books are compared: what is undone here is sent with the rest.
+    let detached = program.verb(recover::sweep).map_err(|error| told(&error))?;
+    program.heard.progress().stage("comparing what this node has with the cluster's book");
     let (mended, dead, numbers) = of(program, |ledger, machine| {
         let mended = collect::mend(ledger, machine, true)?;
-        Ok((mended, dead(ledger, machine)?, ledger.free_vnis(machine.now())?))
+        let dead = dead(program, ledger, machine);
+        Ok((mended, dead.map_err(|error| error.to_string()), ledger.free_vnis(machine.now())?))
     })?;
-    let text = if as_json {
-        let mut value = object(&mended, &dead);
-        value["overlays"] = json!(BTreeMap::from_iter(numbers));
-        format!("{value:#}\n")
-    } else {
-        let of_number = |(network, vni): &(String, u32)| {
-            plain(&format!("overlay {network} has no ranges any more: its number {vni} is free"))
-                + "\n"
-        };
-        numbers.iter().map(of_number).collect::<String>() + &lines(&mended, &dead)
+    let of_number = |(network, vni): &(String, u32)| {
+        plain(&format!("overlay {network} has no ranges any more: its number {vni} is free")) + "\n"
     };
-    print(&text)?;
-    Ok(u8::from(!mended.doubled.is_empty()))
+    let numbered: String = numbers.iter().map(of_number).collect();
+    let text = numbered + &lines(&mended, &dead, &detached);
+    let mut value = object(&mended, dead.as_ref().ok(), &detached);
+    value["overlays"] = json!(BTreeMap::from_iter(numbers));
+    Ok(Answer::new(text, value).unless(!mended.doubled.is_empty()))
+}
+
+/// All nodes that the book knows of, and who of them lives.
+fn nodes(
+    program: &Program,
+    ledger: &ClusterLedger<SqliteLedger>,
+    machine: &Machine,
+) -> Result<Vec<NodeAt>, wharfinger_attach::Error> {
+    let known = ledger.nodes()?;
+    let Some(store) = store(program)? else { return Ok(known) };
+    let shares = ledger.survey()?.shares(machine.now());
+    let holders = shares.into_iter().filter_map(|share| share.node).collect();
+    let living = store.living(known, &holders, machine.remaining());
+    living.map_err(|fault| unavailable(fault.to_string()))
+}
+
+/// The store of the cluster's book, to be asked beside the ledger.
+fn store(program: &Program) -> Result<Option<Store>, wharfinger_attach::Error> {
+    let cluster = program.configured().cluster.as_ref();
+    cluster.map(|cluster| Store::new(&cluster.place).map_err(unavailable)).transpose()
+}
+
+fn unavailable(what: String) -> wharfinger_attach::Error {
+    let path = "of the cluster".to_owned();
+    wharfinger_attach::Error::from(wharfinger_ledger::Error::Unavailable { path, what })
 }
 
 /// Nodes that hold something, and whose agents do not live: how many addresses.
 fn dead(
+    program: &Program,
     ledger: &ClusterLedger<SqliteLedger>,
     machine: &Machine,
 ) -> Result<BTreeMap<String, usize>, wharfinger_attach::Error> {
-    let dead = ledger.nodes()?.into_iter().filter(|node| !node.alive).map(|node| node.name);
+    let dead = nodes(program, ledger, machine)?
+        .into_iter()
+        .filter(|node| !node.alive)
+        .map(|node| node.name);
     let mut dead: BTreeMap<String, usize> = dead.map(|name| (name, 0)).collect();
     for share in ledger.survey()?.shares(machine.now()) {
         let held: usize = share.held.values().sum();
@@ -173,14 +204,27 @@ pub(crate) fn of_mended(mended: &Mended) -> Value {
     })
 }
 
-fn object(mended: &Mended, dead: &BTreeMap<String, usize>) -> Value {
+/// `dead` is null where nobody may know it.
+fn object(
+    mended: &Mended,
+    dead: Option<&BTreeMap<String, usize>>,
+    detached: &[AttachmentId],
+) -> Value {
     let mut value = of_mended(mended);
+    value["detached"] = detached.iter().map(ToString::to_string).collect();
     value["dead"] = json!(dead);
     value
 }
 
-fn lines(mended: &Mended, dead: &BTreeMap<String, usize>) -> String {
+fn lines(
+    mended: &Mended,
+    dead: &Result<BTreeMap<String, usize>, String>,
+    detached: &[AttachmentId],
+) -> String {
     let mut lines = Vec::new();
+    for id in detached {
+        lines.push(format!("detached, its container is gone: {id}"));
+    }
     for id in &mended.freed {
         lines.push(format!("freed, there is no record of it: {id}"));
     }
@@ -197,7 +241,7 @@ fn lines(mended: &Mended, dead: &BTreeMap<String, usize>) -> String {
     if mended.blocks > 0 {
         lines.push(format!("empty blocks given back: {}", mended.blocks));
     }
-    for (node, held) in dead {
+    for (node, held) in dead.iter().flatten() {
         lines.push(format!(
             "node {node} does not live, and holds {held} addresses: `wharfinger gc --cluster --node \
              {node}` frees them, once it is gone for good"
@@ -205,6 +249,9 @@ fn lines(mended: &Mended, dead: &BTreeMap<String, usize>) -> String {
     }
     if lines.is_empty() {
         lines.push("nothing was left".to_owned());
+    }
+    if let Err(why) = dead {
+        lines.push(format!("which other nodes are gone is not known: {why}"));
     }
     lines.iter().map(|line| plain(line) + "\n").collect()
 }
@@ -215,6 +262,8 @@ pub(super) struct Nodes {
     shares: Vec<Share>,
     known: Vec<NodeAt>,
     now: u64,
+    /// Why nobody knows which of them live; none: it is known.
+    unseen: Option<String>,
 }
 
 const HEAD: [&str; 10] = [
@@ -234,8 +283,15 @@ impl Nodes {
     /// None where the node's book is its own.
     pub(super) fn look(program: &Program) -> Result<Option<Self>> {
         let looked = program.cluster(|ledger, machine| {
-            let now = machine.now();
-            Ok(Self { shares: ledger.survey()?.shares(now), known: ledger.nodes()?, now })
+            let (now, shares) = (machine.now(), ledger.survey()?.shares(machine.now()));
+            // Who may read the book may not always read who is in the cluster, as a node.
+            Ok(match nodes(program, ledger, machine) {
+                Ok(known) => Self { shares, known, now, unseen: None },
+                Err(error) => {
+                    let unseen = Some(told(&error).to_string());
+                    Self { shares, known: Vec::new(), now, unseen }
+                }
+            })
         });
         looked.map_err(|error| told(&error))
     }
@@ -270,7 +326,14 @@ impl Nodes {
 
     pub(super) fn table(&self) -> String {
         let rows: Vec<_> = self.all().iter().map(|share| self.row(share)).collect();
-        table(HEAD, &rows)
+        let why =
+            |why: &String| format!("{}\n", plain(&format!("which nodes live is not known: {why}")));
+        table(HEAD, &rows) + &self.unseen.as_ref().map(why).unwrap_or_default()
+    }
+
+    /// Why nobody knows which nodes live; none: it is known.
+    pub(super) fn unseen(&self) -> Option<&str> {
+        self.unseen.as_deref()
     }
 
     fn row(&self, share: &Share) -> [String; 10] {
@@ -345,7 +408,7 @@ mod tests {
             alive,
         };
         let nodes = vec![node("n1", 40, false), node("n2", 100, true)];
-        Nodes { shares: vec![share], known: nodes, now: 100 }
+        Nodes { shares: vec![share], known: nodes, now: 100, unseen: None }
     }
 
     #[test]
@@ -362,15 +425,29 @@ mod tests {
     }
 
     #[test]
+    fn who_may_not_see_nodes_is_told_so_in_one_line() {
+        let unseen = Some("nodes are\nforbidden".to_owned());
+        let nodes = Nodes { known: Vec::new(), unseen, ..nodes() };
+        let text = nodes.table();
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(lines.len(), 3, "{text}");
+        assert!(lines[1].starts_with("n1 ") && lines[1].contains(" - "), "{text}");
+        assert_eq!(lines[2], "which nodes live is not known: nodes are forbidden");
+        assert_eq!(nodes.objects()[0]["alive"], json!(null));
+    }
+
+    #[test]
     fn what_was_done_is_said_in_lines() {
-        assert_eq!(lines(&Mended::default(), &BTreeMap::new()), "nothing was left\n");
-        let id = |container: &str| wharfinger_cni::AttachmentId {
+        assert_eq!(lines(&Mended::default(), &Ok(BTreeMap::new()), &[]), "nothing was left\n");
+        let id = |container: &str| AttachmentId {
             network: "pods".into(),
             container: container.into(),
             ifname: "eth0".into(),
         };
         let mended = Mended { freed: vec![id("c\u{1b}1")], blocks: 2, ..Mended::default() };
-        let text = lines(&mended, &BTreeMap::from([("n3".to_owned(), 4)]));
+        let dead = Ok(BTreeMap::from([("n3".to_owned(), 4)]));
+        let text = lines(&mended, &dead, &[id("c2")]);
+        assert!(text.starts_with("detached, its container is gone: pods/c2"), "{text}");
         assert!(text.contains("c 1") && text.contains("given back: 2"), "{text}");
         assert!(text.contains("gc --cluster --node n3"), "{text}");
     }

@@ -3,6 +3,9 @@
 //! Nothing is dropped in silence: each change is said, and what cannot be said in our own
 //! configuration is refused. Pure but for reading the file.
 
+mod init;
+mod schema;
+
 use std::io::Write;
 use std::path::PathBuf;
 
@@ -13,7 +16,9 @@ use wharfinger_attach::conf::{self, OUR_TYPE};
 use wharfinger_attach::names::{self, Kind};
 use wharfinger_cni::conf::fold_eq;
 
-use super::{network, print, told};
+#[cfg(test)]
+pub(crate) use self::schema::NODE as NODE_SCHEMA;
+use super::{Answer, Output, network, told};
 
 /// Where the reference `host-local` keeps reservations unless it is told otherwise.
 const DATA_DIR: &str = "/var/lib/cni/networks";
@@ -21,7 +26,19 @@ const DATA_DIR: &str = "/var/lib/cni/networks";
 #[derive(Debug, Subcommand)]
 pub(super) enum Conf {
     /// Print a list of reference plugins as one entry of wharfinger, and what changes by that
+    #[command(after_help = "With --json: an object of `network`, the list, and `changes`")]
     Convert(Convert),
+    /// Print a new network; asks for what is not given, where it runs on a terminal
+    #[command(
+        after_help = "With --json: an object of `network`, the list, and `file`; nothing is asked"
+    )]
+    Init(init::Init),
+    /// Say what is wrong with networks' files
+    #[command(after_help = "With --json: a list of findings")]
+    Lint(init::Lint),
+    /// Print the JSON Schema of a network's configuration, or of the node's settings, for editors
+    #[command(after_help = "With --json: as without")]
+    Schema(schema::Schema),
 }
 
 #[derive(Debug, Args)]
@@ -32,16 +49,22 @@ pub(super) struct Convert {
 }
 
 impl Conf {
-    pub(super) fn run(&self) -> Result<u8> {
-        let Self::Convert(Convert { path }) = self;
+    pub(super) fn run(&self, output: Output) -> Result<Answer> {
+        let path = match self {
+            Self::Convert(Convert { path }) => path,
+            Self::Init(init) => return init.run(output),
+            Self::Lint(lint) => return Ok(lint.run()),
+            Self::Schema(schema) => return schema.run(),
+        };
         let list = network::read(path)?;
         let Converted { list, said } =
             convert(&list).with_context(|| format!("{} cannot be converted", path.display()))?;
-        for line in said {
+        for line in said.iter().filter(|_| !output.json) {
             // Nobody listens: the configuration is what was asked for.
             let _ = writeln!(std::io::stderr(), "{line}");
         }
-        print(&format!("{:#}\n", Value::Object(list)))
+        let list = Value::Object(list);
+        Ok(Answer::new(format!("{list:#}\n"), json!({ "network": list, "changes": said })))
     }
 }
 

@@ -1,6 +1,7 @@
 //! `wharfinger events`: what happened on this node, Docker's calls included. Reads the file that verbs
 //! append to, and the one before it; a verb that begins a new file while this goes on loses nothing.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _, Write as _};
 use std::os::unix::fs::MetadataExt as _;
@@ -10,9 +11,10 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use clap::Args;
 use serde_json::Value;
+use wharfinger_view::forecast::Move;
 
-use super::is_read;
 use super::table::plain;
+use super::{Answer, Output, is_read};
 use crate::events::FILE;
 use crate::program::Program;
 
@@ -27,31 +29,34 @@ pub(super) struct Events {
     /// Only this container's: its id, or 12 letters of it at least; Docker's endpoint
     #[arg(long)]
     container: Option<String>,
+    /// Only what failed, and what happened beside the verbs
+    #[arg(long)]
+    failed: bool,
+    /// Only this verb: ADD, DEL, CHECK, STATUS, GC
+    #[arg(long)]
+    verb: Option<String>,
     /// Go on with what happens, until interrupted
     #[arg(long, short)]
     follow: bool,
-    /// The lines as they are, a JSON object each
-    #[arg(long)]
-    json: bool,
 }
 
 impl Events {
-    pub(super) fn run(&self, program: &Program) -> Result<u8> {
+    pub(super) fn run(&self, program: &Program, output: Output) -> Result<Answer> {
         let mut files = Files::new(&program.paths.run);
         let at = || format!("read the events in {}", program.paths.run.display());
         loop {
             let lines = files.read(self.follow).with_context(at)?;
-            let text: Vec<u8> = lines.iter().flat_map(|line| self.line(line)).collect();
+            let text: Vec<u8> = lines.iter().flat_map(|line| self.line(line, output)).collect();
             let goes_on = text.is_empty() || is_read(&text)?;
             if !self.follow || !goes_on {
-                return Ok(0);
+                return Ok(Answer::printed());
             }
             std::thread::sleep(PAUSE);
         }
     }
 
     /// What is shown of a line of the file: nothing, where it is not asked for.
-    fn line(&self, line: &[u8]) -> Vec<u8> {
+    fn line(&self, line: &[u8], output: Output) -> Vec<u8> {
         let Ok(event @ Value::Object(_)) = serde_json::from_slice(line) else {
             // Nobody listens: no reason to fail.
             let _ = writeln!(io::stderr(), "skipped: a line of {FILE} that is no JSON object");
@@ -60,7 +65,7 @@ impl Events {
         if !self.is_wanted(&event) {
             return Vec::new();
         }
-        let mut shown = if self.json { line.to_vec() } else { sentence(&event).into_bytes() };
+        let mut shown = if output.json { line.to_vec() } else { sentence(&event).into_bytes() };
         shown.push(b'\n');
         shown
     }
@@ -70,9 +75,36 @@ impl Events {
             let id = text(event, "container");
             id == *wanted || (wanted.len() >= 12 && id.starts_with(wanted.as_str()))
         };
-        self.network.as_ref().is_none_or(|wanted| text(event, "network") == *wanted)
+        let of_verb = |wanted: &String| text(event, "verb").eq_ignore_ascii_case(wanted);
+        let fine = event.get("verb").is_some() && event.get("code").is_none();
+        (!self.failed || !fine)
+            && self.verb.as_ref().is_none_or(of_verb)
+            && self.network.as_ref().is_none_or(|wanted| text(event, "network") == *wanted)
             && self.container.as_ref().is_none_or(container)
     }
+}
+
+/// The events that are there of a container, by its id or the beginning of it.
+pub(super) fn of_container(program: &Program, container: &str) -> Vec<Value> {
+    let lines = Files::new(&program.paths.run).read(false).unwrap_or_default();
+    let events = lines.iter().filter_map(|line| serde_json::from_slice::<Value>(line).ok());
+    events.filter(|event| text(event, "container").starts_with(container)).collect()
+}
+
+/// All that came and went, by network: for forecasts.
+pub(super) fn moves(program: &Program) -> BTreeMap<String, Vec<Move>> {
+    let lines = Files::new(&program.paths.run).read(false).unwrap_or_default();
+    let mut all: BTreeMap<String, Vec<Move>> = BTreeMap::new();
+    for event in lines.iter().filter_map(|line| serde_json::from_slice::<Value>(line).ok()) {
+        let came = match (text(&event, "verb"), event.get("code")) {
+            ("ADD", None) => true,
+            ("DEL", None) => false,
+            _ => continue,
+        };
+        let time = event.get("time").and_then(Value::as_f64).unwrap_or_default();
+        all.entry(text(&event, "network").to_owned()).or_default().push(Move { time, came });
+    }
+    all
 }
 
 /// A text of an event, or of what happened beside the verbs.
@@ -119,7 +151,7 @@ fn utc(seconds: f64) -> Option<String> {
 
 /// The day of the Gregorian calendar, so many days after 1970-01-01. Years begin in March here, so
 /// that the day that some of them have more is their last; 400 of them have 146097 days.
-fn date(days: i64) -> Option<(i64, i64, i64)> {
+pub(crate) fn date(days: i64) -> Option<(i64, i64, i64)> {
     let shifted = days.checked_add(719_468)?;
     let (era, of_era) = (shifted / 146_097, shifted % 146_097);
     let year = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
@@ -223,8 +255,11 @@ mod tests {
     use super::*;
 
     fn events() -> Events {
-        Events { network: None, container: None, follow: false, json: false }
+        Events { network: None, container: None, failed: false, verb: None, follow: false }
     }
+
+    const TEXT: Output = Output { json: false, quiet: false };
+    const JSON: Output = Output { json: true, quiet: false };
 
     #[test]
     fn an_event_is_a_line_for_people() {
@@ -257,15 +292,18 @@ mod tests {
     fn only_what_is_asked_for_is_shown_and_json_as_it_is() {
         let id = "0123456789abcdef";
         let line = format!("{{ \"verb\": \"ADD\", \"network\":\"n\", \"container\": \"{id}\"}}");
-        let shown = |events: &Events| !events.line(line.as_bytes()).is_empty();
+        let shown = |events: &Events| !events.line(line.as_bytes(), TEXT).is_empty();
         let of = |text: &str| Some(text.to_owned());
         assert!(shown(&Events { network: of("n"), container: of(id), ..events() }));
         assert!(shown(&Events { container: of("0123456789ab"), ..events() }));
         assert!(!shown(&Events { container: of("01234"), ..events() }));
         assert!(!shown(&Events { network: of("m"), ..events() }));
-        let json = Events { json: true, ..events() }.line(line.as_bytes());
+        let json = events().line(line.as_bytes(), JSON);
         assert_eq!(json, format!("{line}\n").into_bytes());
-        assert!(events().line(b"{ \"verb\": \"AD").is_empty());
+        assert!(!shown(&Events { failed: true, ..events() }));
+        assert!(shown(&Events { verb: of("add"), ..events() }));
+        assert!(!shown(&Events { verb: of("DEL"), ..events() }));
+        assert!(events().line(b"{ \"verb\": \"AD", TEXT).is_empty());
         let pool = json!({ "event": "docker pool requested", "what": { "network": "n" } });
         assert!(Events { network: of("n"), ..events() }.is_wanted(&pool));
     }

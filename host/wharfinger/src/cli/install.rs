@@ -15,7 +15,7 @@ use wharfinger_attach::{names, recover};
 use wharfinger_delegate::FileId;
 use wharfinger_ledger::Record;
 
-use super::{plugin, print};
+use super::{Answer, Did, plugin};
 use crate::program::Program;
 
 /// Under which name runtimes look for it.
@@ -69,11 +69,12 @@ impl Place {
 
 impl Install {
     /// What is installed is compiled for this executable first, so that no ADD has to.
-    pub(super) fn run(&self, program: &Program) -> Result<u8> {
+    pub(super) fn run(&self, program: &Program) -> Result<Answer> {
         if let Some(folder) = &self.docker_plugin {
             crate::docker::folder(folder)
                 .with_context(|| format!("Docker plugin in {}", folder.display()))?;
-            return print(&format!("docker plugin create wharfinger {}\n", folder.display()));
+            let next = format!("docker plugin create wharfinger {}", folder.display());
+            return Ok(Did::answer(&[Did::so("wrote", folder.display(), next)]));
         }
         let bin = self.place.bin();
         let names = wanted(&self.names)?;
@@ -87,22 +88,15 @@ impl Install {
                 foreign.join(", ")
             );
         }
-        let mut lines = plugin::recompile(program)
+        let mut done = plugin::recompile(program)
             .context("nothing was installed: components cannot be compiled for this executable")?;
-        let place = bin.path(NAME);
-        put(Path::new("/proc/self/exe"), &place)
-            .with_context(|| format!("install {}", place.display()))?;
-        lines.push(format!("installed {}\n", place.display()));
-        for name in names {
-            lines.push(bin.take(name).with_context(|| format!("install the name {name}"))?);
-        }
-        bin.sync();
-        print(&lines.concat())
+        done.extend(bin.fill(&names)?);
+        Ok(Did::answer(&done))
     }
 }
 
 /// The names that were asked for, each once, or all.
-fn wanted(given: &[String]) -> Result<Vec<&'static str>> {
+pub(super) fn wanted(given: &[String]) -> Result<Vec<&'static str>> {
     if given == ["all"] {
         return Ok(names::all().collect());
     }
@@ -114,38 +108,30 @@ fn wanted(given: &[String]) -> Result<Vec<&'static str>> {
 }
 
 impl Uninstall {
-    pub(super) fn run(&self, program: &Program) -> Result<u8> {
+    pub(super) fn run(&self, program: &Program) -> Result<Answer> {
         let bin = self.place.bin();
         if !self.force {
             needed(program, &bin)?;
         }
-        let mut lines = Vec::new();
-        for name in names::all() {
-            lines.extend(bin.give_back(name).with_context(|| format!("give back {name}"))?);
-        }
-        let place = bin.path(NAME);
-        match fs::remove_file(&place) {
-            Ok(()) => lines.push(format!("removed {}\n", place.display())),
-            Err(error) if error.kind() == ErrorKind::NotFound => {}
-            Err(error) => return Err(error).context(format!("remove {}", place.display())),
-        }
-        // Not empty where somebody put something of his own there.
-        let _ = fs::remove_dir(bin.0.join(ASIDE));
-        bin.sync();
-        print(&lines.concat())
+        Ok(Did::answer(&bin.empty()?))
     }
 }
 
-/// Refuses while something lives that nobody else could detach: what was attached under our own
-/// type, or under a name that nobody takes over.
-fn needed(program: &Program, bin: &Bin) -> Result<()> {
+/// What lives that nobody else could detach.
+pub(super) fn living(program: &Program, bin: &Bin) -> Result<Vec<Record>> {
     let living = program.look(|host| {
         let entries = host.ledger.list(None)?.into_iter().map(|entry| entry.record);
         let lives =
             |record: &Record| recover::lives(host.kernel, host.node, record).unwrap_or(true);
         Ok(entries.filter(|record| !bin.serves(record)).filter(lives).collect::<Vec<_>>())
     });
-    let living = living.map_err(|error| super::told(&error))?;
+    living.map_err(|error| super::told(&error))
+}
+
+/// Refuses while something lives that nobody else could detach: what was attached under our own
+/// type, or under a name that nobody takes over.
+fn needed(program: &Program, bin: &Bin) -> Result<()> {
+    let living = living(program, bin)?;
     if living.is_empty() {
         return Ok(());
     }
@@ -160,9 +146,41 @@ fn needed(program: &Program, bin: &Bin) -> Result<()> {
 }
 
 /// A directory of CNI plugins.
-struct Bin(PathBuf);
+pub(super) struct Bin(pub(super) PathBuf);
 
 impl Bin {
+    /// Puts this executable there, and links to it under these names, where nobody else has them. Says
+    /// what was done.
+    pub(super) fn fill(&self, names: &[&str]) -> Result<Vec<Did>> {
+        let place = self.path(NAME);
+        put(Path::new("/proc/self/exe"), &place)
+            .with_context(|| format!("install {}", place.display()))?;
+        let mut done = vec![Did::new("installed", place.display())];
+        for name in names {
+            done.extend(self.take(name).with_context(|| format!("install the name {name}"))?);
+        }
+        self.sync();
+        Ok(done)
+    }
+
+    /// Undoes that. Says what was done.
+    pub(super) fn empty(&self) -> Result<Vec<Did>> {
+        let mut done = Vec::new();
+        for name in names::all() {
+            done.extend(self.give_back(name).with_context(|| format!("give back {name}"))?);
+        }
+        let place = self.path(NAME);
+        match fs::remove_file(&place) {
+            Ok(()) => done.push(Did::new("removed", place.display())),
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Err(error) => return Err(error).context(format!("remove {}", place.display())),
+        }
+        // Not empty where somebody put something of his own there.
+        let _ = fs::remove_dir(self.0.join(ASIDE));
+        self.sync();
+        Ok(done)
+    }
+
     fn path(&self, name: &str) -> PathBuf {
         self.0.join(name)
     }
@@ -181,7 +199,7 @@ impl Bin {
         link || same()
     }
 
-    fn has_foreign(&self, name: &str) -> bool {
+    pub(super) fn has_foreign(&self, name: &str) -> bool {
         fs::symlink_metadata(self.path(name)).is_ok() && !self.is_ours(name)
     }
 
@@ -192,22 +210,24 @@ impl Bin {
     }
 
     /// Makes the name ours; what stood there is kept. Says what was done.
-    fn take(&self, name: &str) -> Result<String> {
+    fn take(&self, name: &str) -> Result<Vec<Did>> {
         let place = self.path(name);
         if self.is_ours(name) {
-            return Ok(format!("{} leads to {NAME} already\n", place.display()));
+            let line = format!("{} leads to {NAME} already", place.display());
+            return Ok(vec![Did::so("linked already", place.display(), line)]);
         }
-        let mut said = String::new();
+        let mut done = Vec::new();
         if self.has_foreign(name) {
             let aside = self.aside(name);
             self.keep(&place, &aside).with_context(|| format!("keep {}", place.display()))?;
-            said = format!("kept {}\n", aside.display());
+            done.push(Did::new("kept", aside.display()));
         }
         let unfinished = unfinished(&place);
         symlink(NAME, &unfinished)
             .and_then(|()| rename(&unfinished, &place))
             .with_context(|| format!("link {}", place.display()))?;
-        Ok(format!("{said}linked {}\n", place.display()))
+        done.push(Did::new("linked", place.display()));
+        Ok(done)
     }
 
     /// A second name for what stands there, so that it never lacks its first.
@@ -219,18 +239,18 @@ impl Bin {
     }
 
     /// Puts back what stood under the name, or leaves nothing there; what is not ours stays.
-    fn give_back(&self, name: &str) -> Result<Option<String>> {
+    fn give_back(&self, name: &str) -> Result<Option<Did>> {
         if !self.is_ours(name) {
             return Ok(None);
         }
         let (place, aside) = (self.path(name), self.aside(name));
         match fs::rename(&aside, &place) {
-            Ok(()) => return Ok(Some(format!("put back {}\n", place.display()))),
+            Ok(()) => return Ok(Some(Did::new("put back", place.display()))),
             Err(error) if error.kind() == ErrorKind::NotFound => {}
             Err(error) => return Err(error.into()),
         }
         fs::remove_file(&place)?;
-        Ok(Some(format!("removed {}\n", place.display())))
+        Ok(Some(Did::new("removed", place.display())))
     }
 
     /// A power failure loses none of it; that it may is no reason to fail.
@@ -290,7 +310,7 @@ mod tests {
         for name in ["bridge", "ptp", "vlan"] {
             bin.take(name)?;
             assert!(bin.is_ours(name) && !bin.has_foreign(name));
-            let again = bin.take(name)?;
+            let again = Did::lines(&bin.take(name)?);
             assert!(again.contains("already"), "{again}");
         }
         assert_eq!(

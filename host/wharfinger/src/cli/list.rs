@@ -6,27 +6,20 @@ use serde_json::{Value, json};
 use wharfinger_attach::Host;
 use wharfinger_ledger::{Entry, State};
 
-use super::{print, told};
+use super::{Answer, told};
 use crate::program::Program;
 
 #[derive(Debug, Args)]
 pub(super) struct Ls {
     /// Only this network's
     network: Option<String>,
-    /// As JSON: a list of attachments
-    #[arg(long)]
-    json: bool,
 }
 
 impl Ls {
-    pub(super) fn run(&self, program: &Program) -> Result<u8> {
+    pub(super) fn run(&self, program: &Program) -> Result<Answer> {
         let list = |host: &Host| Ok(host.ledger.list(self.network.as_deref())?);
         let entries = program.verb(list).map_err(|error| told(&error))?;
-        if self.json {
-            let all: Vec<Value> = entries.iter().map(object).collect();
-            return print(&format!("{:#}\n", Value::Array(all)));
-        }
-        print(&table(&entries))
+        Ok(Answer::new(table(&entries), entries.iter().map(object).collect()))
     }
 }
 

@@ -14,9 +14,10 @@ use wharfinger_cni::{
 };
 use wharfinger_delegate::DelegateCall;
 
+use super::by_hand::ready;
 use super::network::List;
 use super::results::{Kept, Results};
-use super::{explained, print};
+use super::{Answer, explained, named, print};
 use crate::program::Program;
 use crate::serve::Served;
 
@@ -47,7 +48,7 @@ struct Call<'c> {
 
 impl Run<'_> {
     /// Attaches; where one plugin fails, those that were begun are deleted.
-    pub(super) fn add(&self, who: &Who) -> Result<u8> {
+    pub(super) fn add(&self, who: &Who) -> Result<Answer> {
         let mut result = Value::Null;
         for (number, plugin) in self.list.plugins.iter().enumerate() {
             let more = previous(&result);
@@ -66,7 +67,8 @@ impl Run<'_> {
             let undone = self.delete(who, all, &result);
             return Err(undone.err().map_or(error, |more| anyhow!("{more:#}")));
         }
-        print(&format!("{result:#}\n"))
+        print(&format!("{result:#}\n"))?;
+        Ok(Answer::printed())
     }
 
     /// The error, and what could not be undone.
@@ -78,9 +80,10 @@ impl Run<'_> {
     }
 
     /// Each plugin gets the result of the whole list.
-    pub(super) fn check(&self, who: &Who) -> Result<u8> {
+    pub(super) fn check(&self, who: &Who) -> Result<Answer> {
+        let checked = Answer::quiet(named(&who.id));
         if self.list.flag("disableCheck") {
-            return Ok(0);
+            return Ok(checked);
         }
         let Some(kept) = self.results.get(&who.id) else {
             bail!("{} is not attached by this list, as far as its cache tells", who.id);
@@ -91,11 +94,11 @@ impl Run<'_> {
             self.one(&Call { verb: Verb::Check, who: Some(&who), more }, plugin)
                 .map_err(explained)?;
         }
-        Ok(0)
+        Ok(checked)
     }
 
     /// Detaches, with what is kept of the ADD where something is.
-    pub(super) fn del(&self, who: &Who) -> Result<u8> {
+    pub(super) fn del(&self, who: &Who) -> Result<Answer> {
         let kept = self.results.get(&who.id);
         let result = kept.as_ref().map(|kept| kept.result.clone()).unwrap_or_default();
         let who = match kept {
@@ -106,7 +109,7 @@ impl Run<'_> {
         };
         self.delete(&who, self.list.plugins.len(), &result)?;
         self.results.remove(&who.id)?;
-        Ok(0)
+        Ok(Answer::quiet(named(&who.id)))
     }
 
     /// DEL of the first so many plugins, the last of them first. One that fails does not keep the
@@ -123,7 +126,7 @@ impl Run<'_> {
     }
 
     /// The first plugin that is not well says so.
-    pub(super) fn status(&self) -> Result<u8> {
+    pub(super) fn status(&self) -> Result<Answer> {
         if self.list.version() < Verb::Status.since() {
             bail!("network {}: its cniVersion has no STATUS; it came with 1.1.0", self.list.name());
         }
@@ -131,18 +134,20 @@ impl Run<'_> {
             let call = Call { verb: Verb::Status, who: None, more: Vec::new() };
             self.one(&call, plugin).map_err(explained)?;
         }
-        print(&format!("network {}: ready\n", self.list.name()))
+        Ok(ready(self.list.name(), &[]))
     }
 
     /// Deletes what is kept of others than `keep`, and has each plugin collect.
-    pub(super) fn gc(&self, keep: &[ValidAttachment]) -> Result<u8> {
+    pub(super) fn gc(&self, keep: &[ValidAttachment]) -> Result<Answer> {
         let mut errors = Vec::new();
-        for kept in self.results.of_network(self.list.name()) {
+        let all = self.results.of_network(self.list.name());
+        for (done, kept) in all.iter().enumerate() {
+            self.program.heard.progress().at(done, all.len(), "attachments");
             let id = kept.id();
             let valid =
                 |it: &ValidAttachment| it.container == id.container && it.ifname == id.ifname;
             if !keep.iter().any(valid) {
-                errors.extend(self.collect(&kept).err().map(|error| format!("{error:#}")));
+                errors.extend(self.collect(kept).err().map(|error| format!("{error:#}")));
             }
         }
         if self.list.version() >= Verb::Gc.since() && !self.list.flag("disableGC") {
@@ -156,10 +161,14 @@ impl Run<'_> {
                 errors.extend(done.err().map(|error| format!("{:#}", explained(error))));
             }
         }
-        if errors.is_empty() { Ok(0) } else { Err(anyhow!("{}", errors.join("; "))) }
+        if errors.is_empty() {
+            Ok(Answer::quiet(json!({ "network": self.list.name() })))
+        } else {
+            Err(anyhow!("{}", errors.join("; ")))
+        }
     }
 
-    fn collect(&self, kept: &Kept) -> Result<u8> {
+    fn collect(&self, kept: &Kept) -> Result<Answer> {
         let netns = Some(PathBuf::from(&kept.netns)).filter(|path| path.exists());
         let (args, capabilities) = (kept.cni_args.clone(), kept.capability_args.clone());
         self.del(&Who { id: kept.id(), netns, args, capabilities })

@@ -2,10 +2,10 @@
 //! what cannot be told of one network is that one's row. Where the book is a cluster's, also what each
 //! node has of it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use anyhow::{Result, bail};
 use clap::Args;
@@ -13,14 +13,15 @@ use serde_json::{Map, Value, json};
 use wharfinger_attach::pools::{self, Given, Pool};
 use wharfinger_attach::{Error, Host};
 use wharfinger_docker as docker;
-use wharfinger_etcd::{Etcd, Seen};
-use wharfinger_ledger::Range;
-use wharfinger_ledger::cluster::Remote as _;
+use wharfinger_etcd::Seen;
+use wharfinger_ledger::{Range, Usage};
+use wharfinger_view::forecast::{self, Move};
 
 use super::cluster::Nodes;
 use super::network::{self, List};
-use super::{is_read, print, told};
+use super::{Answer, Output, events, is_read, told};
 use crate::program::Program;
+use crate::remote::Store;
 
 /// The highest number that every reader of JSON has exactly.
 const EXACT: u128 = 1 << 53;
@@ -32,9 +33,6 @@ pub(super) struct Pools {
     /// Where conflists are
     #[arg(long, default_value = "/etc/cni/net.d", env = "NETCONFPATH")]
     conf_dir: PathBuf,
-    /// As JSON: a list of pools; of a cluster, an object of pools and nodes
-    #[arg(long)]
-    json: bool,
     /// Show it anew when it changes, or every two seconds, until interrupted
     #[arg(long, short)]
     watch: bool,
@@ -49,33 +47,41 @@ const HOME: &str = "\u{1b}[H\u{1b}[J";
 
 /// What is told of one network.
 #[derive(Debug)]
-struct Found {
-    network: String,
+pub(super) struct Found {
+    pub(super) network: String,
     /// Who knows of it.
     by: &'static str,
-    given: Given,
+    pub(super) given: Given,
 }
 
 impl Pools {
-    pub(super) fn run(&self, program: &Program) -> Result<u8> {
+    pub(super) fn run(&self, program: &Program, output: Output) -> Result<Answer> {
         if !self.watch {
-            return print(&self.text(program)?);
+            let (text, value) = self.look(program)?;
+            return Ok(Answer::new(text, value));
         }
-        let terminal = std::io::stdout().is_terminal() && !self.json;
+        let terminal = std::io::stdout().is_terminal() && !output.json;
         let mut changes = Changes::new(program);
         loop {
             // What cannot be told now may be told later.
-            let text = self.text(program).unwrap_or_else(|error| format!("{error:#}\n"));
+            let text = match self.look(program) {
+                Ok((_, value)) if output.json => value.to_string(),
+                Ok((text, _)) => text,
+                Err(error) if output.json => json!({ "error": format!("{error:#}") }).to_string(),
+                Err(error) => format!("{error:#}\n"),
+            };
             let text = if terminal { format!("{HOME}{text}") } else { text + "\n" };
             if !is_read(text.as_bytes())? {
-                return Ok(0);
+                return Ok(Answer::printed());
             }
             changes.wait();
         }
     }
 
-    fn text(&self, program: &Program) -> Result<String> {
-        let mut all = program.look(|host| self.all(host)).map_err(|error| told(&error))?;
+    /// For people, and for programs.
+    fn look(&self, program: &Program) -> Result<(String, Value)> {
+        let mut all =
+            program.look(|host| all(host, &self.conf_dir)).map_err(|error| told(&error))?;
         let mut nodes = Nodes::look(program)?;
         if let Some(wanted) = &self.network {
             all.retain(|found| found.network == *wanted);
@@ -90,63 +96,67 @@ impl Pools {
                 nodes.only(&domains);
             }
         }
-        if self.json {
-            return Ok(self.json(&all, nodes.as_ref()));
-        }
-        let rows: Vec<[String; 8]> = all.iter().flat_map(rows).collect();
+        let moves = events::moves(program);
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let full = |found: &Found, usage: &Usage| full_in(found, usage, &moves, now.as_secs_f64());
+        let rows: Vec<[String; 10]> = all.iter().flat_map(|found| rows(found, &full)).collect();
         let pools = super::table::table(HEAD, &rows);
-        Ok(nodes.map_or(pools.clone(), |nodes| format!("{pools}\n{}", nodes.table())))
-    }
-
-    /// One line each, where one follows the other.
-    fn json(&self, all: &[Found], nodes: Option<&Nodes>) -> String {
-        let pools = Value::Array(all.iter().flat_map(objects).collect());
-        let value = match nodes {
-            None => pools,
-            Some(nodes) => json!({ "pools": pools, "nodes": nodes.objects() }),
-        };
-        if self.watch { value.to_string() } else { format!("{value:#}\n") }
-    }
-
-    fn all(&self, host: &Host) -> Result<Vec<Found>, Error> {
-        let mut all = configured(host, &self.conf_dir);
-        all.extend(of_docker(host));
-        let mut known: BTreeSet<String> = all.iter().map(|found| found.network.clone()).collect();
-        // Of those that are attached to what is configured nowhere, the last tells most.
-        let mut entries = host.ledger.list(None)?;
-        entries.sort_by_key(|entry| std::cmp::Reverse(entry.seq));
-        for entry in &entries {
-            let network = &entry.record.id.network;
-            if known.insert(network.clone()) {
-                all.push(Found::new(network, "attachment", pools::of_record(host, &entry.record)));
-            }
+        let value: Value = all.iter().flat_map(objects).collect();
+        let Some(nodes) = nodes else { return Ok((pools, value)) };
+        let mut both = json!({ "pools": value, "nodes": nodes.objects() });
+        if let Some(why) = nodes.unseen() {
+            both["unseen"] = json!(why);
         }
-        Ok(all)
+        Ok((
+            format!(
+                "{pools}
+{}",
+                nodes.table()
+            ),
+            both,
+        ))
     }
+}
+
+/// Of what is configured, of Docker, and of what is attached.
+pub(super) fn all(host: &Host, dir: &Path) -> Result<Vec<Found>, Error> {
+    let mut all = configured(host, dir);
+    all.extend(of_docker(host));
+    let mut known: BTreeSet<String> = all.iter().map(|found| found.network.clone()).collect();
+    // Of those that are attached to what is configured nowhere, the last tells most.
+    let mut entries = host.ledger.list(None)?;
+    entries.sort_by_key(|entry| std::cmp::Reverse(entry.seq));
+    for entry in &entries {
+        let network = &entry.record.id.network;
+        if known.insert(network.clone()) {
+            all.push(Found::new(network, "attachment", pools::of_record(host, &entry.record)));
+        }
+    }
+    Ok(all)
 }
 
 /// Hears of changes of the cluster's book, where there is one.
 struct Changes {
-    etcd: Option<Etcd>,
+    store: Option<Store>,
     /// Up to where it was heard.
     seen: u64,
 }
 
 impl Changes {
     fn new(program: &Program) -> Self {
-        let settings = program.configured().cluster.as_ref().map(|cluster| cluster.etcd.clone());
-        Self { etcd: settings.and_then(|settings| Etcd::new(settings).ok()), seen: 0 }
+        let cluster = program.configured().cluster.as_ref();
+        Self { store: cluster.and_then(|cluster| Store::new(&cluster.place).ok()), seen: 0 }
     }
 
     /// Waits for the next one; where none is heard, for a while.
     fn wait(&mut self) {
         std::thread::sleep(LEAST);
-        let heard = self.etcd.as_ref().map(|etcd| {
+        let heard = self.store.as_ref().map(|store| {
             if self.seen == 0 {
-                let none = etcd.changes("none/", 0, PAUSE);
+                let none = store.remote().changes("none/", 0, PAUSE);
                 self.seen = none.map_or(0, |changes| changes.upto);
             }
-            etcd.watch("", self.seen).next(PAUSE)
+            store.watch(self.seen).next(PAUSE)
         });
         match heard {
             Some(Ok(Seen::Events(events))) => {
@@ -278,25 +288,44 @@ pub(super) fn exact(count: u128) -> u64 {
     u64::try_from(count.min(EXACT)).unwrap_or(u64::MAX)
 }
 
-const HEAD: [&str; 8] =
-    ["NETWORK", "BY", "POOL", "TOTAL", "HELD", "RESTING", "REMEMBERED", "RANGES"];
+const HEAD: [&str; 10] =
+    ["NETWORK", "BY", "POOL", "TOTAL", "HELD", "RESTING", "REMEMBERED", "USE", "FULL IN", "RANGES"];
+
+/// Letters of a bar of use.
+const BAR: usize = 20;
+
+/// When a network's pool will be full, by what came and went.
+fn full_in(
+    found: &Found,
+    usage: &Usage,
+    moves: &BTreeMap<String, Vec<Move>>,
+    now: f64,
+) -> Option<String> {
+    let free = usage.total.saturating_sub(usage.held);
+    let of = moves.get(&found.network)?;
+    forecast::exhausted_in(exact(free), of, now).map(forecast::span)
+}
 
 /// Where there is no pool, the last column says why.
-fn rows(found: &Found) -> Vec<[String; 8]> {
-    let row = |pool: &str, counts: [String; 4], last: &str| {
-        let [total, held, resting, remembered] = counts;
+fn rows(found: &Found, full: &dyn Fn(&Found, &Usage) -> Option<String>) -> Vec<[String; 10]> {
+    let row = |pool: &str, counts: [String; 6], last: &str| {
+        let [total, held, resting, remembered, bar, full] = counts;
         let texts = [found.network.as_str(), found.by, pool].map(super::table::plain);
         let [network, by, pool] = texts;
-        [network, by, pool, total, held, resting, remembered, super::table::plain(last)]
+        [network, by, pool, total, held, resting, remembered, bar, full, super::table::plain(last)]
     };
     match &found.given {
-        Given::None(why) => vec![row("-", ["-"; 4].map(str::to_owned), why)],
+        Given::None(why) => vec![row("-", ["-"; 6].map(str::to_owned), why)],
         Given::Pools(_, pools) => {
             let of_pool = |pool: &Pool| {
                 let usage = &pool.usage;
                 let counts = [usage.total, usage.held, usage.cooling, usage.remembered];
                 let ranges: Vec<String> = pool.ranges.iter().map(range).collect();
-                row(&pool.name, counts.map(|count| count.to_string()), &ranges.join(","))
+                let [total, held, resting, remembered] = counts.map(|count| count.to_string());
+                let bar = forecast::bar(usage.total, usage.held, usage.cooling, BAR);
+                let full = full(found, usage).unwrap_or_else(|| "-".to_owned());
+                let cells = [total, held, resting, remembered, bar, full];
+                row(&pool.name, cells, &ranges.join(","))
             };
             pools.iter().map(of_pool).collect()
         }
@@ -309,8 +338,6 @@ fn range(range: &Range) -> String {
 
 #[cfg(test)]
 mod tests {
-    use wharfinger_ledger::Usage;
-
     use super::*;
 
     fn found() -> Vec<Found> {
@@ -328,11 +355,13 @@ mod tests {
 
     #[test]
     fn a_pool_is_a_row_and_so_is_what_cannot_be_told() {
-        let rows: Vec<_> = found().iter().flat_map(rows).collect();
+        let soon = |_: &Found, _: &Usage| Some("3 h".to_owned());
+        let rows: Vec<_> = found().iter().flat_map(|found| rows(found, &soon)).collect();
         let text = super::super::table::table(HEAD, &rows);
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!(lines.len(), 3, "{text}");
         assert!(lines[1].contains("18446744073709551616  2 "), "{text}");
+        assert!(lines[1].contains("[#~..................]  3 h"), "{text}");
         assert!(lines[1].ends_with("fd00::-fd00::ffff:ffff:ffff:ffff"), "{text}");
         assert!(lines[2].ends_with("it says  [2J no"), "{text}");
     }

@@ -2,14 +2,16 @@
 
 use std::path::PathBuf;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
 
+use super::Answer;
 use crate::agent;
 use crate::dhcp;
 use crate::docker;
 use crate::program::Program;
 use crate::settings::Paths;
+use crate::spans;
 
 /// What to serve.
 #[derive(Debug, Args)]
@@ -17,13 +19,16 @@ use crate::settings::Paths;
 pub(crate) struct Serve {
     /// Renew DHCP leases
     #[arg(
-        long, required_unless_present_any = ["docker", "agent"],
-        conflicts_with_all = ["docker", "agent"]
+        long, required_unless_present_any = ["docker", "agent", "spans"],
+        conflicts_with_all = ["docker", "agent", "spans"]
     )]
     dhcp: bool,
     /// Be this node's agent in its cluster: keep its lease, send and free what was left behind
     #[arg(long, conflicts_with_all = ["docker", "socket", "broadcast"])]
     agent: bool,
+    /// Send spans of verbs to the collector that the node's settings name; the agent does that as well
+    #[arg(long, conflicts_with_all = ["docker", "agent", "socket", "broadcast"])]
+    spans: bool,
     /// Be a network driver and an IPAM driver of Docker's
     #[arg(long)]
     docker: bool,
@@ -58,14 +63,17 @@ enum Scope {
 }
 
 impl Serve {
-    pub(crate) fn run(self, program: &Program) -> Result<u8> {
+    pub(crate) fn run(self, program: &Program) -> Result<Answer> {
         if self.agent {
-            return agent::serve(program);
+            return agent::serve(program).map(|()| Answer::printed());
+        }
+        if self.spans {
+            return send_spans(program);
         }
         let Self { socket, broadcast, .. } = self;
         if !self.docker {
             let flags = dhcp::Flags { socket, broadcast, ..dhcp::Flags::default() };
-            return dhcp::serve(program, &flags);
+            return dhcp::serve(program, &flags).map(|()| Answer::printed());
         }
         let flags = docker::Flags {
             socket: socket.unwrap_or_else(|| docker::SOCKET.into()),
@@ -78,6 +86,22 @@ impl Serve {
             Some(dir) => Paths { run: dir.join("run"), lib: dir.join("lib"), ..paths },
             None => paths,
         };
-        docker::serve(paths, &flags)
+        docker::serve(paths, &flags).map(|()| Answer::printed())
     }
+}
+
+/// Until killed, which it may be at any time.
+fn send_spans(program: &Program) -> Result<Answer> {
+    let Some(to) = program.configured().trace else {
+        bail!(
+            "no collector is named: [trace] endpoint = \"http://127.0.0.1:4318\" in {} names one",
+            program.paths.config.display()
+        );
+    };
+    let ends = |pause| {
+        std::thread::sleep(pause);
+        false
+    };
+    spans::send_on(&program.paths.run, to, &program.configured().settings.node.name, &ends);
+    Ok(Answer::printed())
 }

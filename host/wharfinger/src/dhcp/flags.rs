@@ -190,7 +190,7 @@ pub(crate) fn daemon(words: impl IntoIterator<Item = OsString>) -> u8 {
     let serve = || -> Result<u8> {
         let mut flags = Flags::parse(words)?;
         let _ = flags.socket.get_or_insert_with(|| PathBuf::from(socket::REFERENCE));
-        super::serve(&crate::program()?, &flags)
+        super::serve(&crate::program()?, &flags).map(|()| 0)
     };
     serve().unwrap_or_else(|error| {
         // Nothing is left to do where standard error is gone too.

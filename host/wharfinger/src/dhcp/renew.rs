@@ -37,7 +37,7 @@ const LISTEN: u64 = 10_000;
 const AT_ONCE: usize = 256;
 
 /// Renews leases until the process is killed, which it may be at any time.
-pub(crate) fn serve(program: &Program, flags: &Flags) -> Result<u8> {
+pub(crate) fn serve(program: &Program, flags: &Flags) -> Result<()> {
     let run = &program.paths.run;
     let path = flags.socket.clone().unwrap_or_else(|| socket::default(run));
     let listener = socket::listen(&flags.on_host(&path))?;

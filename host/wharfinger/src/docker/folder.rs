@@ -14,7 +14,7 @@ pub(crate) fn folder(at: &Path) -> Result<()> {
         bail!("it is not empty");
     }
     // What Docker mounts over has to be there.
-    for directory in ["host/run", "host/lib", "run/docker/plugins", "proc", "sys", "tmp"] {
+    for directory in ["host/run", "host/lib", "run/docker/plugins", "etc", "proc", "sys", "tmp"] {
         let directory = root.join(directory);
         fs::create_dir_all(&directory).with_context(|| directory.display().to_string())?;
     }
@@ -23,12 +23,13 @@ pub(crate) fn folder(at: &Path) -> Result<()> {
     fs::write(at.join("config.json"), text).context("config.json")
 }
 
-/// What Docker is to know. The book is the host's: CNI and Docker have one.
+/// What Docker is to know. The book is the host's, and so are the node's settings, with the
+/// certificates that they name: CNI and Docker have one of each.
 fn config() -> Value {
-    let bind = |source: &str, destination: &str| {
+    let bind = |source: &str, destination: &str, options: &[&str]| {
         json!({
             "name": "", "description": "", "source": source, "destination": destination,
-            "type": "bind", "options": ["rbind"],
+            "type": "bind", "options": options,
         })
     };
     let set = |name: &str, value: &str| json!({ "name": name, "description": "", "value": value, "settable": ["value"] });
@@ -43,7 +44,11 @@ fn config() -> Value {
             "socket": "wharfinger.sock",
         },
         "network": { "type": "host" },
-        "mounts": [bind("/run", "/host/run"), bind("/var/lib", "/host/lib")],
+        "mounts": [
+            bind("/run", "/host/run", &["rbind"]),
+            bind("/var/lib", "/host/lib", &["rbind"]),
+            bind("/etc", "/etc", &["rbind", "ro"]),
+        ],
         "env": [
             set("WHARFINGER_RUN_DIR", "/host/run/wharfinger"),
             set("WHARFINGER_LIB_DIR", "/host/lib/wharfinger"),

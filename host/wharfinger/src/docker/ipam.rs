@@ -43,13 +43,36 @@ fn named(address: IpAddr) -> String {
 /// Holds again what was asked for by name, where a reboot or the loss of the ledger let it go.
 pub(super) fn hold_named(program: &Program, pool: &Pool) -> Result<(), Failure> {
     for address in &pool.named {
-        let held = held(pool, *address);
-        with(program, |host: &Host| match host.ledger.get(&held.id)? {
+        with(program, |host: &Host| match host.ledger.get(&held(pool, *address).id)? {
             Some(_) => Ok(()),
-            None => hold::hold(host, &held),
+            None => hold_in(host, pool, *address),
         })?;
     }
     Ok(())
+}
+
+/// Holds an address of a pool as it is. A network's gateway is that of each node of a cluster: one of
+/// them holds it, and the others have it, too.
+fn hold_in(host: &Host, pool: &Pool, address: IpAddr) -> Result<(), Error> {
+    let held = held(pool, address);
+    match hold::hold(host, &held) {
+        Err(Error::AddressHeld { holder, .. })
+            if pool.gateway == Some(address) && is_of(&holder, &held.id) =>
+        {
+            Ok(())
+        }
+        done => done,
+    }
+}
+
+/// Whether who has an address is this one, on whichever node: the name of another node stands before
+/// the container.
+fn is_of(holder: &str, id: &AttachmentId) -> bool {
+    let end = format!("/{}/{}", id.container, id.ifname);
+    holder.strip_prefix(&id.network).is_some_and(|rest| {
+        let node = rest.strip_suffix(&end);
+        node.is_some_and(|node| node.is_empty() || node.starts_with('/'))
+    })
 }
 
 fn id(pool: &Pool, ifname: &str) -> AttachmentId {
@@ -150,7 +173,7 @@ impl Ipam<'_> {
         let _one = self.server.names.lock().unwrap_or_else(PoisonError::into_inner);
         let name = named(address);
         self.refuse_finished(pool, &name, address)?;
-        self.keep_named(pool, address)?;
+        self.keep_named(pool, address, false)?;
         self.given(pool, &name, Some(address)).inspect_err(|_| {
             let _ = self.forget_named(pool, address);
         })
@@ -185,9 +208,11 @@ impl Ipam<'_> {
         if !request.is_gateway() {
             self.refuse_finished(pool, &named(address), address)?;
         }
-        self.keep_named(pool, address)?;
-        let held = held(pool, address);
-        match self.program.verb(|host| hold::hold(host, &held)) {
+        self.keep_named(pool, address, request.is_gateway())?;
+        let mut pool = pool.clone();
+        pool.gateway = request.is_gateway().then_some(address);
+        let pool = &pool;
+        match self.program.verb(|host| hold_in(host, pool, address)) {
             Ok(()) => Ok(address),
             Err(Error::AddressHeld { .. }) if request.address.is_empty() => {
                 self.forget_named(pool, address)?;
@@ -239,28 +264,59 @@ impl Ipam<'_> {
     }
 
     /// Docker does not ask for it again after a reboot.
-    fn keep_named(&self, pool: &Pool, address: IpAddr) -> Result<(), Failure> {
-        self.change(pool, &|named| {
-            if !named.contains(&address) {
-                named.push(address);
+    fn keep_named(&self, pool: &Pool, address: IpAddr, gateway: bool) -> Result<(), Failure> {
+        self.change(pool, &|pool| {
+            if !pool.named.contains(&address) {
+                pool.named.push(address);
+            }
+            if gateway {
+                pool.gateway = Some(address);
             }
         })
     }
 
     fn forget_named(&self, pool: &Pool, address: IpAddr) -> Result<(), Failure> {
-        self.change(pool, &|named| named.retain(|it| *it != address))
+        self.change(pool, &|pool| {
+            pool.named.retain(|it| *it != address);
+            pool.gateway = pool.gateway.filter(|it| *it != address);
+        })
     }
 
-    fn change(&self, pool: &Pool, how: &dyn Fn(&mut Vec<IpAddr>)) -> Result<(), Failure> {
+    fn change(&self, pool: &Pool, how: &dyn Fn(&mut Pool)) -> Result<(), Failure> {
         let _one = self.server.pools.lock().unwrap_or_else(PoisonError::into_inner);
         // Others may have changed it meanwhile.
         let Some(mut pool) = self.find(&pool.id)? else { return Ok(()) };
-        let before = pool.named.clone();
-        how(&mut pool.named);
-        if pool.named == before { Ok(()) } else { state::keep_pool(self.program, &pool) }
+        let before = pool.clone();
+        how(&mut pool);
+        if pool == before { Ok(()) } else { state::keep_pool(self.program, &pool) }
     }
 }
 
 fn short(text: &str) -> Value {
     text.chars().take(80).collect::<String>().into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_gateway_is_known_on_another_node() {
+        let id = AttachmentId {
+            network: "docker-10.120.0.0-24".into(),
+            container: "wharfinger-10.120.0.0-24".into(),
+            ifname: "ip-10.120.0.1".into(),
+        };
+        assert!(is_of(&id.to_string(), &id));
+        let other = "docker-10.120.0.0-24/node-0/wharfinger-10.120.0.0-24/ip-10.120.0.1";
+        assert!(is_of(other, &id));
+        for no in [
+            "docker-10.120.0.0-24/node-0/wharfinger-10.120.0.0-24/ip-10.120.0.2",
+            "docker-10.120.0.0-24/c/eth0",
+            "docker-10.120.0.0-240/wharfinger-10.120.0.0-24/ip-10.120.0.1",
+            "",
+        ] {
+            assert!(!is_of(no, &id), "{no}");
+        }
+    }
 }

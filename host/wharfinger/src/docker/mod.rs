@@ -76,7 +76,7 @@ impl Server {
 }
 
 /// Serves until told to end; calls that have begun are finished.
-pub(crate) fn serve(paths: Paths, flags: &Flags) -> Result<u8> {
+pub(crate) fn serve(paths: Paths, flags: &Flags) -> Result<()> {
     if flags.managed {
         wharfinger_kernel::let_be_set().context("let kernel parameters be set")?;
     }
@@ -90,7 +90,7 @@ pub(crate) fn serve(paths: Paths, flags: &Flags) -> Result<u8> {
     if std::env::var_os("LISTEN_FDS").is_none() {
         let _ = std::fs::remove_file(&flags.socket);
     }
-    Ok(0)
+    Ok(())
 }
 
 /// Lets root come, and a group.

@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use serde_json::{Value, json};
 use wharfinger_wasm::cache::Pin;
 use wharfinger_wasm::{Description, Import, World};
 
@@ -118,6 +119,17 @@ pub(crate) fn needs(about: &Description, name: Option<&str>, settings: &Plugins)
 pub(crate) fn grants(about: &Description, name: Option<&str>, settings: &Plugins) -> Vec<String> {
     let keys = name.into_iter().chain([about.digest.as_str()]);
     keys.flat_map(|key| settings.told(key)).collect()
+}
+
+/// All of that for programs.
+pub(crate) fn object(about: &Description, name: Option<&str>, settings: &Plugins) -> Value {
+    let needs = needs(about, name, settings);
+    // Of plain data.
+    let mut value = serde_json::to_value(about).unwrap_or_default();
+    value["installed"] = json!(name);
+    value["granted"] = json!(grants(about, name, settings));
+    value["needs"] = if needs.is_empty() { Value::Null } else { json!(needs) };
+    value
 }
 
 /// A word on a large one; nothing of others.

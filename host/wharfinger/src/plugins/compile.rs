@@ -4,7 +4,7 @@
 //! ended when its time is up or this process ends, and may not take more memory than [`MEMORY`].
 
 use std::io::{Read, Write};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ExitStatus, Stdio};
 use std::sync::mpsc;
 
 use anyhow::{Context, Result};
@@ -32,11 +32,7 @@ pub(crate) fn in_child(plugin: &str, wasm: &[u8], limits: &Limits) -> Result<Vec
 }
 
 fn start() -> std::io::Result<Child> {
-    // Without our environment, which makes a plugin of it, and without the node's file.
-    Command::new("/proc/self/exe")
-        .args(["internal", "compile"])
-        .env_clear()
-        .env("WHARFINGER_CONFIG", "/dev/null")
+    super::own("compile")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

@@ -1,26 +1,32 @@
 //! Where things are, and what the operator set for the whole node.
 
 mod cluster;
+mod kubernetes;
 mod limits;
 mod paths;
 mod plugins;
 mod policies;
+mod trace;
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 use serde::Deserialize;
 use wharfinger_attach::{GcMode, Settings};
+use wharfinger_kube::Kube;
 use wharfinger_wasm::Limits;
 
-pub(crate) use self::cluster::Cluster;
-use self::cluster::{EtcdSection, Place};
+pub(crate) use self::cluster::{Cluster, Place};
+use self::cluster::{EtcdSection, Kind};
+use self::kubernetes::KubernetesSection;
 use self::limits::LimitsSection;
 pub(crate) use self::paths::Paths;
 pub(crate) use self::plugins::Plugins;
 use self::policies::{AllowSection, PolicySection};
+use self::trace::TraceSection;
 
 /// How long a verb may take where the node's file says nothing: below what runtimes wait.
 const DEADLINE: u64 = 30;
@@ -32,8 +38,11 @@ struct File {
     gc: Option<Gc>,
     deadline: Option<u64>,
     #[serde(default)]
-    ledger: Place,
+    detach_only: bool,
+    #[serde(default)]
+    ledger: Kind,
     etcd: Option<EtcdSection>,
+    kubernetes: Option<KubernetesSection>,
     #[serde(default)]
     node: NodeSection,
     #[serde(default)]
@@ -44,6 +53,7 @@ struct File {
     policies: Vec<PolicySection>,
     #[serde(default)]
     allow: AllowSection,
+    trace: Option<TraceSection>,
 }
 
 #[derive(Debug, Clone, Copy, Deserialize)]
@@ -70,8 +80,14 @@ pub(crate) struct Configured {
     pub(crate) limits: Limits,
     /// What single components may have.
     pub(crate) plugins: Plugins,
+    /// Nothing is attached any more: the node is being left.
+    pub(crate) detach_only: bool,
     /// The book is the cluster's.
     pub(crate) cluster: Option<Cluster>,
+    /// Kubernetes' API server; nothing is asked of it before something is needed.
+    pub(crate) kubernetes: Option<Kube>,
+    /// Where spans of verbs are sent; none: there are none.
+    pub(crate) trace: Option<SocketAddr>,
 }
 
 /// Reads the node's file; one that is not there says nothing.
@@ -84,6 +100,11 @@ pub(crate) fn read(path: &Path) -> Result<Configured> {
     parse(&text).with_context(|| format!("node settings {}", path.display()))
 }
 
+/// Whether this would be a node's file.
+pub(crate) fn check(text: &str) -> Result<()> {
+    parse(text).map(drop)
+}
+
 /// What counts where the node's file cannot be read: for a DEL, which is not kept up by that.
 pub(crate) fn defaults() -> Configured {
     Configured {
@@ -92,6 +113,9 @@ pub(crate) fn defaults() -> Configured {
         limits: Limits::default(),
         plugins: Plugins::default(),
         cluster: None,
+        kubernetes: None,
+        detach_only: false,
+        trace: None,
     }
 }
 
@@ -108,15 +132,21 @@ fn parse(text: &str) -> Result<Configured> {
     let amend = plugins.amend();
     policies::check_amend(&amend)?;
     let policies = PolicySection::all(file.policies)?;
-    let cluster = Cluster::read(file.ledger, file.etcd)?;
+    let size = file.kubernetes.as_ref().and_then(|section| section.block_size);
+    let kubernetes = file.kubernetes.map(KubernetesSection::kube).transpose()?;
+    let cluster = Cluster::read(file.ledger, file.etcd, kubernetes.as_ref(), size)?;
     if cluster.is_some() && node.name.is_empty() {
         anyhow::bail!("a node of a cluster needs a name: [node] name, or a host name");
     }
+    let no_keys = cluster.as_ref().and_then(Cluster::no_keys);
     Ok(Configured {
-        settings: Settings { gc, node, policies, allow: file.allow.allow()?, amend },
+        settings: Settings { gc, node, policies, allow: file.allow.allow()?, amend, no_keys },
         limits,
         plugins,
         cluster,
+        kubernetes,
+        detach_only: file.detach_only,
+        trace: file.trace.map(|trace| trace.collector()).transpose()?,
         deadline: Duration::from_secs(file.deadline.unwrap_or(DEADLINE)),
     })
 }
@@ -128,6 +158,10 @@ fn hostname() -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
+    use serde_json::Value;
+
     use super::*;
 
     #[test]
@@ -142,7 +176,7 @@ mod tests {
     fn a_clusters_book_is_named_and_checked() -> Result<()> {
         let etcd = "ledger = \"etcd\"\n[etcd]\nendpoints = [\"http://127.0.0.1:2379\"]\n";
         let cluster = parse(etcd)?.cluster.ok_or_else(|| anyhow::anyhow!("no cluster"))?;
-        assert_eq!(cluster.etcd.prefix, "wharfinger");
+        assert!(matches!(&cluster.place, Place::Etcd(etcd) if etcd.prefix == "wharfinger"));
         assert_eq!((cluster.lease, cluster.dead_after), (Duration::from_secs(15), None));
         assert!(parse("")?.cluster.is_none());
         let says = |text: String, what: &str| {
@@ -154,6 +188,24 @@ mod tests {
         says(format!("{etcd}block-size = 3\n"), "a power of two");
         says(format!("{etcd}dead-after = 20\n"), "at least four leases");
         says(format!("{etcd}cert = \"/a\"\n"), "cert and key go together");
+        Ok(())
+    }
+
+    #[test]
+    fn a_book_in_kubernetes_needs_credentials() -> Result<()> {
+        let kubernetes = "ledger = \"kubernetes\"\n[kubernetes]\n";
+        let ok = format!("{kubernetes}kubeconfig = \"/k\"\n");
+        let cluster = parse(&ok)?.cluster.ok_or_else(|| anyhow::anyhow!("no cluster"))?;
+        assert!(matches!(cluster.place, Place::Kubernetes(_)));
+        let says = |text: &str, what: &str| {
+            let error = parse(text).err().map(|e| format!("{e:#}")).unwrap_or_default();
+            assert!(error.contains(what), "{error}");
+        };
+        says(kubernetes, "needs kubeconfig");
+        says("ledger = \"kubernetes\"", "needs [kubernetes]");
+        says(&format!("{kubernetes}block-size = 4\n").replace("ledger", "#"), "needs kubeconfig");
+        says(&format!("{ok}block-size = 5\n"), "kubernetes.block-size is 5");
+        says(&format!("{ok}insecure = true\n"), "insecure");
         Ok(())
     }
 
@@ -180,6 +232,38 @@ mod tests {
         assert_eq!(configured.settings.gc, GcMode::DeadOnly);
         assert_eq!(configured.settings.node.name, "n1");
         assert_eq!(configured.settings.node.labels.get("zone").map(String::as_str), Some("a"));
+        Ok(())
+    }
+
+    /// What serde would take in a section: it says so where a key is not known.
+    fn keys_of(section: &str) -> BTreeSet<String> {
+        let text = format!("{section}\nno-such-key = 1\n");
+        let error = toml::from_str::<File>(&text).expect_err(section).to_string();
+        let (_, listed) = error.split_once("expected").expect("what is expected");
+        listed.split('`').skip(1).step_by(2).map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn the_schema_knows_each_key() -> Result<()> {
+        let schema: Value = serde_json::from_str(crate::cli::NODE_SCHEMA)?;
+        let http = "[[plugins.a.http]]\nscheme = \"http\"\nhost = \"h\"\nmethods = [\"GET\"]";
+        for (section, place) in [
+            ("", "/properties"),
+            ("[node]", "/properties/node/properties"),
+            ("[limits]", "/definitions/limits/properties"),
+            ("[plugins.a.limits]", "/definitions/limits/properties"),
+            ("[plugins.a]", "/definitions/plugin/properties"),
+            (http, "/definitions/http/properties"),
+            ("[etcd]\nendpoints = []", "/definitions/etcd/properties"),
+            ("[kubernetes]", "/definitions/kubernetes/properties"),
+            ("[[policies]]\nplugin = \"a\"", "/definitions/policy/properties"),
+            ("[allow]", "/definitions/allow/properties"),
+            ("[trace]\nendpoint = \"\"", "/properties/trace/properties"),
+        ] {
+            let described = schema.pointer(place).and_then(Value::as_object).context(place)?;
+            let described: BTreeSet<String> = described.keys().cloned().collect();
+            assert_eq!(described, keys_of(section), "{section}");
+        }
         Ok(())
     }
 }

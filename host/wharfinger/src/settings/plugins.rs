@@ -29,6 +29,8 @@ pub(super) struct Section {
     #[serde(default)]
     http: Vec<HttpSection>,
     #[serde(default)]
+    pod: bool,
+    #[serde(default)]
     limits: LimitsSection,
 }
 
@@ -101,7 +103,8 @@ impl Plugins {
                 http.push(grant.grant(&format!("plugins.{key}.http"))?);
             }
         }
-        Ok(Grants { http })
+        let pod = self.about(name, digest).any(|(_, section)| section.pod);
+        Ok(Grants { http, pod })
     }
 
     /// `amend` of each section, by name or digest.
@@ -115,7 +118,8 @@ impl Plugins {
         let Some(section) = self.sections.get(key) else { return Vec::new() };
         let http = section.http.iter().map(HttpSection::told);
         let amend = section.amend.iter().map(|pointer| format!("to amend {pointer}"));
-        http.chain(amend).collect()
+        let pod = section.pod.then(|| "to read the pod's labels and annotations".to_owned());
+        http.chain(pod).chain(amend).collect()
     }
 }
 
@@ -236,6 +240,18 @@ mod tests {
         // A deadline that is set is the deadline.
         let plugins = parse(&format!("[limits]\ndeadline = 2.0\n{text}"))?;
         assert_eq!(plugins.limits(Some("netbox"), DIGEST)?.deadline, Duration::from_secs(2));
+        Ok(())
+    }
+
+    #[test]
+    fn pain_h2_reading_of_the_pod_is_granted_by_name_or_by_digest() -> Result<()> {
+        let by_name = parse("[plugins.rules]\npod = true\n")?;
+        assert!(by_name.grants(Some("rules"), DIGEST)?.pod);
+        assert!(!by_name.grants(Some("other"), DIGEST)?.pod);
+        assert!(!by_name.grants(None, DIGEST)?.pod);
+        assert_eq!(by_name.told("rules"), ["to read the pod's labels and annotations"]);
+        let by_digest = parse(&format!("[plugins.{DIGEST:?}]\npod = true\n"))?;
+        assert!(by_digest.grants(None, DIGEST)?.pod);
         Ok(())
     }
 

@@ -1,11 +1,12 @@
 //! A store in memory, and an attachment to decide on.
 #![allow(dead_code, clippy::unwrap_used, clippy::missing_panics_doc, reason = "for tests")]
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 
 use rules::config::{Config, parse};
 use rules::decide::{self, Verdict};
-use rules::facts::{Attachment, Facts};
+use rules::facts::{Api, Attachment, Facts, Known};
 use rules::plan::Plan;
 use rules::quota::Store;
 use serde_json::{Value, json};
@@ -46,6 +47,24 @@ pub(crate) struct Add {
     pub(crate) pod: Value,
     /// The plan.
     pub(crate) plan: Plan,
+    /// What the cluster's API says.
+    pub(crate) api: TestApi,
+}
+
+/// The cluster's API, and how often it was asked.
+#[derive(Debug, Clone)]
+pub(crate) struct TestApi {
+    /// What it says.
+    pub(crate) says: Result<Known, String>,
+    /// How often it was asked.
+    pub(crate) asked: Cell<u32>,
+}
+
+impl Api for TestApi {
+    fn pod(&self) -> Result<Known, String> {
+        self.asked.set(self.asked.get() + 1);
+        self.says.clone()
+    }
 }
 
 /// Of pod `team-a/web-0`, with this network configuration.
@@ -61,6 +80,7 @@ pub(crate) fn add(network: Value) -> Add {
         network,
         pod: json!({"CNI_ARGS": {}, "args": {}, "annotations": {}}),
         plan: Plan::default(),
+        api: TestApi { says: Err("nobody asked for it".to_owned()), asked: Cell::new(0) },
     }
 }
 
@@ -89,7 +109,7 @@ impl Add {
 
     fn facts<'a>(&'a self, texts: &'a [String; 2]) -> Facts<'a> {
         let [network, pod] = texts;
-        Facts::new(&self.attachment, network, pod)
+        Facts::new(&self.attachment, network, pod, &self.api)
     }
 
     fn texts(&self) -> [String; 2] {

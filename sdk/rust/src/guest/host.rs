@@ -6,10 +6,11 @@ use std::net::IpAddr;
 pub(crate) use super::web::send;
 
 use super::convert;
-use crate::bindings::host::wharfinger::plugin::{ledger, logger, node, store};
+use crate::bindings::host::wharfinger::plugin::{ledger, logger, node, store, types, workload};
 use crate::ledger::{Refusal, Usage};
 use crate::log::Level;
 use crate::store::Lifetime;
+use crate::workload::{Absence, Metadata, PodFacts};
 use crate::{AttachmentId, Range};
 
 pub(crate) fn take(address: IpAddr) -> Result<(), Refusal> {
@@ -98,4 +99,24 @@ pub(crate) fn node_label(name: &str) -> Option<String> {
 
 pub(crate) fn node_now() -> u64 {
     node::now()
+}
+
+pub(crate) fn pod() -> Result<PodFacts, Absence> {
+    let found = workload::pod().map_err(|absence| match absence {
+        workload::Absence::NotThere(why) => Absence::NotThere(why),
+        workload::Absence::Stale(why) => Absence::Stale(why),
+        workload::Absence::Unreachable(why) => Absence::Unreachable(why),
+    })?;
+    let pairs = |all: Vec<types::Pair>| all.into_iter().map(|p| (p.name, p.value)).collect();
+    let metadata = |given: workload::Metadata| Metadata {
+        labels: pairs(given.labels),
+        annotations: pairs(given.annotations),
+    };
+    Ok(PodFacts {
+        namespace: found.namespace,
+        name: found.name,
+        uid: found.uid,
+        of_pod: metadata(found.of_pod),
+        of_namespace: metadata(found.of_namespace),
+    })
 }

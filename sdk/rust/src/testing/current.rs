@@ -8,6 +8,7 @@ use super::book::Book;
 use crate::ledger::{Refusal, Usage};
 use crate::log::Level;
 use crate::store::Lifetime;
+use crate::workload::{Absence, PodFacts};
 use crate::{Attachment, AttachmentId, Lease, Range};
 
 thread_local! {
@@ -200,6 +201,11 @@ pub(crate) fn node_label(name: &str) -> Option<String> {
     ask("node::label", ALWAYS, |call| {
         call.node.labels.iter().rev().find(|(n, _)| n == name).map(|(_, value)| value.clone())
     })
+}
+
+pub(crate) fn pod() -> Result<PodFacts, Absence> {
+    let nowhere = || Absence::NotThere("there is no Kubernetes here".to_owned());
+    ask("workload::pod", STORE, |call| call.node.pod.clone().unwrap_or_else(|| Err(nowhere())))
 }
 
 pub(crate) fn node_now() -> u64 {

@@ -1,12 +1,11 @@
 //! What goes wrong around the machines: members of etcd and the segment.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use wharfinger_etcd_server as etcd;
 use wharfinger_suite::{Peer, Segment};
 
-use crate::chance::Chance;
+use wharfinger_suite::Chance;
 
 /// One thing after the other until the end; then all is as it should be.
 pub(crate) fn until(
@@ -14,10 +13,8 @@ pub(crate) fn until(
     segment: &Segment,
     nodes: usize,
     mut chance: Chance,
-    end: Instant,
-    stop: &AtomicBool,
+    goes_on: &dyn Fn() -> bool,
 ) {
-    let goes_on = || !stop.load(Ordering::Relaxed) && Instant::now() < end;
     while goes_on() {
         one(etcd, segment, nodes, &mut chance);
         std::thread::sleep(Duration::from_millis(200 + chance.below(1500)));

@@ -1,6 +1,7 @@
 //! A machine: containers come and go on it, one call after the other, and calls are killed.
 
 use std::net::Ipv4Addr;
+use std::ops::Range;
 use std::process::Child;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -8,15 +9,20 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use wharfinger_suite::{Call, Container, Output, World, strings};
 
-use crate::DEADLINE;
-use crate::chance::Chance;
+use crate::run::DEADLINE;
 use crate::watch::Watch;
+use wharfinger_suite::Chance;
 
 /// The tool that lets a program see another time.
 const INJECT: &str = env!("CARGO_BIN_EXE_inject");
 
-/// More than there are addresses for, if all machines have as many.
-const MOST: usize = 9;
+/// So many addresses there are, for each machine.
+const ADDRESSES: usize = 4;
+
+/// How many containers a machine has at most: at times there is room for all, and at times the range
+/// runs out.
+const CALM: usize = 2;
+const RUSH: usize = 8;
 
 /// A call that lasts so long has no end.
 const HUNG: Duration = Duration::from_secs(6 * DEADLINE);
@@ -30,8 +36,33 @@ pub(crate) struct Machine<'c> {
     /// By how much its clock is wrong.
     skew: Option<String>,
     conf: Value,
+    tide: Tide<'c>,
     living: Vec<Living>,
     counts: Counts,
+}
+
+/// Calm and rush by turns, for all machines at once. A last rush has more time where the range never ran
+/// out before: on a slow machine.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Tide<'t> {
+    pub(crate) start: Instant,
+    pub(crate) each: Duration,
+    pub(crate) end: Instant,
+    pub(crate) more: Duration,
+    pub(crate) ran_out: &'t AtomicBool,
+}
+
+impl Tide<'_> {
+    fn is_rush(self) -> bool {
+        let turns = self.start.elapsed().as_millis() / self.each.as_millis().max(1);
+        turns % 2 == 1 || Instant::now() >= self.end
+    }
+
+    fn is_over(self) -> bool {
+        let ran_out = self.ran_out.load(Ordering::Relaxed);
+        let more = if ran_out { Duration::ZERO } else { self.more };
+        Instant::now() >= self.end + more
+    }
 }
 
 /// A container that is attached.
@@ -49,11 +80,12 @@ pub(crate) struct Counts {
     killed: usize,
     forgotten: usize,
     /// The range was used up.
-    full: usize,
+    pub(crate) full: usize,
     /// etcd did not answer in time.
     unavailable: usize,
     went_down: usize,
-    slowest: Duration,
+    /// Of all calls, and which it was.
+    pub(crate) slowest: (Duration, String),
 }
 
 impl Counts {
@@ -65,36 +97,45 @@ impl Counts {
         self.full += other.full;
         self.unavailable += other.unavailable;
         self.went_down += other.went_down;
-        self.slowest = self.slowest.max(other.slowest);
+        self.slowest = self.slowest.clone().max(other.slowest.clone());
     }
 }
 
-/// What the machines' network is.
-pub(crate) fn conf(world: &World) -> Value {
-    world.conf("bridge", &json!({ "ipam": world.ipam(&["10.1.0.0/24"]) }))
+/// What the network of so many machines is.
+pub(crate) fn conf(world: &World, nodes: usize) -> Value {
+    let last = u32::try_from(nodes * ADDRESSES).expect("a number of addresses") + 1;
+    let last = Ipv4Addr::from(u32::from(Ipv4Addr::new(10, 1, 0, 0)) + last);
+    let range = json!({ "subnet": "10.1.0.0/16", "rangeEnd": last });
+    let routes = json!([{ "dst": "0.0.0.0/0" }]);
+    let ipam = json!({ "type": "host-local", "ranges": [[range]], "routes": routes });
+    world.conf("bridge", &json!({ "ipam": ipam }))
 }
 
 impl<'c> Machine<'c> {
     pub(crate) fn new(
-        at: usize,
+        (at, nodes): (usize, usize),
         world: &'c mut World,
         watch: &'c Watch,
         mut chance: Chance,
+        (days, tide): (&Range<i64>, Tide<'c>),
     ) -> Self {
-        let days = i64::try_from(chance.below(60)).unwrap_or_default() - 30;
-        let skew = (at % 4 == 3).then(|| (days * 86_400).to_string());
-        let conf = conf(world);
+        let most = u64::try_from(days.end - days.start).unwrap_or_default();
+        let days = i64::try_from(chance.below(most)).unwrap_or_default() + days.start;
+        let skew = (at % 4 == 3).then(|| format!("skew:{}", days * 86_400));
+        let conf = conf(world, nodes);
         let (living, counts) = (Vec::new(), Counts::default());
-        Self { name: format!("node {at}"), world, watch, chance, skew, conf, living, counts }
+        let name = format!("node {at}");
+        Self { name, world, watch, chance, skew, conf, tide, living, counts }
     }
 
     /// Until the end; then all of its containers are deleted.
-    pub(crate) fn run(mut self, end: Instant, stop: &AtomicBool) -> Counts {
-        while !stop.load(Ordering::Relaxed) && Instant::now() < end {
+    pub(crate) fn run(mut self, stop: &AtomicBool) -> Counts {
+        while !stop.load(Ordering::Relaxed) && !self.tide.is_over() {
+            let (most, adds) = if self.tide.is_rush() { (RUSH, 900) } else { (CALM, 560) };
             match self.chance.below(1000) {
                 0..4 => self.goes_down(),
                 4..40 => self.check(),
-                40..560 if self.living.len() < MOST => self.add(),
+                such if such < adds && self.living.len() < most => self.add(),
                 _ if self.living.is_empty() => self.add(),
                 _ => self.del(),
             }
@@ -112,7 +153,7 @@ impl<'c> Machine<'c> {
         }
         let call = self.world.call(verb, &conf).of(container);
         match &self.skew {
-            Some(seconds) => call.under(&[INJECT, "skew", seconds, "/dev/null", "--"]),
+            Some(skew) => call.under(&[INJECT, skew, "0", "/dev/null", "--"]),
             None => call,
         }
     }
@@ -132,7 +173,10 @@ impl<'c> Machine<'c> {
             assert!(!hung, "{}: {verb} of {} has no end", self.name, container.id);
             (call.finish(child), killed)
         };
-        self.counts.slowest = self.counts.slowest.max(start.elapsed());
+        let took = start.elapsed();
+        if took > self.counts.slowest.0 {
+            self.counts.slowest = (took, format!("{}: {verb} of {}", self.name, container.id));
+        }
         self.counts.killed += usize::from(killed);
         (!killed).then_some(output)
     }
@@ -171,7 +215,10 @@ impl<'c> Machine<'c> {
         let failure = output.fails();
         match failure.code {
             11 => self.counts.unavailable += 1,
-            100 => self.counts.full += 1,
+            100 => {
+                self.counts.full += 1;
+                self.tide.ran_out.store(true, Ordering::Relaxed);
+            }
             _ => panic!("{}: an ADD was refused: {failure:?}", self.name),
         }
     }

@@ -4,10 +4,11 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use clap::Args;
+use serde_json::json;
 
 use super::toolchain::Toolchain;
 use super::{component, rust};
-use crate::cli::print;
+use crate::cli::Answer;
 
 #[derive(Debug, Args)]
 pub(crate) struct Build {
@@ -17,16 +18,16 @@ pub(crate) struct Build {
 }
 
 impl Build {
-    pub(crate) fn run(&self) -> Result<u8> {
+    pub(crate) fn run(&self) -> Result<Answer> {
         let component = build(&self.folder)?;
         let size = std::fs::metadata(&component).map_or(0, |meta| meta.len());
-        let shown = component.display();
-        print(&format!(
-            "{shown}: {} KiB, {}\n\
+        let (shown, class) = (component.display(), class(size));
+        let text = format!(
+            "{shown}: {} KiB, {class}\n\
              next: wharfinger plugin test {shown}, and as root: wharfinger plugin install {shown}\n",
             size.div_ceil(1024),
-            class(size)
-        ))
+        );
+        Ok(Answer::new(text, json!({ "component": component, "size": size, "class": class })))
     }
 }
 

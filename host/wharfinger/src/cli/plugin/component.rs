@@ -9,9 +9,11 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
+use serde_json::json;
 use wharfinger_wasm::{Limits, describe};
 
 use self::encode::{World, encode};
+use crate::cli::Answer;
 use crate::cli::plugin::candidate::Candidate;
 
 /// How a component's file begins, and no module's.
@@ -31,7 +33,7 @@ pub(crate) struct Component {
 }
 
 impl Component {
-    pub(crate) fn run(&self) -> Result<u8> {
+    pub(crate) fn run(&self) -> Result<Answer> {
         let shown = self.module.display();
         let module = fs::read(&self.module).with_context(|| format!("read {shown}"))?;
         if module.starts_with(COMPONENT) {
@@ -39,7 +41,7 @@ impl Component {
         }
         let component = make(&module, self.world);
         write(&self.output, &component.with_context(|| format!("make a component of {shown}"))?)?;
-        Ok(0)
+        Ok(Answer::quiet(json!({ "component": self.output })))
     }
 }
 
@@ -145,7 +147,7 @@ mod tests {
     #[test]
     fn what_describes_itself_needs_no_world_and_is_of_no_other() {
         let mut module = GUEST.to_vec();
-        encode::embed(&mut module, World::Policy.name(), "").unwrap();
+        encode::embed(&mut module, "0.2.0", World::Policy.name(), "").unwrap();
         make(&module, None).unwrap();
         make(&module, Some(World::Policy)).unwrap();
         let error = make(&module, Some(World::Ipam)).unwrap_err().to_string();

@@ -4,11 +4,11 @@ use std::path::Path;
 
 use anyhow::{Result, bail};
 use clap::Args;
-use serde_json::{Value, json};
+use serde_json::json;
 use wharfinger_wasm::{Description, describe};
 
 use super::candidate::{Candidate, told};
-use crate::cli::print;
+use crate::cli::Answer;
 use crate::plugins::{about, store};
 use crate::program::Program;
 
@@ -17,9 +17,6 @@ pub(crate) struct Inspect {
     /// A component, the folder of a project, or the name of an installed one
     #[arg(value_name = "FILE|NAME")]
     wanted: String,
-    /// As JSON
-    #[arg(long)]
-    json: bool,
 }
 
 /// What is looked at, and the name it is installed under.
@@ -29,18 +26,15 @@ struct Seen {
 }
 
 impl Inspect {
-    pub(super) fn run(&self, program: &Program) -> Result<u8> {
+    pub(super) fn run(&self, program: &Program) -> Result<Answer> {
+        let plain = !self.wanted.contains(['/', '.']);
+        if plain && program.components().built_in()?.identity(&self.wanted).is_some() {
+            return self.built_in(program);
+        }
         let Seen { about, name } = self.seen(program)?;
         let settings = &program.configured().plugins;
         let granted = about::grants(&about, name.as_deref(), settings);
         let needs = about::needs(&about, name.as_deref(), settings);
-        if self.json {
-            let mut value = serde_json::to_value(&about)?;
-            value["installed"] = json!(name);
-            value["granted"] = json!(granted);
-            value["needs"] = if needs.is_empty() { Value::Null } else { json!(needs) };
-            return print(&format!("{value:#}\n"));
-        }
         let installed = match &name {
             Some(name) => format!("installed    as {name}\n"),
             None => "installed    no\n".to_owned(),
@@ -50,7 +44,37 @@ impl Inspect {
             some => format!("granted      {}\n", some.join("; ")),
         };
         let warning = about::warning(&about);
-        print(&format!("{}{installed}{granted}{warning}{needs}", about::text(&about)))
+        let text = format!("{}{installed}{granted}{warning}{needs}", about::text(&about));
+        Ok(Answer::new(text, about::object(&about, name.as_deref(), settings)))
+    }
+
+    /// One that is part of this executable.
+    fn built_in(&self, program: &Program) -> Result<Answer> {
+        let plugin = program.components().load(&self.wanted)?;
+        let granted = program.configured().plugins.told(&self.wanted);
+        let digest = plugin.identity().rsplit_once('@').map_or("", |(_, digest)| digest);
+        let may = program.configured().plugins.grants(Some(&self.wanted), digest)?.pod;
+        let needs = plugin.pod_grant().filter(|_| !may);
+        let world = about::world(Some(plugin.world()));
+        let value = json!({
+            "identity": plugin.identity(), "builtIn": true, "world": world,
+            "version": plugin.version(), "granted": granted, "needs": needs,
+        });
+        let granted = if granted.is_empty() { "nothing".to_owned() } else { granted.join("; ") };
+        let needs = needs.map(|grant| {
+            format!(
+                "It can ask for the labels and annotations of a pod, where its configuration looks at \
+                 them, and is refused until the node's file grants it:\n\n{grant}\n"
+            )
+        });
+        let text = format!(
+            "world        {world}\ncontract     {}\nidentity     {}: built in, part of this executable\n\
+             granted      {granted}\n{}",
+            plugin.version(),
+            plugin.identity(),
+            needs.unwrap_or_default()
+        );
+        Ok(Answer::new(text, value))
     }
 
     fn seen(&self, program: &Program) -> Result<Seen> {
@@ -58,9 +82,6 @@ impl Inspect {
         // A name has neither.
         if self.wanted.contains(['/', '.']) {
             return file(program, path);
-        }
-        if let Some(identity) = program.components().built_in()?.identity(&self.wanted) {
-            bail!("{identity} is built in: part of this executable, with no grants of its own");
         }
         let Some(cache) = store::open(&program.paths.lib).map_err(|error| told(&error))? else {
             bail!("{} is not installed", self.wanted);

@@ -6,7 +6,7 @@ use anyhow::{Result, anyhow, bail};
 use clap::Args;
 
 use super::candidate::{Candidate, check_name, told};
-use crate::cli::print;
+use crate::cli::Answer;
 use crate::plugins::{about, compile, store};
 use crate::program::Program;
 
@@ -24,7 +24,7 @@ pub(crate) struct Install {
 }
 
 impl Install {
-    pub(super) fn run(&self, program: &Program) -> Result<u8> {
+    pub(super) fn run(&self, program: &Program) -> Result<Answer> {
         let candidate = Candidate::fitting(&self.path, &program.configured().limits)?;
         let name = self.name.clone().unwrap_or_else(|| candidate.suggested());
         check_name(&name)?;
@@ -39,12 +39,13 @@ impl Install {
         place(program, &name, &candidate)?;
         let settings = &program.configured().plugins;
         let identity = format!("installed {name}, {digest}\n");
-        print(&format!(
+        let text = format!(
             "{identity}{}{}{}",
             about::text(&candidate.about),
             about::warning(&candidate.about),
             about::needs(&candidate.about, Some(&name), settings),
-        ))
+        );
+        Ok(Answer::new(text, about::object(&candidate.about, Some(&name), settings)))
     }
 
     /// Refuses where the name stands for another component.

@@ -6,7 +6,7 @@ use serde_json::json;
 use wharfinger_wasm::cache::Pin;
 
 use super::candidate::told;
-use crate::cli::{print, table};
+use crate::cli::{Answer, table};
 use crate::plugins::{about, store};
 use crate::program::Program;
 
@@ -14,40 +14,34 @@ use crate::program::Program;
 const DIGITS: usize = 12;
 
 #[derive(Debug, Args)]
-pub(crate) struct Ls {
-    /// As JSON: a list
-    #[arg(long)]
-    json: bool,
-}
+pub(crate) struct Ls;
 
 impl Ls {
-    pub(super) fn run(&self, program: &Program) -> Result<u8> {
+    pub(super) fn run(program: &Program) -> Result<Answer> {
         let cache = store::open(&program.paths.lib).map_err(|error| told(&error))?;
         let pins = cache.as_ref().map(|cache| cache.pins().clone()).unwrap_or_default();
         let built_in = program.components().built_in()?;
         let built_in: Vec<String> =
             built_in.names().filter_map(|name| built_in.identity(name)).collect();
-        if self.json {
-            let installed = pins.iter().map(|(name, pin)| {
-                json!({
-                    "name": name, "builtIn": false, "digest": pin.digest, "size": pin.size,
-                    "world": pin.world, "version": pin.version, "imports": pin.imports,
-                    "granted": program.configured().plugins.told(name),
-                })
-            });
-            let inside = built_in.iter().map(|identity| {
-                let (name, digest) = identity.split_once('@').unwrap_or((identity, ""));
-                json!({ "name": name, "builtIn": true, "digest": digest })
-            });
-            let all: Vec<_> = inside.chain(installed).collect();
-            return print(&format!("{:#}\n", json!(all)));
-        }
+        let installed = pins.iter().map(|(name, pin)| {
+            json!({
+                "name": name, "builtIn": false, "digest": pin.digest, "size": pin.size,
+                "world": pin.world, "version": pin.version, "imports": pin.imports,
+                "granted": program.configured().plugins.told(name),
+            })
+        });
+        let inside = built_in.iter().map(|identity| {
+            let (name, digest) = identity.split_once('@').unwrap_or((identity, ""));
+            json!({ "name": name, "builtIn": true, "digest": digest })
+        });
+        let value = inside.chain(installed).collect();
         let inside = built_in.iter().map(|identity| {
             let (name, digest) = identity.split_once('@').unwrap_or((identity, ""));
             [name.to_owned(), "built in".to_owned(), String::new(), String::new(), short(digest)]
         });
         let rows: Vec<[String; 5]> = inside.chain(pins.iter().map(row)).collect();
-        print(&table::table(["NAME", "WORLD", "CONTRACT", "SIZE", "DIGEST"], &rows))
+        let text = table::table(["NAME", "WORLD", "CONTRACT", "SIZE", "DIGEST"], &rows);
+        Ok(Answer::new(text, value))
     }
 }
 

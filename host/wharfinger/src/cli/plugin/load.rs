@@ -44,7 +44,8 @@ pub(super) struct Outside {
 }
 
 impl Outside {
-    /// What it may use up, and ask: as on a node, where a grant of HTTP comes with more time.
+    /// What it may use up, and ask: as on a node, where a grant of HTTP comes with more time. That
+    /// there is no pod here, a plugin is told.
     pub(super) fn granted(&self) -> Result<(Limits, Grants)> {
         let place = |url: &String| {
             replay::place(url, &METHODS).with_context(|| format!("{url:?} is no URL"))
@@ -52,7 +53,7 @@ impl Outside {
         let http = self.http.iter().map(place).collect::<Result<Vec<_>>>()?;
         let default = Limits::default();
         let deadline = if http.is_empty() { default.deadline } else { WITH_HTTP };
-        Ok((Limits { deadline, ..default }, Grants { http }))
+        Ok((Limits { deadline, ..default }, Grants { http, pod: true }))
     }
 }
 

@@ -10,10 +10,11 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
 use clap::{Args, ValueEnum};
+use serde_json::json;
 
 use super::candidate::check_name;
 use super::toolchain::Toolchain;
-use crate::cli::print;
+use crate::cli::Answer;
 use crate::embedded::SDKS;
 
 /// Stands for the plugin's name in templates, as a word.
@@ -69,7 +70,7 @@ enum Language {
 type Project = BTreeMap<String, Vec<u8>>;
 
 impl New {
-    pub(crate) fn run(&self) -> Result<u8> {
+    pub(crate) fn run(&self) -> Result<Answer> {
         let folder = self.dir.clone().unwrap_or_else(|| PathBuf::from(&self.name));
         if self.std && self.lang != Language::Rust {
             bail!("--std is a choice of Rust's: leave it out");
@@ -83,10 +84,11 @@ impl New {
         let prepare = Toolchain::of(&folder)?.prepare;
         let prepare = prepare.map(|command| format!(" && {command}")).unwrap_or_default();
         let folder = folder.display();
-        print(&format!(
-            "{folder}: a plugin that builds; README.md there says where it decides\n\
-             next: cd {folder}{prepare} && wharfinger plugin test\n"
-        ))
+        let next = format!("cd {folder}{prepare} && wharfinger plugin test");
+        let text = format!(
+            "{folder}: a plugin that builds; README.md there says where it decides\nnext: {next}\n"
+        );
+        Ok(Answer::new(text, json!({ "folder": folder.to_string(), "next": next })))
     }
 }
 

@@ -2,9 +2,10 @@
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
+use serde_json::json;
 
 use super::candidate::told;
-use crate::cli::print;
+use crate::cli::Answer;
 use crate::plugins::store;
 use crate::program::Program;
 
@@ -22,7 +23,7 @@ pub(crate) struct Remove {
 }
 
 impl Remove {
-    pub(super) fn run(&self, program: &Program) -> Result<u8> {
+    pub(super) fn run(&self, program: &Program) -> Result<Answer> {
         let cache = store::open(&program.paths.lib).map_err(|error| told(&error))?;
         let mut cache = cache.with_context(|| format!("{} is not installed", self.name))?;
         let digest = cache.pin(&self.name).map_err(|error| told(&error))?.digest.clone();
@@ -31,7 +32,8 @@ impl Remove {
         }
         let limits = &program.configured().limits;
         cache.remove(&self.name, store::bounds(limits).wait).map_err(|error| told(&error))?;
-        print(&format!("removed {}, {digest}\n", self.name))
+        let text = format!("removed {}, {digest}\n", self.name);
+        Ok(Answer::new(text, json!({ "name": self.name, "digest": digest })))
     }
 
     /// Refuses where a lease of it is held.

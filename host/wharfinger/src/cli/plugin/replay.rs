@@ -4,11 +4,12 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, anyhow, bail};
 use clap::Args;
+use serde_json::json;
 use wharfinger_kit::replay;
 use wharfinger_wasm::Limits;
 use wharfinger_wasm::record::{Call, Record};
 
-use super::super::print;
+use super::super::Answer;
 use super::load::{self, Loaded};
 use crate::program::Program;
 
@@ -22,7 +23,7 @@ pub(crate) struct Replay {
 }
 
 impl Replay {
-    pub(super) fn run(&self, program: &Program) -> Result<u8> {
+    pub(super) fn run(&self, program: &Program) -> Result<Answer> {
         let shown = self.record.display();
         let text =
             std::fs::read_to_string(&self.record).with_context(|| format!("read {shown}"))?;
@@ -41,8 +42,11 @@ impl Replay {
         );
         let line = |(level, message): &(_, String)| format!("log ({level:?}): {message}\n");
         let log: String = replayed.lines.iter().map(line).collect();
-        print(&format!("{head}{log}{replayed}"))?;
-        Ok(u8::from(!replayed.is_same()))
+        let value = json!({
+            "same": replayed.is_same(), "then": replayed.then, "now": replayed.now,
+            "departure": replayed.departure, "unasked": replayed.unasked,
+        });
+        Ok(Answer::new(format!("{head}{log}{replayed}"), value).unless(!replayed.is_same()))
     }
 }
 

@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use anyhow::{Result, anyhow, bail};
 use clap::Args;
+use serde_json::json;
 use wharfinger_kit::once::{self, Given, Input};
 use wharfinger_wasm::record::{Import, Record};
 
-use super::super::print;
+use super::super::Answer;
 use super::load;
 
 #[derive(Debug, Args)]
@@ -32,15 +33,13 @@ pub(crate) struct Run {
     example: bool,
     #[command(flatten)]
     outside: load::Outside,
-    /// Print the record of the call, as `plugin replay` takes it
-    #[arg(long)]
-    json: bool,
 }
 
 impl Run {
-    pub(super) fn run(&self) -> Result<u8> {
+    pub(super) fn run(&self) -> Result<Answer> {
         if self.example {
-            return print(&format!("{:#}\n", Input::example(&self.call)));
+            let example = Input::example(&self.call);
+            return Ok(Answer::new(format!("{example:#}\n"), json!(example)));
         }
         let (Some(wasm), Some(input)) = (&self.wasm, &self.input) else {
             bail!("a component and an input are needed; --example prints an input")
@@ -54,8 +53,8 @@ impl Run {
         let plugin = load::load(wasm, &limits, &grants)?;
         let record = once::once(plugin.target(), &self.call, &input, &given);
         let record = record.map_err(|what| anyhow!("{what}"))?;
-        print(&if self.json { format!("{}\n", record.to_json()?) } else { shown(&record)? })?;
-        Ok(record.answer.is_refusal().into())
+        let value = serde_json::from_str(&record.to_json()?)?;
+        Ok(Answer::new(shown(&record)?, value).unless(record.answer.is_refusal()))
     }
 }
 

@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use clap::Args;
 use wharfinger_kit::conform::{self, Settings};
 
-use super::super::print;
+use super::super::Answer;
 use super::load::{self, Loaded};
 use super::toolchain::Toolchain;
 
@@ -28,9 +28,9 @@ pub(crate) struct Test {
     settings: Option<PathBuf>,
     #[command(flatten)]
     outside: load::Outside,
-    /// Where to write the report as JSON
+    /// Where to write the report as JSON, beside printing it
     #[arg(long, value_name = "FILE")]
-    json: Option<PathBuf>,
+    report: Option<PathBuf>,
     /// How many attachments come and go in the long check: fewer where a call is slow
     #[arg(long, value_name = "COUNT")]
     attachments: Option<usize>,
@@ -40,7 +40,7 @@ pub(crate) struct Test {
 }
 
 impl Test {
-    pub(super) fn run(&self) -> Result<u8> {
+    pub(super) fn run(&self) -> Result<Answer> {
         let (limits, grants) = self.outside.granted()?;
         let mut settings = self.read()?;
         settings.attachments = self.attachments.unwrap_or(settings.attachments);
@@ -54,12 +54,12 @@ impl Test {
             Loaded::Ipam(plugin) => conform::ipam(plugin.as_ref(), &settings),
             Loaded::Policy(plugin) => conform::policy(plugin.as_ref(), &settings),
         };
-        if let Some(path) = &self.json {
-            let text = format!("{:#}\n", serde_json::to_value(&report)?);
+        let value = serde_json::to_value(&report)?;
+        if let Some(path) = &self.report {
+            let text = format!("{value:#}\n");
             std::fs::write(path, text).with_context(|| format!("write {}", path.display()))?;
         }
-        print(&report.to_string())?;
-        Ok(u8::from(!report.passed()))
+        Ok(Answer::new(report.to_string(), value).unless(!report.passed()))
     }
 
     /// What is given; of a project, what lies in its folder.

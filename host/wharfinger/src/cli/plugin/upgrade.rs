@@ -5,11 +5,12 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
+use serde_json::{Value, json};
 use wharfinger_wasm::cache::Pin;
 
 use super::candidate::{Candidate, told};
 use super::install::place;
-use crate::cli::print;
+use crate::cli::Answer;
 use crate::plugins::{about, store};
 use crate::program::Program;
 
@@ -26,14 +27,15 @@ pub(crate) struct Upgrade {
 }
 
 impl Upgrade {
-    pub(super) fn run(&self, program: &Program) -> Result<u8> {
+    pub(super) fn run(&self, program: &Program) -> Result<Answer> {
         let cache = store::open(&program.paths.lib).map_err(|error| told(&error))?;
         let cache = cache.with_context(|| format!("{} is not installed", self.name))?;
         let before = cache.pin(&self.name).map_err(|error| told(&error))?.clone();
         let candidate = Candidate::fitting(&self.path, &program.configured().limits)?;
         let (name, about) = (&self.name, &candidate.about);
         if before.digest.to_string() == about.digest {
-            return print(&format!("{name} is {} already\n", about.digest));
+            let text = format!("{name} is {} already\n", about.digest);
+            return Ok(Answer::new(text, self.object(program, &before, &candidate)));
         }
         let world = about::world(about.world);
         if before.world != world {
@@ -45,11 +47,10 @@ impl Upgrade {
         }
         let difference = self.difference(program, &before, &candidate);
         if !difference.is_empty() && !self.accept {
-            print(&difference)?;
-            bail!("{name} is as it was; --accept agrees, and upgrades it");
+            bail!("{name} is as it was; --accept agrees to this, and upgrades it:\n{difference}");
         }
         place(program, name, &candidate)?;
-        print(&format!(
+        let text = format!(
             "{name} is now {}, contract {} (it was {}, contract {})\n{difference}{}{}",
             about.digest,
             about.version.as_deref().unwrap_or_default(),
@@ -57,7 +58,15 @@ impl Upgrade {
             before.version,
             about::warning(about),
             about::needs(about, Some(name), &program.configured().plugins),
-        ))
+        );
+        Ok(Answer::new(text, self.object(program, &before, &candidate)))
+    }
+
+    fn object(&self, program: &Program, before: &Pin, candidate: &Candidate) -> Value {
+        let settings = &program.configured().plugins;
+        let mut value = about::object(&candidate.about, Some(&self.name), settings);
+        value["before"] = json!(before.digest);
+        value
     }
 
     /// What the operator is to agree to.

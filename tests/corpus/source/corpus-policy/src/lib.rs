@@ -3,8 +3,10 @@
 
 #[cfg(not(feature = "contract-0-2-0"))]
 wit_bindgen::generate!({ path: "../../../../wit/0.1.0", world: "policy-plugin", generate_all });
-#[cfg(feature = "contract-0-2-0")]
+#[cfg(all(feature = "contract-0-2-0", not(feature = "contract-0-3-0")))]
 wit_bindgen::generate!({ path: "../../../../wit/0.2.0", world: "policy-plugin", generate_all });
+#[cfg(feature = "contract-0-3-0")]
+wit_bindgen::generate!({ path: "../../../../wit/0.3.0", world: "policy-plugin", generate_all });
 
 use exports::wharfinger::plugin::policy::{Guest, Request, Verdict};
 use wharfinger::plugin::plan::Step;
@@ -43,6 +45,21 @@ impl Guest for Plugin {
         logger::log(logger::Level::Info, &format!("{key} at {}", node::now()));
         #[cfg(feature = "contract-0-2-0")]
         assert!(store::count("") > 0 && request.written.pod.starts_with('{'));
+        #[cfg(feature = "contract-0-3-0")]
+        if request.config.contains("pod") {
+            use wharfinger::plugin::workload::{self, Absence};
+            let said = match workload::pod() {
+                Ok(known) => {
+                    let pairs = known.of_pod.labels.iter().chain(&known.of_namespace.labels);
+                    let pairs = pairs.map(|pair| format!("{}={}", pair.name, pair.value));
+                    pairs.collect::<Vec<_>>().join(" ")
+                }
+                Err(Absence::NotThere(why)) => format!("not there: {why}"),
+                Err(Absence::Stale(why)) => format!("stale: {why}"),
+                Err(Absence::Unreachable(why)) => format!("unreachable: {why}"),
+            };
+            return Ok(Verdict::Deny(said));
+        }
         Ok(Verdict::Amend(format!(r#"{{"mtu":{mtu}}}"#)))
     }
 

@@ -15,7 +15,9 @@ const WASI: &str = "wasi_snapshot_preview1";
 const ADAPTER: &[u8] = include_bytes!("wasi.wasm");
 /// What the adapter imports itself.
 const ADAPTERS: &str = "package wharfinger:adapter;
-world adapter { import wharfinger:plugin/logger@VERSION; import wharfinger:plugin/node@VERSION; }";
+world adapter { import wharfinger:plugin/logger@0.2.0; import wharfinger:plugin/node@0.2.0; }";
+/// Of which contract: it stays as it is.
+const ADAPTERS_VERSION: &str = "0.2.0";
 
 /// A world of the contract.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -57,7 +59,7 @@ impl fmt::Display for World {
 }
 
 /// A component from a core module. One that carries no description of its world gets that of this
-/// one, of the newest contract.
+/// one, of the contract whose names it exports.
 pub(crate) fn encode(module: &[u8], world: Option<World>) -> Result<Vec<u8>> {
     let (described, _) = metadata::decode(module).context("read the core module")?;
     let mut module = module.to_vec();
@@ -65,11 +67,11 @@ pub(crate) fn encode(module: &[u8], world: Option<World>) -> Result<Vec<u8>> {
         let Some(world) = world else {
             bail!("it carries no description of its world: name one of the contract by --world");
         };
-        embed(&mut module, world.name(), "")?;
+        let version = version_of(&module);
+        embed(&mut module, version, world.name(), "")?;
     }
     let mut adapter = ADAPTER.to_vec();
-    let imports = ADAPTERS.replace("VERSION", embedded::contract());
-    embed(&mut adapter, "wharfinger:adapter/adapter", &imports)?;
+    embed(&mut adapter, ADAPTERS_VERSION, "wharfinger:adapter/adapter", ADAPTERS)?;
     ComponentEncoder::default()
         .validate(true)
         .module(&module)?
@@ -78,11 +80,24 @@ pub(crate) fn encode(module: &[u8], world: Option<World>) -> Result<Vec<u8>> {
         .encode()
 }
 
-/// Writes the description of a world, of the contract or of this text, into a module.
-pub(crate) fn embed(module: &mut Vec<u8>, world: &str, text: &str) -> Result<()> {
+/// The contract that a module is written for, by the names of what it exports; the newest where it
+/// exports nothing of ours.
+fn version_of(module: &[u8]) -> &'static str {
+    let exports = |version: &&str| {
+        ["ipam", "policy"].iter().any(|interface| {
+            let name = format!("wharfinger:plugin/{interface}@{version}#");
+            module.windows(name.len()).any(|there| there == name.as_bytes())
+        })
+    };
+    let newest = embedded::contracts().next_back().unwrap_or_default();
+    embedded::contracts().rev().find(exports).unwrap_or(newest)
+}
+
+/// Writes the description of a world, of this contract or of this text, into a module.
+pub(crate) fn embed(module: &mut Vec<u8>, version: &str, world: &str, text: &str) -> Result<()> {
     let mut resolve = Resolve::default();
     let mut source = SourceMap::default();
-    for (version, path, file) in embedded::CONTRACT {
+    for (_, path, file) in embedded::CONTRACT.iter().filter(|(of, ..)| *of == version) {
         let file = std::str::from_utf8(file).with_context(|| format!("{version}/{path}"))?;
         source.push_str(path, file);
     }
