@@ -92,6 +92,8 @@ pub fn status(host: &Host, conf: &NetConf, path: &[std::path::PathBuf]) -> Resul
 
 fn available(host: &Host, call: &Attach, network: &Network) -> Result<Plan, Error> {
     host.ledger.writable()?;
+    // A kernel too old to tell a namespace from the next one has no answer.
+    host.kernel.host_cookie()?;
     if let Some(ipam) = &network.ipam {
         ipam::valid(host, ipam)?;
     }

@@ -4,11 +4,9 @@
 //! Start reading at [`open`], then [`Inside::run`].
 
 use std::ffi::CString;
-use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -53,14 +51,13 @@ pub(crate) fn open(path: &Path) -> io::Result<Option<(u64, Inside)>> {
         return Ok(None);
     }
     let socket = run_in(fd.as_fd(), Socket::route)??;
-    let cookie = socket.netns_cookie().or_else(|_| older_cookie(&fd))?;
+    let cookie = socket.netns_cookie()?;
     Ok(Some((cookie, Inside { fd, route: Mutex::new(socket) })))
 }
 
 /// The cookie of the calling thread's namespace.
 pub(crate) fn own_cookie() -> io::Result<u64> {
-    let older = |_| older_cookie(&own()?);
-    Socket::route()?.netns_cookie().or_else(older)
+    Socket::route()?.netns_cookie()
 }
 
 /// The calling thread's namespace.
@@ -103,22 +100,6 @@ fn is_netns(fd: BorrowedFd<'_>) -> bool {
     let is_nsfs = found == 0 && about.f_type as i64 == NSFS_MAGIC;
     // SAFETY: this request of nsfs takes no argument.
     is_nsfs && unsafe { libc::ioctl(fd.as_raw_fd(), NS_GET_NSTYPE) } == libc::CLONE_NEWNET
-}
-
-/// Before Linux 5.14: the inode's number and time of birth, mixed. The number alone is given
-/// again at once.
-fn older_cookie(fd: &OwnedFd) -> io::Result<u64> {
-    let about = File::from(fd.try_clone()?).metadata()?;
-    let time = about.ctime().wrapping_mul(1_000_000_000).wrapping_add(about.ctime_nsec());
-    Ok(mixed(about.ino(), time.cast_unsigned()))
-}
-
-/// The finaliser of splitmix64: spreads both over all bits, and never changes.
-fn mixed(inode: u64, time: u64) -> u64 {
-    let mut mix = inode ^ time.rotate_left(32);
-    mix = (mix ^ (mix >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    mix = (mix ^ (mix >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    mix ^ (mix >> 31)
 }
 
 fn run_in<T: Send>(fd: BorrowedFd<'_>, work: impl FnOnce() -> T + Send) -> io::Result<T> {

@@ -69,7 +69,8 @@ impl Refusal {
 
 impl From<io::Error> for Refusal {
     fn from(error: io::Error) -> Self {
-        Self::of(error.raw_os_error().unwrap_or(libc::EIO))
+        let errno = errno_of(&error).unwrap_or(libc::EIO);
+        Self { errno, text: error.downcast::<Told>().ok().map(|told| told.text) }
     }
 }
 
@@ -156,7 +157,8 @@ impl Socket {
         if done < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
     }
 
-    /// The cookie of the namespace that the socket belongs to (Linux 5.14).
+    /// The cookie of the namespace that the socket belongs to. Older kernels have none, and nothing else
+    /// that tells a namespace from the next one: its inode's number is given again at once.
     pub(crate) fn netns_cookie(&self) -> io::Result<u64> {
         const SO_NETNS_COOKIE: i32 = 71;
         let mut cookie = 0_u64;
@@ -171,7 +173,15 @@ impl Socket {
                 &raw mut length,
             )
         };
-        if done < 0 { Err(io::Error::last_os_error()) } else { Ok(cookie) }
+        let error = (done < 0).then(io::Error::last_os_error);
+        match error {
+            None => Ok(cookie),
+            Some(error) if error.raw_os_error() == Some(libc::ENOPROTOOPT) => {
+                let text = "this kernel gives namespaces no cookies: boot Linux 5.14 or later";
+                Err(Refusal::told(libc::ENOPROTOOPT, text).into_io())
+            }
+            Some(error) => Err(error),
+        }
     }
 
     /// Asks for a change, and waits for its acknowledgement.

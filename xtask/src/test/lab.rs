@@ -86,6 +86,7 @@ mod tests {
             ("README.md", format!("Linux {version} or later")),
             ("docs/operators.md", format!("older than Linux {version}")),
             ("docs/operators.md", format!("The oldest kernel is Linux {version}")),
+            ("host/kernel/src/socket.rs", format!("boot Linux {version} or later")),
             ("packaging/debian/control", format!("needs Linux {version} or later")),
         ];
         for (file, words) in said {

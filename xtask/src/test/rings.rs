@@ -138,7 +138,8 @@ impl Ring {
             Self::Lab if daemons || remains => false,
             Self::Older => {
                 let own = ["attach", "links", "lab_links", "routing", "tables", "masquerade"];
-                let more = ["ports", "reach", "overlay", "packets", "pains", "lab_encryption"];
+                let more =
+                    ["ports", "reach", "overlay", "packets", "pains", "foreign", "lab_encryption"];
                 let of_kernel = binary.package == "wharfinger-kernel";
                 (of_kernel && own.iter().chain(&more).any(|name| binary.target == *name))
                     || of_suite(&["lab_drivers", "netns_life"])
@@ -452,9 +453,6 @@ pub(super) const DEADLINE: Duration = Duration::from_mins(20);
 /// What the names of tests begin with that run with `--long` alone.
 const AT_LENGTH: &str = "at_length_";
 
-/// What a kernel has from 5.14 on: namespaces have cookies, by which one is told from its successor.
-const BEFORE_5_14: [&str; 1] = ["pain_f8_no_thread_changes_its_namespace"];
-
 fn command(ring: Ring, place: &Place, binary: &Binary, options: &Options) -> Command {
     let deadline = if options.long { 3 * DEADLINE } else { DEADLINE };
     let mut words: Vec<String> = vec!["timeout".into(), deadline.as_secs().to_string()];
@@ -483,9 +481,6 @@ fn command(ring: Ring, place: &Place, binary: &Binary, options: &Options) -> Com
         Place::Here | Place::Root | Place::Kubernetes(_) => _ = command.args(["--skip", "lab_"]),
     }
     command.current_dir(&binary.folder).env("CARGO_MANIFEST_DIR", &binary.folder);
-    if ring == Ring::Older {
-        command.args(BEFORE_5_14.iter().flat_map(|name| ["--skip", name]));
-    }
     if let Ok(dir) = tools::reference() {
         command.env("WHARFINGER_TEST_REF", dir);
     }

@@ -19,6 +19,8 @@ pub(crate) enum Kind {
     Memory,
     /// Requests to the kernel's network.
     Netlink,
+    /// Questions for the cookie of a network namespace.
+    Cookies,
 }
 
 /// Of a netlink message's header, as its first word: its length, and among its flags that of a request.
@@ -43,6 +45,7 @@ impl Kind {
             Self::Descriptors => descriptor(number, registers),
             Self::Memory => memory(number).or_else(|| netlink(pid, number, registers)),
             Self::Netlink => netlink(pid, number, registers),
+            Self::Cookies => cookie(number, registers),
         }
     }
 }
@@ -144,6 +147,12 @@ fn netlink(pid: Pid, number: i64, registers: &Registers) -> Option<&'static str>
     let (length, all) = (header & LENGTH, registers.rdx);
     let fits = length == all || length == BATCH && all > BATCH + 4;
     (fits && header & REQUEST != 0).then_some("sendto")
+}
+
+fn cookie(number: i64, registers: &Registers) -> Option<&'static str> {
+    const SO_NETNS_COOKIE: u64 = 71;
+    let asks = number == libc::SYS_getsockopt && registers.rdx == SO_NETNS_COOKIE;
+    asks.then_some("getsockopt")
 }
 
 /// A request's first word as one that the kernel refuses.

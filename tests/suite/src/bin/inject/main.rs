@@ -12,6 +12,7 @@
 //! - `ENOSPC`, `EIO`: the call fails so; of what a full or broken disk makes fail
 //! - `EMFILE`: of what makes a descriptor
 //! - `ENOMEM`: of what needs memory of the kernel
+//! - `ENOPROTOOPT`: of questions for a namespace's cookie, which kernels before 5.14 do not know
 //! - `refuse`: the kernel refuses the request; of those to its network
 //! - `skew:SECONDS`: its clock is wrong by so much, from its Nth change on; 0: at all times
 //!

@@ -81,6 +81,7 @@ fn parse(deed: &str) -> Result<(Kind, Deed, bool)> {
         ("EIO", _) => (Kind::Files, fail(Errno::EIO)),
         ("EMFILE", _) => (Kind::Descriptors, fail(Errno::EMFILE)),
         ("ENOMEM", _) => (Kind::Memory, fail(Errno::ENOMEM)),
+        ("ENOPROTOOPT", _) => (Kind::Cookies, fail(Errno::ENOPROTOOPT)),
         ("refuse", _) => (Kind::Netlink, Deed::Refuse),
         _ => bail!("no deed {deed:?}"),
     };
