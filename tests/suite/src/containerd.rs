@@ -1,5 +1,6 @@
 //! A real containerd with directories of its own, on the machine of a world.
 
+use std::ffi::OsStr;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -45,10 +46,13 @@ impl<'w> Containerd<'w> {
         this
     }
 
-    /// Its command line.
+    /// Its command line, in a namespace of the world's own: runc names a container's cgroup by the
+    /// namespace and its name, and kills all that is in there, also what another daemon put in.
     pub fn ctr(&self, words: &[&str]) -> Command {
         let socket = self.world.text_path("containerd/sock");
-        let mut all = vec!["ctr", "--address", &socket];
+        let dir = self.world.path("");
+        let namespace = must(dir.file_name().and_then(OsStr::to_str).ok_or(dir.display()), "a name");
+        let mut all = vec!["ctr", "--address", &socket, "--namespace", namespace];
         all.extend(words);
         self.mounts.command(&all)
     }
