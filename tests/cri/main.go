@@ -5,6 +5,7 @@
 //	cri SOCKET stop ID       stops it
 //	cri SOCKET remove ID     removes it
 //	cri SOCKET ready         waits until runtime and network are ready
+//	cri SOCKET image NAME    waits until an image is known: one that was imported is told later
 package main
 
 import (
@@ -28,7 +29,7 @@ func main() {
 
 func run(args []string) error {
 	if len(args) < 2 {
-		return fmt.Errorf("cri SOCKET run|status|stop|remove|ready [ARGUMENT]")
+		return fmt.Errorf("cri SOCKET run|status|stop|remove|ready|image [ARGUMENT]")
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
@@ -54,6 +55,8 @@ func run(args []string) error {
 		_, err = client.RemovePodSandbox(ctx, &cri.RemovePodSandboxRequest{PodSandboxId: argument})
 	case "ready":
 		return ready(ctx, client)
+	case "image":
+		return known(ctx, cri.NewImageServiceClient(connection), argument)
 	default:
 		return fmt.Errorf("no command %q", args[1])
 	}
@@ -107,6 +110,21 @@ func ready(ctx context.Context, client cri.RuntimeServiceClient) error {
 		case <-ctx.Done():
 			return fmt.Errorf("not ready: %v, %v", answer, err)
 		case <-time.After(100 * time.Millisecond):
+		}
+	}
+}
+
+func known(ctx context.Context, client cri.ImageServiceClient, name string) error {
+	request := &cri.ImageStatusRequest{Image: &cri.ImageSpec{Image: name}}
+	for {
+		answer, err := client.ImageStatus(ctx, request)
+		if err == nil && answer.Image != nil {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("no image %s: %v", name, err)
+		case <-time.After(20 * time.Millisecond):
 		}
 	}
 }

@@ -62,6 +62,7 @@ impl<'w> Cri<'w> {
         let ctr = ["ctr", "--address", &socket, "-n", "k8s.io", "images", "import"];
         let import: Vec<&str> = ctr.into_iter().chain(["--no-unpack", &image]).collect();
         this.mounts.run(&import);
+        this.cri(&["image", "localhost/pause:test"]);
         this
     }
 
