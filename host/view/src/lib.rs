@@ -10,7 +10,10 @@ pub mod forecast;
 pub mod metrics;
 pub mod topology;
 
-/// Others' words on one line: what would move a terminal's cursor is a space.
+/// Others' words on one line: what would move a terminal's cursor, or have words read in another direction,
+/// is a space.
 pub fn plain(text: &str) -> String {
-    text.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect()
+    let turns = |letter: char| matches!(letter, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let clean = |letter: char| if letter.is_control() || turns(letter) { ' ' } else { letter };
+    text.chars().map(clean).collect()
 }

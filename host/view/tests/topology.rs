@@ -42,9 +42,14 @@ fn node() -> Topology {
 
 #[test]
 fn hundreds_of_attachments_are_folded() {
-    for format in [Format::Text, Format::Mermaid, Format::Dot, Format::Svg] {
+    for (format, folded) in [
+        (Format::Text, "and 389 more: 10.1.0.13 ... 10.1.1.151"),
+        (Format::Mermaid, "and 395 more<br/>10.1.0.7 ... 10.1.1.151"),
+        (Format::Dot, "and 395 more\\n10.1.0.7 ... 10.1.1.151"),
+        (Format::Svg, "and 389 more"),
+    ] {
         let text = node().render(format);
-        assert!(text.contains("and 389 more"), "{format:?}: {text}");
+        assert!(text.contains(folded), "{format:?}: {text}");
         assert!(text.len() < 40_000, "{format:?}: {}", text.len());
         for word in ["pods", "cni0", "10.1.0.1/16", "macvlan on eth1", "10.4.0.2"] {
             assert!(text.contains(word), "{format:?} has no {word}: {text}");
@@ -64,8 +69,8 @@ fn a_graph_has_no_word_of_graphviz_as_a_name() {
     let ids = text.lines().filter_map(|line| line.trim().split(' ').next());
     let kept = ["node", "edge", "graph", "digraph", "subgraph", "strict"];
     let of_defaults = |line: &&str| kept.contains(line);
-    // The graph itself, its defaults, and those of its nodes.
-    assert_eq!(ids.filter(of_defaults).count(), 3, "{text}");
+    // The graph itself, its defaults, those of its nodes, and a frame for each network.
+    assert_eq!(ids.filter(of_defaults).count(), 3 + node().networks.len(), "{text}");
     assert!(text.starts_with("graph wharfinger {"), "{text}");
 }
 
@@ -79,6 +84,45 @@ fn names_do_not_break_out_of_a_picture() {
         let bare = text.contains("<script>");
         assert!(!bare || format == Format::Dot, "{format:?}: {text}");
         assert!(!text.contains(">\"];"), "{format:?}: {text}");
+    }
+}
+
+/// What mermaid 11 reads as its own, as Markdown's, as HTML's or as a formula's. A renderer is a browser, so
+/// none runs here: `mmdc --input` with what this writes to `WHARFINGER_PICTURE` drew each name as it is.
+#[test]
+fn mermaid_is_given_no_letter_that_means_something_to_it() {
+    let names = [
+        "end",
+        "1. item",
+        "- item",
+        "a;b %%{init: {}}%%",
+        "#35; &amp; `code` **bold** _it_",
+        "$$x^2$$",
+        "back\\slash \\n",
+        "\"] --> x",
+        "x\u{202e}y",
+    ];
+    let mut node = node();
+    node.networks.clear();
+    for (number, name) in names.into_iter().enumerate() {
+        let mut odd = network(name, number, 1, vec![hub("bridge", name, &[])]);
+        odd.attachments[0].container = name.into();
+        odd.attachments[0].link = Some(name.into());
+        node.networks.push(odd);
+    }
+    let text = node.render(Format::Mermaid);
+    for line in text.lines().filter(|line| line.contains("[\"") && !line.contains("[\" \"]")) {
+        let (_, label) = line.split_once("[\"").expect("a label");
+        let label = label.strip_suffix("\"]").expect("its end").replace("<br/>", " , ");
+        let known = |letter: char| letter.is_alphanumeric() || " .-:/,#;".contains(letter);
+        assert!(label.chars().all(known), "{label}");
+        let list = label.split(" , ").any(|line| line.starts_with("- ") || line.starts_with("1. "));
+        assert!(!list, "{label}");
+    }
+    assert!(text.contains("network #36;#8203;#36;#8203;x#94;2"), "{text}");
+    assert!(text.contains("[\"1#46; item eth0<br/>10.1.0.2"), "{text}");
+    if let Some(path) = std::env::var_os("WHARFINGER_PICTURE") {
+        std::fs::write(std::path::Path::new(&path).with_extension("mmd"), text).expect("written");
     }
 }
 

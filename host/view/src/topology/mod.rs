@@ -13,6 +13,9 @@ use crate::plain;
 
 /// Attachments of one network that are drawn one by one; of more, so many are and the rest is counted.
 const DRAWN: usize = 12;
+/// The same where each is drawn below the other, as programs for graphs do: of several networks a picture
+/// would be too long to be seen whole.
+const BELOW_EACH_OTHER: usize = 6;
 
 /// A node and what is attached to it.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -96,14 +99,15 @@ impl Topology {
         for network in &self.networks {
             let _ = writeln!(text, "  network {}: {}", plain(&network.name), network.count());
             for hub in &network.hubs {
-                let _ = writeln!(text, "    {}", plain(&hub.label(" ")));
+                let _ = writeln!(text, "    {}", plain(&hub.lines().join(" ")));
             }
             if !network.rules.is_empty() {
-                let _ = writeln!(text, "    rules: {}", network.rules());
+                let rules: Vec<String> = network.rules_by_kind().collect();
+                let _ = writeln!(text, "    rules: {}", rules.join(", "));
             }
-            let (shown, rest) = network.drawn();
+            let (shown, rest) = network.drawn(DRAWN);
             for attachment in shown {
-                let _ = writeln!(text, "      {}", plain(&attachment.label("  ")));
+                let _ = writeln!(text, "      {}", plain(&attachment.lines().join("  ")));
             }
             if let Some(rest) = rest {
                 let _ = writeln!(text, "      {rest}");
@@ -114,43 +118,43 @@ impl Topology {
 
     fn graph(&self, words: &Words) -> String {
         let mut text = words.begin.to_owned();
-        let mut node = |id: &str, label: &str| {
-            let label = label.lines().map(words.escape).collect::<Vec<_>>().join(words.line);
-            let _ = writeln!(text, "  {id}{}{label}{}", words.open, words.close);
-        };
-        let mut edges = Vec::new();
         // Graphviz has `node` for itself.
-        node("top", &format!("node\n{}", self.node));
+        let top = words.node("top", ["node", &self.node]);
+        let _ = writeln!(text, "  {top}");
         for (place, network) in self.networks.iter().enumerate() {
-            let id = format!("n{place}");
-            node(
-                &id,
-                &format!("network {}\n{}\n{}", network.name, network.count(), network.rules()),
-            );
-            let mut from = id.clone();
-            edges.push(("top".to_owned(), id.clone()));
-            for (number, hub) in network.hubs.iter().enumerate() {
-                let hub_id = format!("{id}h{number}");
-                node(&hub_id, &hub.label("\n"));
-                edges.push((from, hub_id.clone()));
-                from = hub_id;
-            }
-            let (shown, rest) = network.drawn();
-            let labels = shown.iter().map(|it| it.label("\n")).chain(rest);
-            for (number, label) in labels.enumerate() {
-                let end = format!("{id}a{number}");
-                node(&end, &label);
-                edges.push((from.clone(), end));
-            }
-        }
-        for (from, to) in edges {
-            let _ = writeln!(text, "  {from} {} {to}", words.edge);
+            network.graph(words, &format!("n{place}"), &mut text);
         }
         text + words.end
     }
 }
 
 impl Network {
+    /// A frame with what is of the network alone, so that nobody's lines lead over it, and the way into it.
+    fn graph(&self, words: &Words, id: &str, text: &mut String) {
+        let named = [format!("network {}", self.name), self.count()];
+        let mut nodes = vec![words.node(id, named.into_iter().chain(self.rules_by_kind()))];
+        let mut edges = Vec::new();
+        let mut from = id.to_owned();
+        for (number, hub) in self.hubs.iter().enumerate() {
+            let hub_id = format!("{id}h{number}");
+            nodes.push(words.node(&hub_id, hub.lines()));
+            edges.push(words.edge(&from, &hub_id));
+            from = hub_id;
+        }
+        let (shown, rest) = self.drawn(BELOW_EACH_OTHER);
+        let rest = rest.map(|rest| rest.split(": ").map(str::to_owned).collect());
+        for (number, lines) in shown.iter().map(Attachment::lines).chain(rest).enumerate() {
+            let end = format!("{id}a{number}");
+            nodes.push(words.node(&end, lines));
+            edges.push(words.edge(&from, &end));
+        }
+        let _ = writeln!(text, "  subgraph cluster_{id} {}", words.frame);
+        for line in nodes.iter().chain(&edges) {
+            let _ = writeln!(text, "    {line}");
+        }
+        let _ = writeln!(text, "  {}\n  {}", words.end_of_frame, words.edge("top", id));
+    }
+
     /// How many are attached.
     fn count(&self) -> String {
         match self.attachments.len() {
@@ -159,17 +163,16 @@ impl Network {
         }
     }
 
-    fn rules(&self) -> String {
-        let each = |(kind, count): (&String, &usize)| format!("{kind} {count}");
-        self.rules.iter().map(each).collect::<Vec<_>>().join(", ")
+    fn rules_by_kind(&self) -> impl Iterator<Item = String> {
+        self.rules.iter().map(|(kind, count)| format!("{kind} {count}"))
     }
 
-    /// Those that are drawn one by one, and what is said of the others.
-    fn drawn(&self) -> (&[Attachment], Option<String>) {
-        if self.attachments.len() <= DRAWN {
+    /// Those that are drawn one by one, of at most so many, and what is said of the others.
+    fn drawn(&self, most: usize) -> (&[Attachment], Option<String>) {
+        if self.attachments.len() <= most {
             return (&self.attachments, None);
         }
-        let (shown, rest) = self.attachments.split_at(DRAWN - 1);
+        let (shown, rest) = self.attachments.split_at(most - 1);
         let addresses: Vec<&str> =
             rest.iter().filter_map(|it| it.addresses.first()).map(String::as_str).collect();
         let span = match (addresses.first(), addresses.last()) {
@@ -181,10 +184,10 @@ impl Network {
 }
 
 impl Hub {
-    fn label(&self, between: &str) -> String {
-        let mut parts = vec![format!("{} {}", self.kind, self.link)];
-        parts.extend(self.addresses.iter().cloned());
-        parts.join(between)
+    fn lines(&self) -> Vec<String> {
+        let mut lines = vec![format!("{} {}", self.kind, self.link)];
+        lines.extend(self.addresses.iter().cloned());
+        lines
     }
 }
 
@@ -192,10 +195,6 @@ impl Attachment {
     /// Container ids are long, and their beginning tells them apart.
     fn short(&self) -> String {
         self.container.chars().take(12).collect()
-    }
-
-    fn label(&self, between: &str) -> String {
-        self.lines().join(between)
     }
 
     /// Each address has a line: that of IPv6 is long.
@@ -216,35 +215,78 @@ struct Words {
     close: &'static str,
     line: &'static str,
     edge: &'static str,
+    frame: &'static str,
+    end_of_frame: &'static str,
     escape: fn(&str) -> String,
 }
 
 impl Words {
     const MERMAID: Self = Self {
-        begin: "flowchart LR\n",
+        // As close as the frames leave it readable; and lines are as long as they are.
+        begin: "%%{init: {\"flowchart\": {\"nodeSpacing\": 16, \"wrappingWidth\": 600}}}%%\nflowchart LR\n",
         end: "",
         open: "[\"",
         close: "\"]",
         line: "<br/>",
         edge: "---",
-        escape: markup,
+        frame: "[\" \"]",
+        end_of_frame: "end",
+        escape: entities,
     };
     const DOT: Self = Self {
-        begin: "graph wharfinger {\n  graph [rankdir=LR]\n  node [shape=box fontname=\"sans-serif\"]\n",
+        begin: "graph wharfinger {\n  graph [rankdir=LR nodesep=0.12 color=gray]\n  node [shape=box fontname=\"sans-serif\"]\n",
         end: "}\n",
         open: " [label=\"",
         close: "\"]",
         line: "\\n",
         edge: "--",
+        frame: "{",
+        end_of_frame: "}",
         escape: quoted,
     };
+
+    /// A box with these lines in it.
+    fn node<Line: AsRef<str>>(&self, id: &str, lines: impl IntoIterator<Item = Line>) -> String {
+        let lines = lines.into_iter().map(|line| (self.escape)(line.as_ref()));
+        let label = lines.collect::<Vec<_>>().join(self.line);
+        format!("{id}{}{label}{}", self.open, self.close)
+    }
+
+    fn edge(&self, from: &str, to: &str) -> String {
+        format!("{from} {} {to}", self.edge)
+    }
 }
 
+/// Graphviz knows the names of HTML's letters, too.
 fn quoted(text: &str) -> String {
-    plain(text).replace('\\', "\\\\").replace('"', "\\\"")
+    plain(text).replace('&', "&amp;").replace('\\', "\\\\").replace('"', "\\\"")
 }
 
-/// As text of HTML and SVG, and of mermaid's labels.
+/// As text of mermaid's labels, which are read as a string, as Markdown and as HTML: what means something
+/// to one of them is written by its number.
+fn entities(text: &str) -> String {
+    let plain = plain(text);
+    let mut letters = plain.chars().peekable();
+    let mut written = String::new();
+    while let Some(letter) = letters.next() {
+        // So a list begins: "1. ", "- ".
+        let begins = written.trim_start().chars().all(|before| before.is_ascii_digit())
+            && letters.peek().is_none_or(|next| *next == ' ');
+        if letter.is_alphanumeric() || " :/,".contains(letter) || ".-".contains(letter) && !begins {
+            written.push(letter);
+        } else {
+            let _ = write!(written, "#{};", u32::from(letter));
+        }
+        if "\\$".contains(letter) {
+            // A line's end and a formula are looked for when numbers are letters again: a space without
+            // width stands between.
+            written.push_str("#8203;");
+        }
+    }
+    written
+}
+
+/// As text of SVG.
 fn markup(text: &str) -> String {
     plain(text)
         .replace('&', "&amp;")

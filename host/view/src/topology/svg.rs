@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 
-use super::{Attachment, Hub, Network, Topology, markup};
+use super::{Attachment, DRAWN, Hub, Network, Topology, markup};
 
 const WIDTH: usize = 1272;
 const MARGIN: usize = 24;
@@ -51,7 +51,7 @@ pub(super) fn draw(topology: &Topology) -> String {
 /// Draws a network; answers how high it is.
 fn band(out: &mut String, network: &Network, top: usize) -> usize {
     let cells = Cells::of(network);
-    let hubs: Vec<Vec<String>> = network.hubs.iter().map(lines_of).collect();
+    let hubs: Vec<Vec<String>> = network.hubs.iter().map(Hub::lines).collect();
     let of_hubs: usize = hubs.iter().map(|lines| box_height(lines.len()) + GAP).sum();
     let own = lines_of_network(network);
     let inner = cells.inner().max(of_hubs.saturating_sub(GAP)).max(box_height(own.len()));
@@ -86,7 +86,7 @@ struct Cells {
 
 impl Cells {
     fn of(network: &Network) -> Self {
-        let (shown, rest) = network.drawn();
+        let (shown, rest) = network.drawn(DRAWN);
         let cell = |attachment: &Attachment| {
             let mut lines = attachment.lines();
             // The last says by what, or that it is not finished.
@@ -133,10 +133,6 @@ impl Cells {
             }
         }
     }
-}
-
-fn lines_of(hub: &Hub) -> Vec<String> {
-    hub.label("\n").lines().map(str::to_owned).collect()
 }
 
 fn lines_of_network(network: &Network) -> Vec<String> {

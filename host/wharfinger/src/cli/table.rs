@@ -1,20 +1,17 @@
 //! Columns for people.
 
+pub(super) use wharfinger_view::plain;
+
 /// A table with a head; each column as wide as its widest cell.
 pub(super) fn table<const N: usize>(head: [&str; N], rows: &[[String; N]]) -> String {
     let mut widths = head.map(str::len);
     for row in rows {
         for (width, cell) in widths.iter_mut().zip(row) {
-            *width = (*width).max(cell.len());
+            *width = (*width).max(cell.chars().count());
         }
     }
     let first = line(&head.map(str::to_owned), &widths);
     rows.iter().fold(first, |text, row| text + &line(row, &widths))
-}
-
-/// Others' words on one line: what would move a terminal's cursor is a space.
-pub(super) fn plain(text: &str) -> String {
-    text.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect()
 }
 
 fn line(cells: &[String], widths: &[usize]) -> String {
