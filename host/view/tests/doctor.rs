@@ -57,6 +57,7 @@ fn well() -> Facts {
         ],
         udev: vec![("/usr/lib/udev/rules.d/80-x.rules".into(), UDEV.into())],
         links: vec!["cni0".into(), "veth0a1b2c3d".into()],
+        attached: true,
         owned: vec![Owned { path: "/run/wharfinger".into(), mode: 0o40755, uid: 0, wanted: 0 }],
         room: vec![("/run/wharfinger".into(), 1 << 30, 2 << 30)],
         ..Facts::default()
@@ -156,6 +157,11 @@ const FIXTURES: &[Fixture] = &[
         "10.1.4.0-10.1.4.255",
     ),
     (Kind::RouteConflict, |f| f.routes.push(route("10.1.128.0/17", "tun0")), "tun0"),
+    (
+        Kind::Drift,
+        |f| f.drifted.push(("pods/c1/eth0".into(), "masquerade 10.1.0.5 is missing".into())),
+        "masquerade 10.1.0.5 is missing",
+    ),
     (Kind::DeadAttachment, |f| f.dead.push("pods/c1/eth0".into()), "sweep"),
     (Kind::Certificate, |f| f.certificates.push((false, "ends in 3 days".into())), "3 days"),
     (

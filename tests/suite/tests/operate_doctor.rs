@@ -51,6 +51,33 @@ fn a_node_that_is_well_has_no_finding() {
     attached.del();
 }
 
+/// Somebody emptied the packet filter: it is said before a person misses a packet, and so is what mends it.
+#[test]
+#[ignore = "needs root: ring operate"]
+fn what_is_not_as_it_was_made_is_named() {
+    let (world, mut conf) = world();
+    conf["ipMasq"] = json!(true);
+    let (one, two) = (world.attach(&conf), world.attach(&conf));
+    world.host.run(&["nft", "flush", "ruleset"]);
+    two.container.ns.run(&["ip", "link", "set", "eth0", "down"]);
+    let (status, found) = doctor(&world, &[]);
+    assert_eq!(status, Some(1));
+    let drift = finding(&found, "drift");
+    let said = drift["what"].as_str().expect("text");
+    for word in ["2 are not", &one.container.id, &two.container.id, "masquerade"] {
+        assert!(said.contains(word), "{word}: {drift}");
+    }
+    world.cli_ok(&["reload"]);
+    let (_, found) = doctor(&world, &[]);
+    let said = finding(&found, "drift").to_string();
+    assert!(said.contains(&two.container.id) && !said.contains(&one.container.id), "{said}");
+    two.container.ns.run(&["ip", "link", "set", "eth0", "up"]);
+    for one in [one, two] {
+        one.del();
+    }
+    assert_eq!(doctor(&world, &[]), (Some(0), vec![]));
+}
+
 /// A chain of somebody else's that drops what is forwarded: a person is told, before any packet is lost.
 #[test]
 #[ignore = "needs root: ring operate"]

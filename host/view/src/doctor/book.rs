@@ -71,6 +71,14 @@ fn leaks(facts: &Facts) -> Vec<Finding> {
         let cure = "`wharfinger sweep` undoes what is left of them; the runtime's GC would too";
         all.push(Finding::new((Kind::DeadAttachment, level), "attachments", what, cure));
     }
+    if !facts.drifted.is_empty() {
+        let each: Vec<String> =
+            facts.drifted.iter().map(|(id, what)| format!("{id} ({what})")).collect();
+        let what = format!("{} are not as they were made: {}", each.len(), listed(&each));
+        let cure = "`wharfinger reload` makes rules of the packet filter anew; what else it is, \
+                    `wharfinger show CONTAINER` says: DEL and ADD it";
+        all.push(Finding::new((Kind::Drift, Level::Error), "attachments", what, cure));
+    }
     for (id, by) in &facts.orphans {
         let what = format!("{by} bears its name, and the ledger does not know it");
         let (network, rest) = id.split_once('/').unwrap_or((id, ""));

@@ -38,6 +38,10 @@ pub struct Facts {
     pub networks: Vec<Network>,
     /// Routes of the host.
     pub routes: Vec<Route>,
+    /// Whether the ledger has an attachment.
+    pub attached: bool,
+    /// Attachments that live and are not as they were made: the attachment, what differs first.
+    pub drifted: Vec<(String, String)>,
     /// Attachments of the ledger that are proven dead.
     pub dead: Vec<String>,
     /// Attachments that links and rules name, and the ledger does not know: the attachment, by what.

@@ -52,14 +52,15 @@ fn lacking(network: &super::facts::Network) -> Vec<Finding> {
         all.push(Finding::new((Kind::MissingFeature, Level::Error), object.clone(), what, cure));
     }
     if let Some(why) = network.unwell.as_ref().filter(|_| network.missing.is_empty()) {
-        let cure = format!("`wharfinger status {}` says the same, once it is mended", network.name);
+        let cure = format!("mend that; `wharfinger status {}` says whether it is", network.name);
         let what = format!("an ADD would fail now: {why}");
         all.push(Finding::new((Kind::Network, Level::Error), object, what, cure));
     }
     all
 }
 
-/// An ADD turns forwarding on; what turns it off again later is somebody's hand.
+/// An ADD turns forwarding on; what turns it off again later is somebody's hand. Before the first ADD that
+/// it is off is no trouble.
 fn forwarding(facts: &Facts) -> Vec<Finding> {
     let of = |v6: bool, key: &str| {
         let routed = |network: &&super::facts::Network| {
@@ -73,7 +74,8 @@ fn forwarding(facts: &Facts) -> Vec<Finding> {
             let cure = format!(
                 "an ADD sets it; set {key} = 1 in /etc/sysctl.d too, and look for what sets it back"
             );
-            Finding::new((Kind::Forwarding, Level::Warning), key, what, cure)
+            let level = if facts.attached { Level::Warning } else { Level::Notice };
+            Finding::new((Kind::Forwarding, level), key, what, cure)
         })
     };
     [of(false, "net.ipv4.ip_forward"), of(true, "net.ipv6.conf.all.forwarding")]

@@ -101,6 +101,8 @@ kinds! {
     RouteConflict = "route-conflict",
     /// An attachment in the ledger is dead.
     DeadAttachment = "dead-attachment",
+    /// A living attachment is not as it was made.
+    Drift = "drift",
     /// A certificate of the cluster's store ends soon, or is of no use.
     Certificate = "certificate",
     /// A link or rule bears the name of an attachment that the ledger does not know.

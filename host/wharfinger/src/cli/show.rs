@@ -42,7 +42,7 @@ impl Show {
 }
 
 /// How the kernel differs from what was made.
-fn drift(host: &Host, record: &Record) -> Vec<String> {
+pub(super) fn drift(host: &Host, record: &Record) -> Vec<String> {
     let Some(path) = &record.netns else { return vec!["its namespace is not known".to_owned()] };
     match host.kernel.netns(Path::new(path)) {
         Ok(AtPath::Netns(netns)) if record.cookie.is_none_or(|cookie| cookie == netns.cookie) => {

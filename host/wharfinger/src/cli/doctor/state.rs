@@ -6,9 +6,11 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use wharfinger_attach::{Error, Host, recover};
+use wharfinger_ledger::{Entry, State};
 use wharfinger_view::doctor::Facts;
 use wharfinger_view::doctor::facts::Owned;
 
+use crate::cli::show;
 use crate::plugins::store;
 use crate::program::Program;
 use crate::settings::Paths;
@@ -86,6 +88,8 @@ fn of_attachments(host: &Host, facts: &mut Facts) -> Result<(), Error> {
     let ids: BTreeSet<_> = known.iter().map(|entry| &entry.record.id).collect();
     let orphans = before.iter().filter(|it| !ids.contains(&it.id) && after.contains(&it.id));
     facts.orphans = orphans.map(|it| (it.id.to_string(), by(&it.addresses))).collect();
+    facts.attached = !known.is_empty();
+    facts.drifted = drifted(host, &known);
     for entry in &known {
         if !recover::lives(host.kernel, host.node, &entry.record).unwrap_or(true) {
             facts.dead.push(entry.record.id.to_string());
@@ -96,6 +100,27 @@ fn of_attachments(host: &Host, facts: &mut Facts) -> Result<(), Error> {
     let taken = known.iter().filter_map(|entry| entry.record.netns.as_deref()).collect();
     facts.namespaces = namespaces(Path::new(NAMESPACES), &taken);
     Ok(())
+}
+
+/// Those that are attached, live, and are not as they were made. What is being undone meanwhile is looked at
+/// once more.
+fn drifted(host: &Host, known: &[Entry]) -> Vec<(String, String)> {
+    let whole = |entry: &&Entry| {
+        // Of Docker's endpoints only Docker knows where they are.
+        entry.record.state == State::Attached
+            && entry.record.netns.is_some()
+            && recover::lives(host.kernel, host.node, &entry.record).unwrap_or_default()
+    };
+    let differs = |entry: &Entry| show::drift(host, &entry.record).into_iter().next();
+    let first: Vec<&Entry> =
+        known.iter().filter(whole).filter(|entry| differs(entry).is_some()).collect();
+    let stays = |entry: &&&Entry| {
+        let now = host.ledger.get(&entry.record.id).ok().flatten();
+        now.is_some_and(|now| now.seq == entry.seq)
+    };
+    let again = first.iter().filter_map(|entry| Some((entry, differs(entry)?)));
+    let found: Vec<_> = again.filter(|(entry, _)| stays(entry)).collect();
+    found.into_iter().map(|(entry, what)| (entry.record.id.to_string(), what)).collect()
 }
 
 fn by(addresses: &[std::net::IpAddr]) -> String {
