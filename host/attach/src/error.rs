@@ -442,7 +442,9 @@ impl Error {
                 let AttachmentId { network, container, ifname } = id;
                 format!("wharfinger del {network} --container {container} --ifname {ifname}")
             }
-            Self::Drift(_) => "DEL and ADD the attachment to have it anew".into(),
+            Self::Drift(_) => "DEL and ADD the attachment to have it anew; rules of the packet filter \
+                               alone come back by `wharfinger reload`"
+                .into(),
             Self::LeaseOver { .. } => {
                 "see to it that a DHCP server answers on that network, and that \
                  `wharfinger serve --dhcp` runs; or DEL and ADD the attachment"

@@ -285,7 +285,7 @@ impl Failure {
 #[derive(Debug, thiserror::Error)]
 pub enum BadRecord {
     /// Its shape.
-    #[error("it is no record of a call: {0}")]
+    #[error("it is no record of a call")]
     Json(#[from] serde_json::Error),
     /// Its age.
     #[error("it is of format {found}; this executable reads formats up to {FORMAT}")]

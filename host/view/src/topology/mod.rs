@@ -96,6 +96,9 @@ impl Topology {
 
     fn text(&self) -> String {
         let mut text = format!("node {}\n", plain(&self.node));
+        if self.networks.is_empty() {
+            text.push_str("  nothing is attached\n");
+        }
         for network in &self.networks {
             let _ = writeln!(text, "  network {}: {}", plain(&network.name), network.count());
             for hub in &network.hubs {

@@ -113,8 +113,27 @@ impl fmt::Display for Refused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let CniError { code, msg, details } = &self.0;
         write!(f, "{msg} (code {code})")?;
-        if details.is_empty() { Ok(()) } else { write!(f, "\n{details}") }
+        lines(msg, details).iter().try_for_each(|line| write!(f, "\n  {line}"))
     }
+}
+
+/// What people want of the details beside the message: what to do, and what else there is to look at. What
+/// another plugin wrote there stands as it is.
+fn lines(msg: &str, details: &str) -> Vec<String> {
+    let Ok(Value::Object(object)) = serde_json::from_str(details) else {
+        return details.lines().map(str::to_owned).collect();
+    };
+    let text = |key: &str| object.get(key).and_then(Value::as_str).map(str::to_owned);
+    let causes = object.get("causes").and_then(Value::as_array).into_iter().flatten();
+    let causes = causes.filter_map(Value::as_str).filter(|cause| !msg.contains(cause));
+    let mut lines: Vec<String> = causes.map(|cause| format!("because: {cause}")).collect();
+    lines.extend(text("plugin").map(|said| format!("the component says: {said}")));
+    lines.extend(text("said").map(|said| format!("it printed: {said}")));
+    lines.extend(text("hint"));
+    lines.extend(
+        text("record").map(|file| format!("the call again: wharfinger plugin replay {file}")),
+    );
+    lines
 }
 
 impl std::error::Error for Refused {}
@@ -165,6 +184,23 @@ mod tests {
         assert_eq!((&object["code"], &object["msg"]), (&json!(100), &json!("full")));
         assert_eq!(object["details"]["hint"], "more");
         let text = object["error"].as_str().unwrap_or_default();
-        assert!(text.starts_with("web: full (code 100)\n{"), "{text}");
+        assert_eq!(text, "web: full (code 100)\n  more");
+    }
+
+    #[test]
+    fn people_are_told_what_the_message_lacks() {
+        let told = |details: &str| lines("kernel: link eth0: refused", details);
+        let ours = json!({
+            "causes": ["link eth0: refused", "Operation not permitted"], "hint": "run it as root",
+            "holder": { "network": "pods" }, "record": "/run/x.json"
+        });
+        let wanted = [
+            "because: Operation not permitted",
+            "run it as root",
+            "the call again: wharfinger plugin replay /run/x.json",
+        ];
+        assert_eq!(told(&ours.to_string()), wanted);
+        assert_eq!(told("line\nline"), ["line", "line"], "of another plugin");
+        assert!(told("").is_empty());
     }
 }

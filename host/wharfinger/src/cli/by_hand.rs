@@ -85,9 +85,7 @@ pub(super) struct Gc {
     #[command(flatten)]
     places: Places,
     /// An attachment that stays, as CONTAINER or CONTAINER/IFNAME; may be repeated
-    #[arg(
-        long, required_unless_present_any = ["all", "docker", "cluster"], conflicts_with = "all"
-    )]
+    #[arg(long, conflicts_with = "all")]
     keep: Vec<String>,
     /// Nothing stays: all that is attached to the network is detached, living or not
     #[arg(long)]
@@ -134,6 +132,10 @@ pub(super) fn add(program: &Program, attachment: &Attachment) -> Result<Answer> 
 /// would be attached to itself, and its routes changed.
 fn not_our_own(attachment: &Attachment) -> Result<()> {
     match &attachment.netns {
+        None => bail!(
+            "what is to be attached? --netns PATH; `ip netns add NAME` makes a namespace, \
+             /run/netns/NAME"
+        ),
         Some(path) if crate::Process.same_netns(path) => {
             bail!("{} is the namespace that wharfinger itself runs in", path.display())
         }
@@ -258,6 +260,9 @@ pub(super) fn gc(program: &Program, gc: &Gc) -> Result<Answer> {
     let network = gc.name.as_ref().map(|name| gc.places.network(name));
     let Some(network) = &network else { bail!("name a NETWORK, or --docker, or --cluster") };
     let keep: Vec<_> = gc.keep.iter().map(|text| kept(text)).collect();
+    if keep.is_empty() && !gc.all {
+        bail!("say what stays, --keep CONTAINER for each, or --all: that nothing does");
+    }
     if let Some(list) = others(network)? {
         return run(program, network, &list).gc(&keep);
     }

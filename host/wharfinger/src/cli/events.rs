@@ -32,8 +32,8 @@ pub(super) struct Events {
     /// Only what failed, and what happened beside the verbs
     #[arg(long)]
     failed: bool,
-    /// Only this verb: ADD, DEL, CHECK, STATUS, GC
-    #[arg(long)]
+    /// Only this verb
+    #[arg(long, ignore_case = true, value_parser = ["ADD", "DEL", "CHECK", "STATUS", "GC"])]
     verb: Option<String>,
     /// Go on with what happens, until interrupted
     #[arg(long, short)]

@@ -138,7 +138,10 @@ fn only_plugin(list: &Map<String, Value>) -> Result<Map<String, Value>> {
     let ours = |plugin: &&Value| plugin.get("type").and_then(Value::as_str) == Some(OUR_TYPE);
     let mut ours = plugins.iter().filter(ours).filter_map(Value::as_object);
     let (Some(plugin), None) = (ours.next(), ours.next()) else {
-        bail!("the list has not one entry of type {OUR_TYPE:?}, but none or several");
+        bail!(
+            "the list has no entry of type {OUR_TYPE:?}, or several: `wharfinger conf convert` makes \
+             one of a list of the reference plugins"
+        );
     };
     Ok(within(list, plugin))
 }

@@ -9,6 +9,7 @@ use crate::program::Program;
 
 pub(super) fn reload(program: &Program) -> Result<Answer> {
     let count = program.verb(reload::reload).map_err(|error| told(&error))?;
-    let text = format!("the packet filter has the rules of {count} attachments\n");
+    let attachments = if count == 1 { "attachment" } else { "attachments" };
+    let text = format!("the packet filter has the rules of {count} {attachments}\n");
     Ok(Answer::new(text, json!({ "attachments": count })))
 }

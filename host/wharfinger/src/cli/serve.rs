@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::{Result, bail};
-use clap::{Args, ValueEnum};
+use clap::{ArgGroup, Args, ValueEnum};
 
 use super::Answer;
 use crate::agent;
@@ -15,19 +15,17 @@ use crate::spans;
 
 /// What to serve.
 #[derive(Debug, Args)]
+#[command(group(ArgGroup::new("what").required(true).args(["dhcp", "agent", "spans", "docker"])))]
 #[allow(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub(crate) struct Serve {
     /// Renew DHCP leases
-    #[arg(
-        long, required_unless_present_any = ["docker", "agent", "spans"],
-        conflicts_with_all = ["docker", "agent", "spans"]
-    )]
+    #[arg(long)]
     dhcp: bool,
     /// Be this node's agent in its cluster: keep its lease, send and free what was left behind
-    #[arg(long, conflicts_with_all = ["docker", "socket", "broadcast"])]
+    #[arg(long, conflicts_with_all = ["socket", "broadcast"])]
     agent: bool,
     /// Send spans of verbs to the collector that the node's settings name; the agent does that as well
-    #[arg(long, conflicts_with_all = ["docker", "agent", "socket", "broadcast"])]
+    #[arg(long, conflicts_with_all = ["socket", "broadcast"])]
     spans: bool,
     /// Be a network driver and an IPAM driver of Docker's
     #[arg(long)]
