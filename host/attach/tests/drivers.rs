@@ -63,7 +63,7 @@ fn assert_as_before(world: &World) {
 }
 
 #[test]
-fn each_driver_adds_checks_refuses_a_second_and_leaves_nothing() {
+fn pain_a8_each_driver_adds_checks_refuses_a_second_and_leaves_nothing() {
     for conf in all() {
         let world = world();
         let mut call = call_of(&conf, "c1", NETNS[0]);

@@ -241,7 +241,7 @@ fn an_error_object_that_is_odd_is_still_an_error() {
 }
 
 #[test]
-fn a_delegate_that_does_not_end_is_killed_with_all_it_started() {
+fn pain_c7_a_delegate_that_does_not_end_is_killed_with_all_it_started() {
     let bench = Bench::new();
     let pids = bench.file("pids");
     let body = format!("sleep 600 & echo $$ $! > {}; echo stuck >&2; wait", pids.display());

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use wharfinger_suite::{Failure, Language, World, in_each_language};
 
 in_each_language! {
-    an_exception_is_told_with_its_message_and_its_place
+    pain_d6_an_exception_is_told_with_its_message_and_its_place
     a_loop_ends_at_the_deadline
     memory_without_end_ends
     a_recursion_without_end_ends
@@ -46,7 +46,7 @@ fn file(language: Language) -> &'static str {
     }
 }
 
-fn an_exception_is_told_with_its_message_and_its_place(language: Language) {
+fn pain_d6_an_exception_is_told_with_its_message_and_its_place(language: Language) {
     let (failure, told) = plant(language, "exception");
     assert_eq!(failure.code, 102, "{failure:?}");
     for word in ["an attachment without a pod", file(language)] {

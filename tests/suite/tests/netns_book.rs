@@ -99,12 +99,21 @@ fn pain_a6_the_dead_make_room() {
 fn pain_a5_an_address_by_name() {
     let world = World::new();
     let conf = small(&world);
-    let mut one = world.attach(&conf);
+    let one = world.attach(&conf);
     let args = format!("IgnoreUnknown=1;IP={}", one.v4());
     let refused = world.call("ADD", &conf).of(&world.container()).env("CNI_ARGS", &args).fails();
     assert_eq!(refused.code, CONFLICT, "{refused:?}");
     let text = format!("{} {}", refused.msg, refused.details);
     assert!(text.contains(&one.container.id) && text.contains(&one.v4()), "{refused:?}");
+    // The command that is named there frees it.
+    let (_, frees) = text.split_once("wharfinger del ").unwrap_or_else(|| panic!("{refused:?}"));
+    let end = frees.find(['`', '\'', '"', ';', ',']).unwrap_or(frees.len());
+    let words: Vec<&str> = frees[..end].split_whitespace().collect();
+    world.cli_ok(&[&["del"], &words[..]].concat());
+    let second = world.attach_with(&conf, &args);
+    assert_eq!(second.v4(), one.v4());
+    second.del();
+    let mut one = world.attach_with(&conf, &args);
     one.dies();
     let other = world.container();
     let output = world.call("ADD", &conf).of(&other).env("CNI_ARGS", &args).run();

@@ -31,6 +31,35 @@ fn pain_c3_req_33_req_37_three_times_over() {
     });
 }
 
+/// Whoever has no rules pays for none: no verb asks the packet filter about an attachment without.
+#[test]
+#[ignore = "needs root: ring netns"]
+fn pain_c8_without_rules_no_verb_asks_the_packet_filter() {
+    let world = World::new();
+    let conf = world.conf("bridge", &json!({ "ipam": world.ipam(&["10.1.0.0/16"]) }));
+    // Whoever is first looks at what there is.
+    world.attach(&conf).del();
+    let report = world.text_path("report");
+    let traced = ["strace", "-f", "-qq", "-e", "trace=socket", "-o", &report];
+    let sockets = || {
+        let sockets = std::fs::read_to_string(&report).expect("a report");
+        assert!(sockets.contains("NETLINK_ROUTE"), "{sockets}");
+        sockets.contains("NETLINK_NETFILTER")
+    };
+    let masked = world.conf("bridge", &json!({ "ipMasq": true }));
+    for (conf, asks) in [(&conf, false), (&masked, true)] {
+        let container = world.container();
+        let result = world.call("ADD", conf).of(&container).under(&traced).ok();
+        assert_eq!(sockets(), asks, "ADD {conf}");
+        let one = world.attached(container, conf, result);
+        for verb in ["CHECK", "DEL"] {
+            let _ = one.call(verb).under(&traced).ok();
+            assert_eq!(sockets(), asks, "{verb} {conf}");
+        }
+    }
+    world.assert_nothing_left();
+}
+
 #[test]
 #[ignore = "needs root: ring netns"]
 fn pain_c3_before_any_add() {

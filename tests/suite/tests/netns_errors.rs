@@ -113,6 +113,20 @@ fn pain_d9_req_50_req_51_status_says_why() {
     assert!(world.links().iter().all(|link| link.kind != "veth"));
 }
 
+/// What an ADD needs of the host and is not there, or is another's.
+#[test]
+#[ignore = "needs root: ring netns"]
+fn pain_d9_status_names_the_link_that_an_add_would_need() {
+    let world = World::new();
+    let status = |conf: &Value| world.call("STATUS", conf);
+    let on = |master: &str| world.conf("macvlan", &json!({ "master": master }));
+    readable(&status(&on("uplink9")).fails(), 50, &["pods", "uplink9"]);
+    world.host.ip("link add uplink9 type veth peer name other9");
+    assert_eq!(status(&on("uplink9")).ok(), Value::Null);
+    world.host.ip("link add cni0 type veth peer name p0");
+    readable(&status(&world.conf("bridge", &json!({}))).fails(), 50, &["cni0", "veth"]);
+}
+
 /// Each verb in each version, and the result in exactly the version that was asked for.
 #[test]
 #[ignore = "needs root: ring netns"]

@@ -20,6 +20,53 @@ fn world() -> World {
     world
 }
 
+/// What only we can detach is not left without us; a DEL of it needs the executable, and nothing else
+/// that was there when it came.
+#[test]
+#[ignore = "needs root: ring netns"]
+fn pain_e7_uninstall_refuses_while_something_lives_that_needs_it() {
+    let world = World::new();
+    let (bin, own) = (world.text_path("opt"), world.path("opt/wharfinger"));
+    fs::create_dir(&bin).expect("a directory");
+    fs::write(world.path("opt/ptp"), "somebody's").expect("a file");
+    world.cli_ok(&["install", "--bin-dir", &bin, "--names", "ptp", "--take-over"]);
+    let program = own.display().to_string();
+    let native = world.conf("bridge", &json!({ "ipMasq": true }));
+    let (living, mut dying) = (world.container(), world.container());
+    for container in [&living, &dying] {
+        let _ = world.call("ADD", &native).of(container).program(&program).ok();
+    }
+    // Of what came under a name that has an owner again, that one may do the DEL.
+    let mut theirs = conf(&world, &json!({ "name": "others", "type": "ptp" }));
+    theirs["ipam"]["ranges"] = json!([[{ "subnet": "10.2.0.0/24" }]]);
+    let other = world.container();
+    let under_name = |verb| {
+        let ptp = world.path("opt/ptp").display().to_string();
+        world.call(verb, &theirs).of(&other).program(&ptp)
+    };
+    let _ = under_name("ADD").ok();
+    dying.ns.delete();
+    let uninstall = ["uninstall", "--bin-dir", &bin];
+    let refused = world.cli(&uninstall);
+    assert_eq!(refused.status.code(), Some(1), "{refused:?}");
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    for word in ["nothing was removed", &living.id, "--force"] {
+        assert!(said.contains(word), "{word} is not said: {said}");
+    }
+    assert!(!said.contains(&dying.id) && !said.contains(&other.id), "neither needs it: {said}");
+    assert!(own.exists() && fs::read_link(world.path("opt/ptp")).is_ok(), "all is there");
+    let _ = under_name("DEL").ok();
+    // The network's configuration is long gone.
+    let bare = json!({ "cniVersion": "1.1.0", "name": native["name"], "type": "wharfinger" });
+    for container in [&living, &dying] {
+        let _ = world.call("DEL", &bare).of(container).program(&program).ok();
+    }
+    world.cli_ok(&uninstall);
+    assert!(!own.exists());
+    assert_eq!(fs::read_to_string(world.path("opt/ptp")).expect("it is back"), "somebody's");
+    world.assert_nothing_left();
+}
+
 fn kind(conf: &Value) -> &str {
     conf["type"].as_str().expect("a type")
 }

@@ -254,6 +254,7 @@ const WASI: &[Misdeed] = &[
     ("exit", 102, &["ended itself", "wasi:cli/exit"]),
     ("panic", 102, &["trapped", "allocate"]),
     ("flood", 103, &["limits.log"]),
+    ("print", 102, &["printed"]),
     ("handles", 102, &["trapped"]),
     ("random 99999999999", 102, &["trapped"]),
     ("environment", 102, &["([], [], 0)"]),
@@ -274,7 +275,7 @@ const WASI: &[Misdeed] = &[
 
 #[test]
 #[ignore = "needs root: ring netns"]
-fn pain_h5_pain_h15_a_component_reaches_nothing_by_wasi() {
+fn pain_d2_pain_h5_pain_h15_a_component_reaches_nothing_by_wasi() {
     let world = World::new();
     world.install("hostile-wasi", "hostile-wasi");
     for misdeed in WASI {
@@ -288,4 +289,7 @@ fn pain_h5_pain_h15_a_component_reaches_nothing_by_wasi() {
     let events = world.events();
     let tried = |event: &Value| event.to_string().contains("wasi:sockets/ip-name-lookup");
     assert!(events.iter().any(tried), "{events:?}");
+    // What was printed is there too: the reply was one object, as of all others.
+    let printed = |event: &Value| event.to_string().contains("not ended");
+    assert!(events.iter().any(printed), "{events:?}");
 }

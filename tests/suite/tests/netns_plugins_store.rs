@@ -157,6 +157,46 @@ fn pain_h10_changed_components_and_lock_files_are_not_used_and_built_in_ones_are
     world.assert_nothing_left();
 }
 
+/// A node whose components cannot be used does not look ready, and says which and why before any
+/// container comes.
+#[test]
+#[ignore = "needs root: ring netns"]
+fn pain_d9_status_says_which_component_cannot_be_used() {
+    let world = World::new();
+    let mut guarded = world.conf("bridge", &json!({}));
+    guarded["policies"] = json!([{ "plugin": "mine" }]);
+    let unwell = |conf: &Value, words: &[&str]| {
+        let failure = world.call("STATUS", conf).fails();
+        assert_eq!(failure.code, 50, "{failure:?}");
+        for word in words {
+            let said = failure.msg.contains(word) || failure.details.contains(word);
+            assert!(said, "{word} is not said: {failure:?}");
+        }
+    };
+    let conf = conf(&world, "mine");
+    for conf in [&conf, &guarded] {
+        unwell(conf, &["mine"]);
+    }
+    world.install("host-local", "mine");
+    assert_eq!(world.call("STATUS", &conf).ok(), Value::Null);
+    unwell(&guarded, &["mine", "policy"]);
+    let store = world.path("lib/plugins");
+    std::fs::remove_file(code(&world)).expect("removed");
+    for (file, words) in [
+        (only(&store.join("components")), "is not what was installed"),
+        (store.join("lock.json"), "Find out who changed it"),
+    ] {
+        let good = change(&file);
+        unwell(&conf, &["mine", words]);
+        std::fs::write(file, good).expect("written");
+    }
+    world.settings("[limits]\ncompile = 0\n");
+    unwell(&conf, &["mine", "limits.compile"]);
+    world.settings("");
+    assert_eq!(world.call("STATUS", &conf).ok(), Value::Null);
+    world.assert_nothing_left();
+}
+
 #[test]
 #[ignore = "needs root: ring netns"]
 fn pain_h9_code_is_replaced_while_calls_run() {
