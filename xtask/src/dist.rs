@@ -161,7 +161,7 @@ impl Dist {
         must(program("cp --archive").arg(&self.root).arg(&tree))?;
         let control = tree.join("DEBIAN");
         fs::create_dir(&control)?;
-        for script in ["prerm", "postrm"] {
+        for script in ["postinst", "prerm", "postrm"] {
             fs::copy(workspace().join("packaging/debian").join(script), control.join(script))?;
         }
         let size =

@@ -117,7 +117,7 @@ fn the_package_is_installed_upgraded_rolled_back_and_removed() {
     ] {
         assert!(installed.contains(path), "{path} is not installed");
     }
-    assert_eq!(said(&root, &["version"]), said(&root, &["version"]));
+    assert!(said(&root, &["version"]).starts_with("wharfinger "));
     assert_eq!(said(&root, &["ls", "--json"]).trim(), "[]");
     let later = later(dir.path());
     dpkg_ok(&root, &["--install", &later]);
