@@ -91,6 +91,25 @@ fn the_book_is_read_without_the_repository() {
 }
 
 #[test]
+fn each_error_code_has_cause_and_cure() {
+    let source = fs::read_to_string(workspace().join("host/cni/src/error.rs")).expect("the codes");
+    let (_, module) = source.split_once("pub mod code {").expect("the codes");
+    let (module, _) = module.split_once("\n}").expect("their end");
+    let codes = module.lines().filter_map(|line| line.split_once(": u32 = "));
+    let codes: Vec<&str> = codes.map(|(_, code)| code.trim_end_matches(';')).collect();
+    assert!(codes.len() > 15, "{codes:?}");
+    let page = fs::read_to_string(workspace().join("docs/operators.md")).expect("the page");
+    let (_, errors) = page.split_once("\n## Errors\n").expect("errors");
+    let rows = errors.lines().filter_map(|line| line.strip_prefix("| ")?.strip_suffix(" |"));
+    let rows: Vec<Vec<&str>> = rows.map(|row| row.split(" | ").collect()).collect();
+    for code in codes {
+        let row = rows.iter().find(|row| row[0] == code).unwrap_or_else(|| panic!("no {code}"));
+        let whole = row.len() == 3 && row[1..].iter().all(|cell| cell.trim().len() > 3);
+        assert!(whole, "cause and cure: {row:?}");
+    }
+}
+
+#[test]
 fn links_and_headings_are_told_from_code() {
     let text = "# A b: `c`, d\n[x](y.md#z) `[no](no.md)` [web](https://a)\n```\n[no](no.md)\n```\n";
     assert_eq!(links(text), ["y.md#z"]);
