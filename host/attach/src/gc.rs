@@ -69,7 +69,8 @@ fn collect(host: &Host, call: &Node, seen: &Entry) -> Result<(), Error> {
 
 /// Links and rules of this network that no record knows.
 fn strays(host: &Host, network: &str, listed: &dyn Fn(&AttachmentId) -> bool) -> Vec<Error> {
-    let found = match host.kernel.survey() {
+    // Nothing is decided from what is missing there: it is looked for again by the next GC.
+    let found = match host.kernel.seen() {
         Ok(survey) => recover::attachments(&survey),
         Err(error) => return vec![error.into()],
     };

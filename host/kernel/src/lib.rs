@@ -82,10 +82,10 @@ pub struct Drift {
     pub found: String,
 }
 
-/// What the kernel itself tells of attachments: for rebuilding a lost ledger.
+/// What the kernel itself tells of attachments.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Survey {
-    /// Links of the host that have an alias.
+    /// Links of the host that have an alias. Their addresses are not asked for.
     pub links: Vec<LinkFacts>,
     /// (address, comment) of each masquerade.
     pub masquerades: Vec<wharfinger_plan::Masquerade>,
@@ -120,8 +120,12 @@ pub trait Kernel {
     /// removed where the first word of its alias is that of the plan's, or where it has none and
     /// the plan's MAC address. Without a namespace the host's side alone.
     fn undo(&self, plan: &Plan, netns: Option<&Netns>) -> Vec<Error>;
-    /// What the kernel tells of attachments.
+    /// What the kernel tells of attachments: what it does not tell of is not there. Where links come and go
+    /// all the time it takes long, and may fail with EINTR.
     fn survey(&self) -> Result<Survey, Error>;
+    /// The same, of links that were there at some time during the call: one may be gone, and one that it does not
+    /// tell of may be there. As quick on a busy node as on any.
+    fn seen(&self) -> Result<Survey, Error>;
     /// Makes our tables of the packet filter anew from the steps of all attachments, in one
     /// transaction. Steps of other kinds are passed over; what the administrator has in a chain
     /// of his stays.

@@ -2,6 +2,7 @@
 //!
 //! It encodes and decodes; what is wanted and what differs is decided by its callers.
 
+use std::collections::BTreeMap;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
 use netlink_bindings::rt_link::{
@@ -12,7 +13,7 @@ use netlink_bindings::utils::{Pusher, finalize_nested_header, push_nested_header
 use wharfinger_plan::{Link, LinkKind, Mac, Peer, Port, Settings};
 
 use crate::kind::{self, Data};
-use crate::socket::{CHANGE, MAKE, Refusal, Socket};
+use crate::socket::{CHANGE, Dump, MAKE, Refusal, Socket};
 
 const NEW: u16 = libc::RTM_NEWLINK;
 const DELETE: u16 = libc::RTM_DELLINK;
@@ -35,6 +36,9 @@ const LARGEST_MTU: u32 = 65535;
 /// one request then takes the mark and sets the MTU. Whoever meets an unfinished bridge
 /// finishes it: its maker may have been killed.
 const UNFINISHED: u32 = 0x7768_6672;
+
+/// Dumps that are joined where none shows one state: what one of them passed over, another has.
+const DUMPS: u32 = 3;
 
 /// Links that are removed in one go are of a group of their own: this, and the index of the first,
 /// which no other link has.
@@ -111,11 +115,35 @@ pub(crate) fn at(socket: &mut Socket, index: u32) -> Result<Option<Found>, Refus
 
 /// All links of the namespace.
 pub(crate) fn all(socket: &mut Socket) -> Result<Vec<Found>, Refusal> {
-    let write = |bytes: &mut Vec<u8>| {
-        let request = OpGetlinkDo::encode_request(bytes, &Ifinfomsg::default());
-        request.push_ext_mask(libc::RTEXT_FILTER_SKIP_STATS.cast_unsigned());
-    };
-    socket.dump(GET, write, |payload| Some(read(payload)))
+    socket.dump(GET, ask_for_all, |payload| Some(read(payload)))
+}
+
+/// Links that were there at some time during the call, each as it was seen last: where links come and go all the
+/// time, no dump of thousands shows one state.
+///
+/// One that is missing is not proven to be gone. The kernel goes on where it stopped between two messages, and
+/// before Linux 6.9 that is a place in a chain of links (rtnl_dump_ifinfo): when one before it goes, the next is
+/// passed over. From then on it is an index, and what stays is always told. Whoever decides from an absence asks
+/// for the link by itself ([`find`], [`at`]), or for one state ([`all`]).
+pub(crate) fn seen(socket: &mut Socket) -> Result<Vec<Found>, Refusal> {
+    joined(|| socket.dump_once(GET, ask_for_all, |payload| Some(read(payload))))
+}
+
+fn joined(mut dump: impl FnMut() -> Result<Dump<Found>, Refusal>) -> Result<Vec<Found>, Refusal> {
+    let mut links = BTreeMap::new();
+    for _ in 0..DUMPS {
+        let Dump { all, is_whole } = dump()?;
+        if is_whole {
+            return Ok(all);
+        }
+        links.extend(all.into_iter().map(|found| (found.index, found)));
+    }
+    Ok(links.into_values().collect())
+}
+
+fn ask_for_all(bytes: &mut Vec<u8>) {
+    let request = OpGetlinkDo::encode_request(bytes, &Ifinfomsg::default());
+    request.push_ext_mask(libc::RTEXT_FILTER_SKIP_STATS.cast_unsigned());
 }
 
 /// Makes a bridge, with its MAC address: one that is chosen at creation stays, while one that
@@ -490,5 +518,78 @@ mod tests {
             (can, all(&mut socket).unwrap().len())
         });
         assert_eq!(asked.join().unwrap(), ([true, true, false], 1));
+    }
+
+    fn named(index: u32, name: &str) -> Found {
+        Found { index, name: name.to_owned(), ..Found::default() }
+    }
+
+    fn dump(all: &[(u32, &str)], is_whole: bool) -> Dump<Found> {
+        Dump { all: all.iter().map(|(index, name)| named(*index, name)).collect(), is_whole }
+    }
+
+    #[test]
+    fn interrupted_dumps_are_joined_until_one_is_not() {
+        let mut dumps = vec![
+            // Never asked for.
+            dump(&[(9, "more")], true),
+            dump(&[(1, "lo"), (4, "came")], false),
+            dump(&[(1, "lo"), (3, "renamed")], false),
+            dump(&[(1, "lo"), (2, "went"), (3, "was")], false),
+        ];
+        let all = joined(|| Ok(dumps.pop().unwrap())).unwrap();
+        let names: Vec<_> = all.iter().map(|found| found.name.as_str()).collect();
+        assert_eq!(names, ["lo", "went", "renamed", "came"]);
+        assert_eq!(dumps.len(), 1);
+
+        let mut dumps = vec![dump(&[(1, "lo")], true), dump(&[(1, "lo"), (2, "went")], false)];
+        assert_eq!(joined(|| Ok(dumps.pop().unwrap())).unwrap(), [named(1, "lo")]);
+        assert!(joined(|| Err(Refusal::of(libc::EPERM))).is_err());
+    }
+
+    #[test]
+    #[ignore = "needs root: ring netns"]
+    fn what_stays_is_seen_while_others_come_and_go() {
+        const STAY: usize = 200;
+        let host = std::thread::spawn(|| {
+            // SAFETY: unshare(2) takes no pointers; it changes this thread alone.
+            assert_eq!(unsafe { libc::unshare(libc::CLONE_NEWNET) }, 0, "needs root");
+            let mut socket = Socket::route().unwrap();
+            let name = |number| format!("stays{number}");
+            (0..STAY).for_each(|number| add_ifb(&mut socket, &name(number)));
+            let (end, ended) = std::sync::mpsc::channel::<()>();
+            // In the same namespace: a thread has its maker's.
+            let others = std::thread::spawn(move || {
+                let mut socket = Socket::route().unwrap();
+                while ended.try_recv() == Err(std::sync::mpsc::TryRecvError::Empty) {
+                    add_ifb(&mut socket, "goes");
+                    let index = find(&mut socket, "goes").unwrap().unwrap().index;
+                    remove(&mut socket, index).unwrap();
+                }
+            });
+            let mut interrupted = 0;
+            while interrupted < 20 {
+                let dump = || {
+                    let dump = socket.dump_once(GET, ask_for_all, |payload| Some(read(payload)));
+                    interrupted += dump.as_ref().map_or(0, |dump| u32::from(!dump.is_whole));
+                    dump
+                };
+                let links = joined(dump).unwrap();
+                let stay = links.iter().filter(|found| found.name.starts_with("stays"));
+                assert_eq!(stay.count(), STAY);
+            }
+            end.send(()).unwrap();
+            others.join().unwrap();
+        });
+        host.join().unwrap();
+    }
+
+    fn add_ifb(socket: &mut Socket, name: &str) {
+        let done = socket.change(NEW, MAKE, |bytes| {
+            let request = OpNewlinkDo::encode_request(bytes, &Ifinfomsg::default());
+            let request = request.push_ifname_bytes(name.as_bytes());
+            request.nested_linkinfo().push_kind(c"ifb");
+        });
+        done.unwrap();
     }
 }

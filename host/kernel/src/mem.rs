@@ -403,6 +403,10 @@ impl Kernel for MemKernel {
         Ok(Survey { links, masquerades, filter: state.filter.clone() })
     }
 
+    fn seen(&self) -> Result<Survey, Error> {
+        self.survey()
+    }
+
     fn reload(&self, all: &[Action]) -> Result<(), Error> {
         self.flush_filter();
         let mut state = self.state();

@@ -11,7 +11,7 @@ use crate::session::Session;
 use crate::{
     Answer, Association, AtPath, Cleared, Drift, Encryption, Error, ForwardDrop, Kernel, LinkFacts,
     Netns, PeerChange, Peers, Query, Reference, Segment, Survey, Way, apply, ask, filter, foreign,
-    netns, peers, refused, remains, survey, undo, verify, vrf, xfrm,
+    link, netns, peers, refused, remains, survey, undo, verify, vrf, xfrm,
 };
 
 /// The kernel of this machine.
@@ -79,7 +79,11 @@ impl Kernel for Netlink {
     }
 
     fn survey(&self) -> Result<Survey, Error> {
-        survey::survey(&mut Session::new(None)?)
+        survey::survey(&mut Session::new(None)?, link::all)
+    }
+
+    fn seen(&self) -> Result<Survey, Error> {
+        survey::survey(&mut Session::new(None)?, link::seen)
     }
 
     fn reload(&self, all: &[Action]) -> Result<(), Error> {

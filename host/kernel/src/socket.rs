@@ -12,8 +12,8 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 /// How long an answer may take: longer than the kernel is ever busy with a request, shorter
 /// than a verb's deadline.
 const ANSWER_WITHIN: libc::timeval = libc::timeval { tv_sec: 10, tv_usec: 0 };
-/// How often a dump is begun anew that a change came between: on a node with thousands of links that is most of
-/// them.
+/// How often a dump is begun anew that a change came between, where it has to show one state: on a node with
+/// thousands of links that is most of them.
 const DUMP_ATTEMPTS: u32 = 200;
 /// The kernel's own messages stay below 32 KiB.
 const BUFFER: usize = 64 * 1024;
@@ -93,6 +93,14 @@ impl std::error::Error for Told {}
 pub(crate) fn errno_of(error: &io::Error) -> Option<i32> {
     let told = error.get_ref().and_then(|inner| inner.downcast_ref::<Told>());
     told.map_or_else(|| error.raw_os_error(), |told| told.plain.raw_os_error())
+}
+
+/// What the kernel told in answer to one request for all.
+#[derive(Debug)]
+pub(crate) struct Dump<T> {
+    pub(crate) all: Vec<T>,
+    /// It shows one state: no change came in between.
+    pub(crate) is_whole: bool,
 }
 
 /// A netlink socket. It belongs to the namespace it was opened in, whoever uses it.
@@ -287,14 +295,25 @@ impl Socket {
         mut read: impl FnMut(&[u8]) -> Option<T>,
     ) -> Result<Vec<T>, Refusal> {
         for _ in 0..DUMP_ATTEMPTS {
-            let mut batch = Batch::new(self.sequence);
-            batch.add(kind, DUMP, &write);
-            self.send(&batch)?;
-            if let Some(all) = self.dumped(&batch, &mut read)? {
-                return Ok(all);
+            let dump = self.dump_once(kind, &write, &mut read)?;
+            if dump.is_whole {
+                return Ok(dump.all);
             }
         }
         Err(Refusal::of(libc::EINTR))
+    }
+
+    /// As [`Socket::dump`], and as it came when a change came in between.
+    pub(crate) fn dump_once<T>(
+        &mut self,
+        kind: u16,
+        write: impl Fn(&mut Vec<u8>),
+        mut read: impl FnMut(&[u8]) -> Option<T>,
+    ) -> Result<Dump<T>, Refusal> {
+        let mut batch = Batch::new(self.sequence);
+        batch.add(kind, DUMP, write);
+        self.send(&batch)?;
+        self.dumped(&batch, &mut read)
     }
 
     /// The first of the objects that `write` describes, of however many: on a socket of its own,
@@ -337,26 +356,27 @@ impl Socket {
         }
     }
 
-    /// Reads a dump to its end; `None` where it does not show one state.
+    /// Reads a dump to its end.
     fn dumped<T>(
         &mut self,
         batch: &Batch,
         read: &mut impl FnMut(&[u8]) -> Option<T>,
-    ) -> Result<Option<Vec<T>>, Refusal> {
-        let (mut all, mut interrupted) = (Vec::new(), false);
+    ) -> Result<Dump<T>, Refusal> {
+        let mut dump = Dump { all: Vec::new(), is_whole: true };
         loop {
             let length = self.receive(0)?;
             let bytes = self.buffer.get(..length).unwrap_or_default();
             for message in Messages(bytes).filter(|message| batch.holds(message.sequence)) {
-                interrupted |= message.flags & DUMP_INTR != 0;
+                dump.is_whole &= message.flags & DUMP_INTR == 0;
                 match message.refusal() {
                     // nf_tables says so of a dump that a change came in between of.
-                    Some(refusal) if refusal.errno == libc::EINTR => return Ok(None),
-                    Some(refusal) => return Err(refusal),
-                    None if i32::from(message.kind) == libc::NLMSG_DONE => {
-                        return Ok((!interrupted).then_some(all));
+                    Some(refusal) if refusal.errno == libc::EINTR => {
+                        dump.is_whole = false;
+                        return Ok(dump);
                     }
-                    None => all.extend(read(message.payload)),
+                    Some(refusal) => return Err(refusal),
+                    None if i32::from(message.kind) == libc::NLMSG_DONE => return Ok(dump),
+                    None => dump.all.extend(read(message.payload)),
                 }
             }
         }

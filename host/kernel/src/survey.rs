@@ -5,27 +5,23 @@ use std::ffi::CStr;
 use std::net::IpAddr;
 use std::path::Path;
 
-use ipnet::IpNet;
 use wharfinger_plan::{Action, Link, LinkKind, LinkRef, Plan};
 
+use crate::link::Found;
 use crate::session::{Session, facts};
-use crate::{Error, Survey, address, filter, frames, link, refused, xfrm};
+use crate::socket::{Refusal, Socket};
+use crate::{Error, Survey, filter, frames, link, refused, xfrm};
+
+/// How the host's links are listed.
+type List = fn(&mut Socket) -> Result<Vec<Found>, Refusal>;
 
 /// Links of the host that have an alias, and what is in our tables of the packet filter.
-pub(crate) fn survey(session: &mut Session<'_>) -> Result<Survey, Error> {
+pub(crate) fn survey(session: &mut Session<'_>, list: List) -> Result<Survey, Error> {
     let socket = session.route(wharfinger_plan::Place::Host)?;
-    let links = link::all(socket).map_err(|refusal| refused("list", "links", refusal))?;
-    let all = address::all(socket, None);
-    let all = all.map_err(|refusal| refused("list", "addresses", refusal))?;
-    let mut addresses: BTreeMap<u32, Vec<IpNet>> = BTreeMap::new();
-    for found in all {
-        addresses.entry(found.index).or_default().push(found.address);
-    }
-    let links = links.into_iter().filter(|found| found.alias.is_some()).map(|found| {
-        let addresses = addresses.remove(&found.index).unwrap_or_default();
-        facts(LinkRef::host(found.name.clone()), found, addresses)
-    });
-    let links = links.collect();
+    let links = list(socket).map_err(|refusal| refused("list", "links", refusal))?;
+    let links = links.into_iter().filter(|found| found.alias.is_some());
+    let facts = |found: Found| facts(LinkRef::host(found.name.clone()), found, Vec::new());
+    let links = links.map(facts).collect();
     let filter::Surveyed { masquerades, filter } = match session.netfilter() {
         Ok(socket) => filter::survey(socket)?,
         Err(error) if error.errno() == Some(libc::EPROTONOSUPPORT) => filter::Surveyed::default(),

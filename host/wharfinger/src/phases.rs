@@ -169,6 +169,7 @@ impl Kernel for Timed<'_, dyn Kernel + '_> {
         Kernel: fn verify(&self, plan: &Plan, netns: &Netns) -> Result<Vec<Drift>, KernelError>;
         Kernel: fn undo(&self, plan: &Plan, netns: Option<&Netns>) -> Vec<KernelError>;
         Kernel: fn survey(&self) -> Result<Survey, KernelError>;
+        Kernel: fn seen(&self) -> Result<Survey, KernelError>;
         Kernel: fn reload(&self, all: &[Action]) -> Result<(), KernelError>;
         Kernel: fn forward_drops(&self) -> Result<Vec<ForwardDrop>, KernelError>;
         Kernel: fn clear_reference(&self, reference: &Reference) -> Cleared;

@@ -45,7 +45,7 @@ pub(super) fn gather(host: &Host, facts: &mut Facts) {
         })),
         Err(error) => facts.unseen.push(("chains of others".to_owned(), error.to_string())),
     }
-    let links = match host.kernel.survey() {
+    let links = match host.kernel.seen() {
         Ok(survey) => survey.links.into_iter().map(|link| link.link.name).collect(),
         // The leaks say so.
         Err(_) => BTreeSet::new(),

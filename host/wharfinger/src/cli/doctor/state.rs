@@ -81,10 +81,10 @@ pub(super) fn leaks(host: &Host, facts: &mut Facts) {
 
 fn of_attachments(host: &Host, facts: &mut Facts) -> Result<(), Error> {
     // Before the ledger is read: what is journalled since is no leak, and what is gone since is none.
-    let before = recover::attachments(&host.kernel.survey()?);
+    let before = recover::attachments(&host.kernel.seen()?);
     let known = host.ledger.list(None)?;
     let after: BTreeSet<_> =
-        recover::attachments(&host.kernel.survey()?).into_iter().map(|found| found.id).collect();
+        recover::attachments(&host.kernel.seen()?).into_iter().map(|found| found.id).collect();
     let ids: BTreeSet<_> = known.iter().map(|entry| &entry.record.id).collect();
     let orphans = before.iter().filter(|it| !ids.contains(&it.id) && after.contains(&it.id));
     facts.orphans = orphans.map(|it| (it.id.to_string(), by(&it.addresses))).collect();
