@@ -4,6 +4,7 @@
 //! kind, for as long as you like. Start reading at `world`.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
 
+mod calm;
 mod check;
 mod claims;
 #[path = "../common/mod.rs"]

@@ -1,7 +1,7 @@
 //! Thousands of nodes with the cluster's book, each with a book of its own in memory, on the
 //! model's store: attachments come and go, processes are killed in the middle of a call, machines
 //! are rebooted, die, are buried and come back. What must hold is looked at all the time, and what
-//! must hold in the end when all is calm again.
+//! must hold in the end when all is calm again (`calm`).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use wharfinger_cni::AttachmentId;
-use wharfinger_ledger::cluster::{ClusterLedger, Cut, Part, Survey};
+use wharfinger_ledger::cluster::{ClusterLedger, Cut, Part};
 use wharfinger_ledger::{
     Commit, Error, Ledger, MemLedger, Range, Record, Refusal, Release, Scope, Session,
 };
@@ -57,18 +57,18 @@ struct Pod {
 }
 
 /// A machine.
-struct Node {
-    name: String,
+pub(crate) struct Node {
+    pub(crate) name: String,
     number: u64,
     /// None: it is dead.
-    ledger: Option<ClusterLedger<MemLedger>>,
+    pub(crate) ledger: Option<ClusterLedger<MemLedger>>,
     pods: BTreeMap<AttachmentId, Pod>,
     /// ADDs that failed: the runtime deletes them some time.
-    failed: Vec<AttachmentId>,
+    pub(crate) failed: Vec<AttachmentId>,
     /// What was deleted last: it may come again under the same name, and want the same.
     gone: Option<(AttachmentId, Want)>,
     /// When a call must have ended.
-    deadline: Arc<AtomicU64>,
+    pub(crate) deadline: Arc<AtomicU64>,
     /// Its next call ends with it after so many steps.
     doom: Arc<AtomicU64>,
     /// How much its clock is ahead, in seconds.
@@ -77,19 +77,19 @@ struct Node {
 
 /// All of it.
 pub(crate) struct World {
-    shape: Shape,
-    turns: Arc<Turns>,
+    pub(crate) shape: Shape,
+    pub(crate) turns: Arc<Turns>,
     store: Arc<Store>,
     acts: Acts,
     /// None: a call of it is under way.
-    nodes: Mutex<Vec<Option<Node>>>,
+    pub(crate) nodes: Mutex<Vec<Option<Node>>>,
     /// By address: who has it, as far as anybody was told.
-    living: Mutex<BTreeMap<IpAddr, Who>>,
+    pub(crate) living: Mutex<BTreeMap<IpAddr, Who>>,
     names: Mutex<Names>,
     /// By identity: on which node it was last, and with what.
     homes: Mutex<BTreeMap<String, (String, IpAddr)>>,
     wrong: Mutex<Vec<String>>,
-    seen: Mutex<Seen>,
+    pub(crate) seen: Mutex<Seen>,
 }
 
 /// Attachments by number, and back.
@@ -173,7 +173,7 @@ impl World {
         if wrong.is_empty() { Ok((counts, turns.trace())) } else { Err(wrong.join("\n")) }
     }
 
-    fn wrong(&self, what: String) {
+    pub(crate) fn wrong(&self, what: String) {
         self.wrong.lock().unwrap().push(what);
     }
 
@@ -181,7 +181,7 @@ impl World {
         self.wrong.lock().unwrap().is_empty()
     }
 
-    fn see(&self, count: impl FnOnce(&mut Seen)) {
+    pub(crate) fn see(&self, count: impl FnOnce(&mut Seen)) {
         count(&mut self.seen.lock().unwrap());
     }
 
@@ -218,7 +218,7 @@ impl World {
         ledger.pausing(Box::new(pause))
     }
 
-    fn pools(&self, network: &str) -> [Range; 2] {
+    pub(crate) fn pools(&self, network: &str) -> [Range; 2] {
         let size = u32::from(self.shape.addresses);
         let (first, size) = match network {
             "pods" => (0, size),
@@ -233,7 +233,7 @@ impl World {
         [Range::new(four.0, six.0).unwrap(), Range::new(four.1, six.1).unwrap()]
     }
 
-    fn who(&self, node: &str, id: &AttachmentId) -> Who {
+    pub(crate) fn who(&self, node: &str, id: &AttachmentId) -> Who {
         let mut names = self.names.lock().unwrap();
         let Names { count, by_name } = &mut *names;
         *by_name.entry((node.to_owned(), id.clone())).or_insert_with(|| {
@@ -452,7 +452,7 @@ impl World {
     }
 
     fn now(&self, node: &Node) -> u64 {
-        NOW + self.turns.now() / SECOND + node.ahead
+        now(&self.turns) + node.ahead
     }
 
     /// A whole ADD, again while others are faster. `tried`: with what a commit was tried whose
@@ -549,7 +549,7 @@ impl World {
         }
     }
 
-    fn delete(&self, node: &mut Node, id: &AttachmentId) {
+    pub(crate) fn delete(&self, node: &mut Node, id: &AttachmentId) {
         let before = node.pods.remove(id);
         if let Some(pod) = &before {
             self.forget(node, pod.who, &pod.addresses);
@@ -682,146 +682,11 @@ impl World {
         }
         self.nodes.lock().unwrap()[number] = Some(node);
     }
-
-    /// The store is a good one again: every node puts itself in order, and then the cluster's book
-    /// says what the nodes' say, and no more.
-    fn settle(&self) {
-        let mut nodes: Vec<Node> = self.nodes.lock().unwrap().drain(..).flatten().collect();
-        for node in &nodes {
-            node.deadline.store(u64::MAX, Ordering::Relaxed);
-        }
-        for node in nodes.iter_mut().filter(|node| node.ledger.is_some()) {
-            for id in std::mem::take(&mut node.failed) {
-                self.delete(node, &id);
-            }
-            if let Err(error) = self.settle_node(node) {
-                self.wrong(format!("{} when all is calm: {error}", node.name));
-            }
-        }
-        let (living, dead): (Vec<_>, Vec<_>) = nodes.iter().partition(|node| node.ledger.is_some());
-        let Some(first) = living.first().and_then(|node| node.ledger.as_ref()) else { return };
-        let buried = dead.iter().try_for_each(|node| first.bury(&node.name).map(drop));
-        if let Err(error) = buried.and_then(|()| self.compare(first, &living)) {
-            self.wrong(format!("when all is calm: {error}"));
-        }
-    }
-
-    fn settle_node(&self, node: &Node) -> Result<(), Error> {
-        let ledger = node.ledger.as_ref().unwrap();
-        ledger.flush()?;
-        let strays = ledger.strays()?;
-        for stray in &strays {
-            ledger.drop_stray(stray)?;
-        }
-        let more = if strays.is_empty() { strays } else { ledger.strays()? };
-        if ledger.waiting()? > 0 || !more.is_empty() {
-            self.wrong(format!("{} is not in order when all is calm", node.name));
-        }
-        Ok(())
-    }
-
-    fn compare(&self, first: &ClusterLedger<MemLedger>, living: &[&Node]) -> Result<(), Error> {
-        let survey = first.survey()?;
-        let (said, known) = (self.said(&survey), recorded(living)?);
-        let told: BTreeMap<_, _> =
-            known.iter().map(|(address, (node, id))| (*address, self.who(node, id))).collect();
-        if said != known {
-            self.wrong(format!("the cluster says {said:?}\nthe nodes say {known:?}"));
-        }
-        if told != *self.living.lock().unwrap() {
-            self.wrong(format!("the nodes say {told:?}, the runtimes {:?}", self.living));
-        }
-        if !survey.unreadable.is_empty() {
-            self.wrong(format!("{:?}", survey.unreadable));
-        }
-        self.compare_stores(first, living)?;
-        self.fill(first, &said)
-    }
-
-    /// What a plugin keeps for an attachment is there while the attachment is, and a count has
-    /// counted each that was told of.
-    fn compare_stores(
-        &self,
-        first: &ClusterLedger<MemLedger>,
-        living: &[&Node],
-    ) -> Result<(), Error> {
-        first.refresh()?;
-        let ids: BTreeSet<_> =
-            recorded(living)?.into_values().map(|(_, id)| id.container).collect();
-        let (seen, mut count) = (*self.seen.lock().unwrap(), 0);
-        for (key, value) in first.kept(&own())? {
-            match key.strip_prefix("mark/") {
-                Some(container) if ids.contains(container) => {}
-                Some(of) => self.wrong(format!("what was kept for {of} is there still")),
-                None => count = value.parse().unwrap(),
-            }
-        }
-        if !(seen.counted..=seen.counted + seen.failed).contains(&count) {
-            self.wrong(format!("{count} were counted, of {}", seen.counted));
-        }
-        Ok(())
-    }
-
-    /// All that nobody holds can be had by one node: nothing is lost in others' blocks.
-    fn fill(&self, first: &ClusterLedger<MemLedger>, said: &Holders) -> Result<(), Error> {
-        if self.shape.addresses > 64 {
-            return Ok(());
-        }
-        let [pool, _] = self.pools("pods");
-        let held = said.keys().filter(|ip| pool.first() <= **ip && **ip <= pool.last()).count();
-        let id =
-            AttachmentId { network: "pods".into(), container: "all".into(), ifname: "eth0".into() };
-        let now = NOW + self.turns.now() / SECOND;
-        let scope = Scope { id: id.clone(), domain: DOMAIN.into(), now };
-        let mut session = first.session(scope)?;
-        session.pools(&self.pools("pods"))?;
-        let mut all = Vec::new();
-        while let Some(address) = session.take_free(&[pool], &[], None)? {
-            all.push(address);
-        }
-        if all.len() + held != usize::from(self.shape.addresses) {
-            self.wrong(format!("{held} are held, and {} are free", all.len()));
-        }
-        match session.commit(&record(&id, &all))? {
-            Commit::Done(_) => {}
-            Commit::Conflict => self.wrong("a conflict with nobody".into()),
-        }
-        Ok(())
-    }
-
-    /// Who holds what by the cluster's book.
-    fn said(&self, survey: &Survey) -> Holders {
-        let mut said = Holders::new();
-        for at in &survey.blocks {
-            for (address, held) in &at.block.held {
-                let within = at.range.first() <= *address && *address <= at.range.last();
-                let lent = at.block.owner.as_ref().is_some_and(|owner| *owner != held.node);
-                self.see(|seen| seen.borrowed += u64::from(lent));
-                let twice = said.insert(*address, (held.node.clone(), held.id()));
-                if twice.is_some() || !within {
-                    self.wrong(format!("{address} is held at the wrong place: {held:?}"));
-                }
-            }
-        }
-        said
-    }
 }
 
-/// By address: on which node, and whose.
-type Holders = BTreeMap<IpAddr, (String, AttachmentId)>;
-
-/// Who holds what by the nodes' own records.
-fn recorded(living: &[&Node]) -> Result<Holders, Error> {
-    let mut known = Holders::new();
-    for node in living {
-        let Some(ledger) = &node.ledger else { continue };
-        for entry in ledger.list(None)? {
-            let Record { id, addresses, .. } = entry.record;
-            let holder = (node.name.clone(), id);
-            known.extend(addresses.into_iter().map(|address| (address, holder.clone())));
-        }
-    }
-    Ok(known)
+/// What a clock shows that goes right, in seconds.
+pub(crate) fn now(turns: &Turns) -> u64 {
+    NOW + turns.now() / SECOND
 }
 
 /// A plugin counts in its store, and leaves a mark there that goes with the attachment.
