@@ -285,7 +285,7 @@ fn no_netns(path: &str) -> String {
     if path.is_empty() {
         return "no network namespace was given".to_owned();
     }
-    format!("{path} is not a network namespace")
+    format!("there is no network namespace at {path}")
 }
 
 /// The last second that RFC 3339 can write: the end of the year 9999.
@@ -419,6 +419,11 @@ impl Error {
             Self::Kernel(error) if error.squatter().is_some() => {
                 "take the address from its holder, or out of the range (exclude); it rests now, and \
                  the next attachment gets another (\"probe\": \"none\" does not ask)"
+                    .into()
+            }
+            Self::Delegate(DelegateError::NotFound { .. }) => {
+                "put the executable there, or install a component of this name: \
+                 `wharfinger plugin install`, where it is of an `ipam`"
                     .into()
             }
             Self::Exhausted { .. } => {

@@ -57,7 +57,10 @@ pub(crate) fn text(about: &Description) -> String {
         }
     }
     if !metadata.producers.is_empty() {
-        let made = |(_, name, version): &(String, String, String)| format!("{name} {version}");
+        // A language has no version.
+        let made = |(_, name, version): &(String, String, String)| {
+            format!("{name} {version}").trim_end().to_owned()
+        };
         let made: Vec<String> = metadata.producers.iter().map(made).collect();
         line("made with", &made.join(", "));
     }

@@ -11,6 +11,7 @@ use wharfinger_view::doctor::Facts;
 use wharfinger_view::doctor::facts::Network;
 
 use crate::cli::network::{self, List};
+use crate::cli::told;
 
 pub(super) fn gather(host: &Host, dir: &Path, folders: &[PathBuf], facts: &mut Facts) {
     for file in network::files(dir).unwrap_or_default() {
@@ -47,7 +48,7 @@ fn ask(host: &Host, conf: &NetConf, folders: &[PathBuf], found: &mut Network) {
         Ok(()) => {}
         Err(Unwell::NotAvailable(error) | Unwell::Impaired(error)) => match *error {
             Error::Features(missing) => found.missing = missing,
-            other => found.unwell = Some(other.to_string()),
+            other => found.unwell = Some(told(&other).to_string()),
         },
     }
     if let Ok(Given::Pools(_, pools)) = pools::of_conf(host, conf, folders) {
