@@ -56,17 +56,18 @@ impl Tried<'_> {
         value
     }
 
-    /// What has no second form says so, and prints nothing.
+    /// What is no command is an error as any, but for the status, which is 2.
+    #[track_caller]
+    fn misread(&mut self, command: &str, arguments: &[&str], why: &str) {
+        let (value, status) = self.any(command, arguments);
+        let said = value["error"].as_str().unwrap_or_default();
+        assert!(status == Some(2) && said.contains(why), "{command}: {value:#}");
+    }
+
+    /// What has no second form says so.
     #[track_caller]
     fn refused(&mut self, command: &str, arguments: &[&str]) {
-        let mut words: Vec<&str> = command.split(' ').collect();
-        words.extend(arguments);
-        words.push("--json");
-        let output = self.world.cli(&words);
-        self.left.remove(command);
-        assert_eq!((output.status.code(), output.stdout.len()), (Some(2), 0), "{output:?}");
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert!(said.contains("has no --json: it "), "{said}");
+        self.misread(command, arguments, "has no --json: it ");
     }
 
     fn networks(&mut self, file: &str) {
@@ -169,6 +170,11 @@ fn every_command_prints_one_json_document_whatever_happens() {
     tried.refused("node up", &[]);
     tried.refused("node down", &[]);
     assert_eq!(tried.left, BTreeSet::new(), "commands that nobody tried");
+    tried.misread("frob", &[], "unrecognized subcommand 'frob'");
+    tried.misread("ls", &["--nonsense"], "unexpected argument '--nonsense'");
+    tried.misread("plugin", &[], "Usage: wharfinger plugin");
+    // Help is what was asked for.
+    assert!(world.cli_ok(&["ls", "--help", "--json"]).starts_with("List attachments"));
     // Settings that cannot be read are an error as any.
     world.settings("ledger = 1");
     tried.fails("ls", &[]);

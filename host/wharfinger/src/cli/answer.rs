@@ -4,6 +4,7 @@
 //! With `--json` there is one JSON document on standard output, whatever happens: the answer, or an
 //! object with an `error`. Start at [`Answer`].
 
+use std::ffi::OsString;
 use std::fmt;
 use std::io::{IsTerminal as _, Write as _};
 
@@ -92,6 +93,25 @@ pub(crate) fn failed(error: &anyhow::Error, output: Output) -> u8 {
     1
 }
 
+/// Prints what there is to say to words that are no command: help, or what is wrong with them. That is an error as
+/// any where the words ask for JSON. Answers the exit status.
+pub(crate) fn unread(error: &clap::Error, words: &[OsString]) -> u8 {
+    if error.use_stderr() && ask_for_json(words) {
+        let text = error.render().to_string();
+        let text = text.strip_prefix("error: ").unwrap_or(&text).trim_end();
+        failed(&anyhow::Error::msg(text.to_owned()), Output { json: true, quiet: true });
+    } else {
+        // Nothing is left to do where nobody reads that.
+        let _ = error.print();
+    }
+    u8::try_from(error.exit_code()).unwrap_or(1)
+}
+
+/// The parser does not say, as it stops at the first word that it does not know.
+fn ask_for_json(words: &[OsString]) -> bool {
+    words.iter().take_while(|word| *word != "--").any(|word| word == "--json")
+}
+
 /// `error` is what people are told; what a runtime would be told is beside it, where there is that.
 fn object(error: &anyhow::Error) -> Value {
     let mut object = json!({ "error": format!("{error:#}") });
@@ -174,6 +194,14 @@ mod tests {
     use anyhow::{Context as _, anyhow};
 
     use super::*;
+
+    #[test]
+    fn words_behind_two_dashes_ask_for_nothing() {
+        let ask =
+            |words: &[&str]| ask_for_json(&words.iter().map(OsString::from).collect::<Vec<_>>());
+        assert!(ask(&["wharfinger", "frob", "--json"]) && ask(&["wharfinger", "--json", "frob"]));
+        assert!(!ask(&["wharfinger", "frob"]) && !ask(&["wharfinger", "frob", "--", "--json"]));
+    }
 
     #[test]
     fn an_error_is_an_object_with_what_a_runtime_would_be_told() {

@@ -30,6 +30,7 @@ pub(crate) use self::cluster::of_mended;
 pub(crate) use self::conf::NODE_SCHEMA;
 pub(crate) use self::events::date;
 
+use std::ffi::OsString;
 use std::io::Write;
 use std::path::PathBuf;
 
@@ -40,7 +41,7 @@ use serde_json::{Value, json};
 use wharfinger_cni::{AttachmentId, CniError};
 
 use self::answer::{Answer, Did, Refused};
-pub(crate) use self::answer::{Output, failed};
+pub(crate) use self::answer::{Output, failed, unread};
 pub(crate) use self::progress::Progress;
 use crate::program::Program;
 
@@ -185,17 +186,17 @@ struct Attachment {
 const WITHOUT: &str = "Without --json: ";
 
 impl Cli {
-    /// What the command line says; where that is nothing, the process ends.
-    pub(crate) fn read() -> Self {
+    /// What these words say; an error where that is nothing, or something else than a command: help.
+    pub(crate) fn read(words: &[OsString]) -> Result<Self, clap::Error> {
         let mut all = Self::command();
-        let matches = all.get_matches_mut();
+        let matches = all.try_get_matches_from_mut(words)?;
         if matches.get_flag("json")
             && let Some(form) = form(&all, &matches)
         {
             let text = format!("this command has no --json: {form}\n");
-            all.error(ErrorKind::ArgumentConflict, text).exit()
+            return Err(all.error(ErrorKind::ArgumentConflict, text));
         }
-        Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
+        Self::from_arg_matches(&matches)
     }
 
     /// Whether it goes on though the node's settings cannot be read: it is to say so, or to write others.
