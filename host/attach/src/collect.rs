@@ -3,7 +3,7 @@
 //! somebody works on, or that may live.
 
 use wharfinger_cni::AttachmentId;
-use wharfinger_ledger::cluster::{ClusterLedger, Mended, OwnBook};
+use wharfinger_ledger::cluster::{ClusterLedger, Mended, OwnBook, Went};
 use wharfinger_ledger::{Ledger, Record};
 
 use crate::del::{self, undo_recorded};
@@ -14,6 +14,7 @@ pub fn mend<S: OwnBook>(
     ledger: &ClusterLedger<S>,
     node: &dyn Node,
     anew: bool,
+    went: Went<'_>,
 ) -> Result<Mended, Error> {
     let own: &dyn Ledger = ledger.own();
     let hold = |id: &AttachmentId| {
@@ -21,7 +22,7 @@ pub fn mend<S: OwnBook>(
         let nameless = recover::stand_in(id).is_some_and(|id| !matches!(own.get(&id), Ok(None)));
         if nameless { None } else { node.try_lock(id).ok().flatten() }
     };
-    Ok(ledger.mend(anew, node.now(), hold)?)
+    Ok(ledger.mend(anew, node.now(), hold, went)?)
 }
 
 /// Takes down what is wanted, as DEL does, until the deadline; answers what went. One that somebody

@@ -4,6 +4,7 @@
 
 mod common;
 
+use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Barrier;
@@ -13,7 +14,7 @@ use std::time::Duration;
 use common::*;
 use wharfinger_ledger::cluster::{
     ClusterLedger, Committed, Cut, FIRST_VNI, Life, MemRemote, Mended, NodeAt, Part, Put,
-    Remote as _, Survey, Whereabouts,
+    Remote as _, Survey, Whereabouts, unseen,
 };
 use wharfinger_ledger::{Commit, Error, Ledger, MemLedger, Record, Refusal, Release};
 use wharfinger_plan::{Action, Link, LinkKind, LinkRef, Peer, Plan, Step, Vxlan};
@@ -99,7 +100,7 @@ fn nor_more_where_the_store_has_no_transactions() {
     assert_eq!(asked(&b, &|| {}), 3);
     let read = || assert_eq!(c.usage(DOMAIN, &[self::range(range)], NOW).unwrap().held, 2);
     assert_eq!(asked(&c, &read), 3);
-    let mend = || assert_eq!(d.mend(false, NOW, |_| Some(())).unwrap(), Mended::default());
+    let mend = || assert_eq!(d.mend(false, NOW, |_| Some(()), &unseen).unwrap(), Mended::default());
     assert_eq!(asked(&d, &mend), 3);
 }
 
@@ -175,7 +176,7 @@ fn what_has_rested_keeps_no_block() {
     for n in 0..6 {
         del(&a, &id(&format!("p{n}")), NOW, COOL);
     }
-    let mended = |now| a.mend(false, now, |_| Some(())).unwrap().blocks;
+    let mended = |now| a.mend(false, now, |_| Some(()), &unseen).unwrap().blocks;
     assert_eq!(mended(NOW), 0);
     assert_eq!(mended(NOW + COOL.as_secs()), 1, "all but one");
     let owned = |survey: Survey| survey.blocks.iter().filter(|at| at.block.owner.is_some()).count();
@@ -507,12 +508,17 @@ fn a_store_from_a_backup_has_all_again_and_what_another_got_meanwhile_is_told() 
     session.take(doubled).unwrap().unwrap();
     seq_of(session.commit(&record(&id("z"), &[doubled])));
     let a = join(a.into_own(), &backup, "n0", 4);
-    let told: Vec<_> = a.check(&|| Ok(None)).unwrap().into_iter().map(|it| it.kind).collect();
+    let went = RefCell::new(Vec::new());
+    let hear = |done, all, _| went.borrow_mut().push((done, all));
+    let told = a.check(&|| Ok(None), &hear).unwrap();
+    let told: Vec<_> = told.into_iter().map(|it| it.kind).collect();
     assert_eq!(told, ["address-held-twice", "address-not-in-the-book"]);
-    let mended = a.mend(true, NOW, |_| Some(())).unwrap();
+    assert_eq!(went.take(), [(0, 4), (1, 4), (2, 4), (3, 4)]);
+    let mended = a.mend(true, NOW, |_| Some(()), &hear).unwrap();
+    assert_eq!(went.take(), [(0, 2), (1, 2)]);
     assert_eq!(mended.claimed.iter().map(|lost| lost.address).collect::<Vec<_>>(), [kept]);
     assert_eq!(mended.doubled.iter().map(|lost| lost.address).collect::<Vec<_>>(), [doubled]);
-    assert_eq!(a.mend(false, NOW, |_| Some(())).unwrap().claimed, []);
+    assert_eq!(a.mend(false, NOW, |_| Some(()), &unseen).unwrap().claimed, []);
     assert_eq!(a.usage(DOMAIN, &[common::range(range)], NOW).unwrap().held, 2);
     // And the node goes on.
     assert!(add(&a, "r", range).is_some());
@@ -527,12 +533,12 @@ fn mending_frees_what_has_no_record_and_leaves_what_is_worked_on() {
         add(&a, &format!("a{n}"), "10.0.0.1-10.0.0.30").unwrap();
     }
     let a = join(MemLedger::new(), &store, "n0", 4);
-    let mended = a.mend(false, NOW, |of| (*of != id("a3")).then_some(())).unwrap();
+    let mended = a.mend(false, NOW, |of| (*of != id("a3")).then_some(()), &unseen).unwrap();
     assert_eq!(mended.freed.len(), 5);
     assert!(!mended.freed.contains(&id("a3")));
-    assert_eq!(a.mend(false, NOW, |_| Some(())).unwrap().freed, [id("a3")]);
-    assert_eq!(a.mend(false, NOW, |_| Some(())).unwrap(), Mended::default());
-    assert!(a.check(&|| Ok(None)).unwrap().is_empty());
+    assert_eq!(a.mend(false, NOW, |_| Some(()), &unseen).unwrap().freed, [id("a3")]);
+    assert_eq!(a.mend(false, NOW, |_| Some(()), &unseen).unwrap(), Mended::default());
+    assert!(a.check(&|| Ok(None), &unseen).unwrap().is_empty());
 }
 
 #[test]

@@ -8,7 +8,7 @@ use wharfinger_attach::add::{self, Added};
 use wharfinger_attach::dry::{self, Unwell};
 use wharfinger_attach::{Error, check, collect, del, gc};
 use wharfinger_cni::{Attach, CniError, Node, Plugin, Success, ValidAttachment, Version, code};
-use wharfinger_ledger::cluster::Mended;
+use wharfinger_ledger::cluster::{Mended, unseen};
 
 use crate::certificate::{self, Standing};
 use crate::events::{self, Event};
@@ -64,8 +64,9 @@ impl<'a> Served<'a> {
 
     /// Of a cluster's book, what is left of this node without a record is collected as well.
     fn mend(&self) -> Result<(), Error> {
-        let mended =
-            self.program.cluster(|ledger, machine| collect::mend(ledger, machine, false))?;
+        let mended = self
+            .program
+            .cluster(|ledger, machine| collect::mend(ledger, machine, false, &unseen))?;
         if let Some(mended) = mended.filter(|mended| *mended != Mended::default()) {
             let what = crate::cli::of_mended(&mended);
             events::happened(&self.program.paths.run, "cluster collected", &what);

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use wharfinger_attach::{Error, Node, collect, recover};
 use wharfinger_kernel::Kernel;
-use wharfinger_ledger::cluster::{ClusterLedger, Life, OwnBook, Part, Remaining};
+use wharfinger_ledger::cluster::{ClusterLedger, Life, OwnBook, Part, Remaining, unseen};
 use wharfinger_ledger::{Ledger, MemLedger, Opened, Options, Record, SqliteLedger};
 
 use crate::node::Machine;
@@ -45,7 +45,7 @@ impl Book {
         };
         let brief = machine.brief(BRIEF.min(machine.remaining() / 2));
         let ledger = ledger.lasting(remaining(cluster, &brief));
-        let what = match collect::mend(&ledger, &brief, false) {
+        let what = match collect::mend(&ledger, &brief, false, &unseen) {
             Ok(mended) => crate::cli::of_mended(&mended),
             Err(error) => json!({ "error": error.to_string() }),
         };

@@ -259,6 +259,8 @@ fn damage_of_the_book_is_named_and_what_two_nodes_have_is_told_of() {
     let put = |key: &str, value: &str| {
         cluster.etcd.ctl(&["put", &format!("wharfinger/{key}"), value]).expect("etcd");
     };
+    let (status, screen) = here.cli_terminal(&["check", "--cluster"], "");
+    assert!(status == Some(0) && screen.contains("0 of 4 listings of the cluster"), "{screen:?}");
     put("book/block/host/40b000000", "nonsense");
     let output = here.cli(&["check", "--cluster"]);
     let told = String::from_utf8_lossy(&output.stdout).into_owned();

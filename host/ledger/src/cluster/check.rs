@@ -9,7 +9,7 @@ use super::keys;
 use super::mend::Differences;
 use super::nodes::NodeAt;
 use super::survey::{Survey, surveyed};
-use super::{ClusterLedger, Fault, OwnBook, failed};
+use super::{ClusterLedger, Fault, OwnBook, Went, failed};
 use crate::point::{Point, Span};
 use crate::{Error, Identity, Range};
 
@@ -69,16 +69,22 @@ pub type Look<'l> = &'l dyn Fn() -> Result<Option<Beside>, Fault>;
 impl<S: OwnBook> ClusterLedger<S> {
     /// All that can be found wrong with the cluster's book from this node. What is under way on
     /// it may be among it. Where the book is compared with Kubernetes, `look` says what that knows.
-    pub fn check(&self, look: Look<'_>) -> Result<Vec<Finding>, Error> {
+    /// `went` hears of what is read.
+    pub fn check(&self, look: Look<'_>, went: Went<'_>) -> Result<Vec<Finding>, Error> {
+        let went = |done| went(done, 4, "listings of the cluster");
+        went(0);
         let before = asked(look)?;
         let horizon = self.own.horizon()?;
+        went(1);
         let objects = self.objects()?;
         let identities = objects.iter().filter_map(|object| {
             let [domain, network, identity] = keys::of_identity(&object.key)?;
             let addresses = serde_json::from_str(&object.value).ok()?;
             Some(Identity { domain, network, identity, addresses })
         });
+        went(2);
         let nodes = self.nodes()?;
+        went(3);
         let (beside, unknown) = match before {
             Ok(Some(before)) => match asked(look)? {
                 Ok(after) => (after.map(|after| [before, after]), None),

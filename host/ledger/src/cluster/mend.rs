@@ -11,7 +11,7 @@ use super::objects::{Content, Held};
 use super::page::View;
 use super::remote::{Changes, Object};
 use super::survey::Stray;
-use super::{ClusterLedger, OwnBook, failed, keys};
+use super::{ClusterLedger, OwnBook, Went, failed, keys};
 use crate::book::{Address, Book, Desk, Halt, Shelf as _};
 use crate::point::Point;
 use crate::session::done;
@@ -19,6 +19,8 @@ use crate::{Entry, Error};
 
 /// So many attachments are held at once.
 const AT_ONCE: usize = 64;
+/// What [`ClusterLedger::mend`] counts.
+const ADDRESSES: &str = "addresses of which the books differ";
 
 /// An address that a record of this node has, and the cluster's book does not have for it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -88,12 +90,13 @@ impl<S: OwnBook> ClusterLedger<S> {
     /// book has lost, gives back empty blocks. `hold` locks an attachment; none: somebody works on
     /// it, or it lives though there is no record of it. With `anew`, or where the store is seen to
     /// be another than it was, all that this node knows of it is read anew. `now` is in seconds since
-    /// the Unix epoch.
+    /// the Unix epoch. `went` hears of addresses, those without a record before the others.
     pub fn mend<H>(
         &self,
         anew: bool,
         now: u64,
         hold: impl Fn(&AttachmentId) -> Option<H>,
+        went: Went<'_>,
     ) -> Result<Mended, Error> {
         if self.remote.transactions() {
             self.check_name()?;
@@ -107,8 +110,12 @@ impl<S: OwnBook> ClusterLedger<S> {
         }
         self.flush()?;
         let found = self.differences_of(&objects, horizon)?;
+        let all = found.strays.len().saturating_add(found.lost.len());
+        let mut looked_at = 0_usize;
         let mut mended = Mended::default();
         for some in found.strays.chunks(AT_ONCE) {
+            went(looked_at, all, ADDRESSES);
+            looked_at = looked_at.saturating_add(some.len());
             let mut locked: BTreeMap<&AttachmentId, Option<H>> = BTreeMap::new();
             for stray in some {
                 let lock = locked.entry(&stray.id).or_insert_with(|| hold(&stray.id));
@@ -119,6 +126,8 @@ impl<S: OwnBook> ClusterLedger<S> {
             self.flush()?;
         }
         for lost in found.lost {
+            went(looked_at, all, ADDRESSES);
+            looked_at = looked_at.saturating_add(1);
             let Some(_hold) = hold(&lost.id) else { continue };
             if self.claim_again(&lost)? {
                 mended.claimed.push(lost);

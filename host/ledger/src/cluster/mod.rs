@@ -95,6 +95,12 @@ impl OwnBook for crate::SqliteLedger {}
 /// Lets others go first, for so long.
 pub type Pause = Box<dyn Fn(Duration) + Send + Sync>;
 
+/// Hears how far long work is: so many are done, of so many, of what.
+pub type Went<'w> = &'w dyn Fn(usize, usize, &'static str);
+
+/// For work that nobody watches: a [`Went`].
+pub fn unseen(_: usize, _: usize, _: &'static str) {}
+
 /// The cluster's book, as one node has it. `S` is the node's own book.
 pub struct ClusterLedger<S> {
     own: S,

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use wharfinger_cni::AttachmentId;
-use wharfinger_ledger::cluster::{ClusterLedger, Cut, Part};
+use wharfinger_ledger::cluster::{ClusterLedger, Cut, Part, unseen};
 use wharfinger_ledger::{
     Commit, Error, Ledger, MemLedger, Range, Record, Refusal, Release, Scope, Session,
 };
@@ -606,7 +606,7 @@ impl World {
         let ledger = node.ledger.as_ref().unwrap();
         let anew = self.turns.once_in(4);
         let now = self.now(node);
-        let mended = self.mortal(|| ledger.mend(anew, now, |_| Some(())));
+        let mended = self.mortal(|| ledger.mend(anew, now, |_| Some(()), &unseen));
         let mended = mended.and_then(|mended| self.expected("mend", mended));
         let mended = mended.unwrap_or_default();
         if !mended.doubled.is_empty() || !mended.claimed.is_empty() {

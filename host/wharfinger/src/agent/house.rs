@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::json;
 use wharfinger_attach::collect;
 use wharfinger_kernel::uptime;
-use wharfinger_ledger::cluster::{Lost, Mended, NodeAt};
+use wharfinger_ledger::cluster::{Lost, Mended, NodeAt, unseen};
 
 use super::{Agent, Once, error_of};
 use crate::cli::of_mended;
@@ -71,7 +71,8 @@ impl House<'_> {
     }
 
     fn mend(&self, program: &Program) -> anyhow::Result<()> {
-        let mended = program.cluster(|ledger, machine| collect::mend(ledger, machine, false))?;
+        let mended =
+            program.cluster(|ledger, machine| collect::mend(ledger, machine, false, &unseen))?;
         let Some(mended) = mended else { return Ok(()) };
         if mended != Mended::default() {
             self.agent.tell("cluster collected", &of_mended(&mended));

@@ -14,7 +14,7 @@ use wharfinger_etcd::{Event, Seen};
 use wharfinger_kernel::netlink::Netlink;
 use wharfinger_kernel::uptime;
 use wharfinger_ledger::cluster::{
-    ALIVE, BLOCKS, BOOK, Changes, NODES, NodeAt, NodeFacts, Object, name,
+    ALIVE, BLOCKS, BOOK, Changes, NODES, NodeAt, NodeFacts, Object, name, unseen,
 };
 
 use super::cipher::Cipher;
@@ -130,7 +130,7 @@ fn follow(agent: &Agent, trouble: &mut Once) -> Result<()> {
     let adopted = program.cluster(|ledger, machine| {
         // A node that is new here tells of what it holds first.
         if ledger.synced()? == 0 {
-            collect::mend(ledger, machine, false)?;
+            collect::mend(ledger, machine, false, &unseen)?;
         }
         Ok(ledger.adopt(&listing)?)
     });

@@ -31,11 +31,11 @@ pub(super) fn of<T>(
 
 /// `wharfinger check --cluster`: the status is 1 where something is wrong.
 pub(super) fn check(program: &Program) -> Result<Answer> {
-    program.heard.progress().stage("comparing what the cluster's book says");
+    let progress = program.heard.progress();
     let found = of(program, |ledger, machine| {
         let store = store(program)?;
         let look = || store.as_ref().map_or(Ok(None), |store| store.beside(machine.remaining()));
-        Ok(ledger.check(&look)?)
+        Ok(ledger.check(&look, &|done, all, of| progress.at(done, all, of))?)
     })?;
     let text = if found.is_empty() {
         "nothing was found\n".to_owned()
@@ -121,9 +121,11 @@ fn bury(program: &Program, node: &str, collect: &Collect<'_>) -> Result<Answer> 
 fn mend(program: &Program) -> Result<Answer> {
     // Before the books are compared: what is undone here is sent with the rest.
     let detached = program.verb(recover::sweep).map_err(|error| told(&error))?;
-    program.heard.progress().stage("comparing what this node has with the cluster's book");
+    let progress = program.heard.progress();
+    progress.stage("comparing what this node has with the cluster's book");
     let (mended, dead, numbers) = of(program, |ledger, machine| {
-        let mended = collect::mend(ledger, machine, true)?;
+        let mended =
+            collect::mend(ledger, machine, true, &|done, all, of| progress.at(done, all, of))?;
         let dead = dead(program, ledger, machine);
         Ok((mended, dead.map_err(|error| error.to_string()), ledger.free_vnis(machine.now())?))
     })?;
