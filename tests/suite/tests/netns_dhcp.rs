@@ -3,160 +3,11 @@
 
 use std::net::Ipv4Addr;
 use std::os::unix::net::UnixStream;
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use serde_json::{Value, json};
-use wharfinger_suite::{Attached, Netns, World, strings};
-
-/// A network with a server on it, whose other end is a port of the host's bridge `cni0`.
-struct Lan<'w> {
-    world: &'w World,
-    ns: Netns,
-    server: Option<Child>,
-}
-
-impl<'w> Lan<'w> {
-    fn new(world: &'w World) -> Self {
-        let lan = Self::beside(world);
-        world.host.ip("link add cni0 type bridge");
-        world.host.ip("link set cni0 up");
-        world.host.ip("link set up0 master cni0");
-        lan
-    }
-
-    /// The same, whose other end is the host's `up0` and no bridge's port.
-    fn beside(world: &'w World) -> Self {
-        let ns = Netns::new("lan");
-        world.host.ip(&format!("link add up0 type veth peer name lan0 netns {}", ns.name()));
-        world.host.ip("link set up0 up");
-        ns.ip("address add 10.77.0.1/16 dev lan0");
-        ns.ip("link set lan0 up");
-        Self { world, ns, server: None }
-    }
-
-    fn leases(&self) -> Vec<String> {
-        let text = std::fs::read_to_string(self.world.path("etc/leases")).unwrap_or_default();
-        text.lines().filter(|line| line.contains("10.77.")).map(str::to_owned).collect()
-    }
-
-    /// How often dhcpd gave a lease, or more time for one: it writes each down behind the others.
-    fn given(&self) -> usize {
-        let path = self.world.path("etc/dhcpd.leases");
-        let text = std::fs::read_to_string(path).unwrap_or_default();
-        text.lines().filter(|line| line.starts_with("lease 10.77.")).count()
-    }
-
-    /// dnsmasq, which gives out this third octet.
-    fn dnsmasq(&mut self, octet: u8) {
-        self.stop();
-        let world = self.world;
-        let range = format!("--dhcp-range=10.77.{octet}.10,10.77.{octet}.20,255.255.0.0,2m");
-        let file = format!("--dhcp-leasefile={}", world.text_path("etc/leases"));
-        let log = format!("--log-facility={}", world.text_path("etc/dnsmasq.log"));
-        self.start(&[
-            "dnsmasq",
-            "-k",
-            "--conf-file=/dev/null",
-            "--port=0",
-            "--interface=lan0",
-            "--bind-interfaces",
-            "--no-ping",
-            "--user=root",
-            "--pid-file=",
-            "--dhcp-authoritative",
-            "--dhcp-option=3,10.77.0.1",
-            "--dhcp-option=6,10.77.0.53,10.77.0.54",
-            "--dhcp-option=15,example.org",
-            "--dhcp-option=119,corp.example,lab.example",
-            "--log-dhcp",
-            &log,
-            &file,
-            &range,
-        ]);
-    }
-
-    /// ISC's server, whose leases last as long as one likes: six seconds. dnsmasq's last two
-    /// minutes at least.
-    fn dhcpd(&mut self) {
-        self.stop();
-        let world = self.world;
-        let conf = "default-lease-time 6; max-lease-time 6; min-lease-time 6; authoritative; ping-check false;\n\
-            subnet 10.77.0.0 netmask 255.255.0.0 { range 10.77.9.10 10.77.9.250; \
-            option routers 10.77.0.1; }\n";
-        let conf = world.write("etc/dhcpd.conf", conf).display().to_string();
-        let leases = world.write("etc/dhcpd.leases", "").display().to_string();
-        self.start(&["dhcpd", "-4", "-f", "-q", "--no-pid", "-cf", &conf, "-lf", &leases, "lan0"]);
-    }
-
-    fn start(&mut self, words: &[&str]) {
-        let mut command = Command::new("ip");
-        command.args(["netns", "exec", self.ns.name()]).args(words);
-        let child = command.stdin(Stdio::null()).stderr(Stdio::null()).spawn();
-        self.server = Some(child.expect("the server starts"));
-        let listens = || {
-            let sockets = self.ns.run(&["ss", "-lunw"]);
-            sockets.lines().any(|line| line.contains(":67 "))
-        };
-        until("the server listens", listens);
-    }
-
-    fn stop(&mut self) {
-        if let Some(mut server) = self.server.take() {
-            let _ = server.kill();
-            let _ = server.wait();
-        }
-    }
-}
-
-impl Drop for Lan<'_> {
-    fn drop(&mut self) {
-        self.stop();
-    }
-}
-
-/// Whoever renews leases.
-struct Renewer<'w> {
-    world: &'w World,
-    process: Option<Child>,
-}
-
-impl<'w> Renewer<'w> {
-    fn new(world: &'w World) -> Self {
-        let mut renewer = Self { world, process: None };
-        renewer.start();
-        renewer
-    }
-
-    fn start(&mut self) {
-        self.process = Some(self.world.start_cli(&["serve", "--dhcp"]));
-        until("it listens", || UnixStream::connect(self.world.path("run/dhcp.sock")).is_ok());
-    }
-
-    /// As `kill -9` does it.
-    fn kill(&mut self) {
-        if let Some(mut process) = self.process.take() {
-            let _ = process.kill();
-            let _ = process.wait();
-        }
-    }
-}
-
-impl Drop for Renewer<'_> {
-    fn drop(&mut self) {
-        self.kill();
-    }
-}
-
-/// Waits for what comes in its own time; a minute is no part of any test.
-#[track_caller]
-fn until(what: &str, mut is: impl FnMut() -> bool) {
-    let began = Instant::now();
-    while !is() {
-        assert!(began.elapsed() < Duration::from_mins(1), "{what}: waited a minute");
-        std::thread::sleep(Duration::from_millis(100));
-    }
-}
+use wharfinger_suite::{Attached, Lan, Renewer, World, eventually, strings};
 
 fn conf(world: &World) -> Value {
     world.conf(
@@ -220,9 +71,9 @@ fn two_containers_have_leases_and_give_them_back_without_anybody_else() {
     let held: Vec<Value> = world.ledger();
     assert!(held.iter().any(|row| row["addresses"] == json!([one.v4()])), "{held:?}");
     one.del();
-    until("the server hears of the end", || lan.leases().len() == 1);
+    eventually("the server hears of the end", || lan.leases().len() == 1);
     two.del();
-    until("the server hears of the end", || lan.leases().is_empty());
+    eventually("the server hears of the end", || lan.leases().is_empty());
     one.del();
     world.host.ip("link del up0");
     world.assert_nothing_left();
@@ -243,11 +94,11 @@ fn pain_f7_leases_are_renewed_and_outlive_whoever_renews_them() {
     let mut renewer = Renewer::new(&world);
     let _ = world.call("STATUS", &conf).ok();
     let given = lan.given();
-    until("it is renewed", || lan.given() > given);
+    eventually("it is renewed", || lan.given() > given);
     renewer.kill();
     renewer.start();
     let given = lan.given();
-    until("it is renewed by the next", || lan.given() > given);
+    eventually("it is renewed by the next", || lan.given() > given);
     attached.check();
     assert_eq!(address(&attached).map(|a| a.to_string()), Some(attached.v4()));
     // The namespace goes while it is watched; what stays behind is for the DEL.
@@ -269,9 +120,9 @@ fn an_address_that_the_server_takes_back_is_replaced() {
     let attached = world.attach(&conf(&world));
     assert_eq!(octet(&attached), Some(9));
     lan.dnsmasq(2);
-    until("it has another", || octet(&attached) == Some(2));
+    eventually("it has another", || octet(&attached) == Some(2));
     assert_eq!(attached.container.ns.link("eth0").addresses.len(), 1);
-    until("it is on the books", || {
+    eventually("it is on the books", || {
         world
             .ledger()
             .iter()
@@ -283,7 +134,7 @@ fn an_address_that_the_server_takes_back_is_replaced() {
     let fails = attached.call("CHECK").fails();
     assert!(fails.msg.contains("10.77.2."), "{fails:?}");
     attached.del();
-    until("the server hears of the end", || lan.leases().is_empty());
+    eventually("the server hears of the end", || lan.leases().is_empty());
     world.host.ip("link del up0");
     world.assert_nothing_left();
 }
@@ -304,11 +155,11 @@ fn a_lease_that_ends_takes_the_address_with_it_until_there_is_another() {
     assert_eq!(octet(&attached), Some(9));
     attached.check();
     lan.stop();
-    until("the address goes", || address(&attached).is_none());
-    until("CHECK says why", || attached.call("CHECK").fails().msg.contains("lease"));
+    eventually("the address goes", || address(&attached).is_none());
+    eventually("CHECK says why", || attached.call("CHECK").fails().msg.contains("lease"));
     assert!(!attached.container.ns.routes().contains(&"default".to_owned()));
     lan.dnsmasq(3);
-    until("another comes", || octet(&attached) == Some(3));
+    eventually("another comes", || octet(&attached) == Some(3));
     assert!(attached.container.ns.pings("10.77.0.1"));
     attached.del();
     attached.del();
@@ -369,7 +220,7 @@ fn another_main_plugin_has_us_ask() {
     assert_eq!(octet(&attached), Some(9));
     let _ = attached.call("CHECK").env("CNI_PATH", &path).ok();
     lan.dnsmasq(2);
-    until("it has another", || octet(&attached) == Some(2));
+    eventually("it has another", || octet(&attached) == Some(2));
     assert!(attached.container.ns.pings("10.77.0.1"));
     assert_eq!(attached.call("DEL").env("CNI_PATH", &path).ok(), Value::Null);
     assert!(world.ledger().is_empty());
@@ -392,7 +243,7 @@ fn a_macvlan_has_its_lease_from_the_segment_of_its_master() {
     assert_ne!(one.v4(), two.v4());
     one.del();
     two.del();
-    until("the server hears of the end", || lan.leases().is_empty());
+    eventually("the server hears of the end", || lan.leases().is_empty());
     world.host.ip("link del up0");
     world.assert_nothing_left();
 }
@@ -419,8 +270,8 @@ fn under_the_reference_name_the_daemon_renews_and_the_plugin_asks() {
         &socket,
     ]);
     let process = command.envs(world.variables()).stdin(Stdio::null()).spawn();
-    let _daemon = Renewer { world: &world, process: Some(process.expect("the daemon starts")) };
-    until("it listens", || UnixStream::connect(&socket).is_ok());
+    let _daemon = Renewer::of(&world, process.expect("the daemon starts"));
+    eventually("it listens", || UnixStream::connect(&socket).is_ok());
     let conf = json!({ "cniVersion": "1.0.0", "name": "pods", "type": "bridge", "bridge": "cni0",
         "ipam": { "type": "dhcp", "daemonSocketPath": socket } });
     let container = world.container();
@@ -428,7 +279,7 @@ fn under_the_reference_name_the_daemon_renews_and_the_plugin_asks() {
     let result = world.call("ADD", &conf).of(&container).env("CNI_PATH", &path).ok();
     let attached = world.attached(container, &conf, result);
     let given = lan.given();
-    until("it is renewed", || lan.given() > given);
+    eventually("it is renewed", || lan.given() > given);
     let _ = attached.call("CHECK").env("CNI_PATH", &path).ok();
     assert_eq!(attached.call("DEL").env("CNI_PATH", &path).ok(), Value::Null);
     assert!(world.ledger().is_empty());
@@ -464,7 +315,7 @@ fn a_lease_that_was_lost_with_the_ledger_is_asked_for_again() {
     let discovers = asked("DHCPDISCOVER");
     let _ = cli("check");
     let mut renewer = Renewer::new(&world);
-    until("it is asked for", || asked("DHCPACK") == 2);
+    eventually("it is asked for", || asked("DHCPACK") == 2);
     assert_eq!(asked("DHCPDISCOVER"), discovers, "by its address");
     let _ = cli("check");
     assert_eq!(address(&attached).map(|a| a.to_string()), Some(attached.v4()));
@@ -476,10 +327,10 @@ fn a_lease_that_was_lost_with_the_ledger_is_asked_for_again() {
     let _ = std::fs::remove_file(world.path("etc/leases"));
     lan.dnsmasq(2);
     renewer.start();
-    until("it has another", || octet(&attached) == Some(2));
+    eventually("it has another", || octet(&attached) == Some(2));
     assert!(attached.container.ns.pings("10.77.0.1"));
     let _ = cli("del");
-    until("the server hears of the end", || lan.leases().is_empty());
+    eventually("the server hears of the end", || lan.leases().is_empty());
     world.host.ip("link del up0");
     world.assert_nothing_left();
 }
@@ -503,7 +354,7 @@ fn many_leases_are_renewed_side_by_side() {
         assert_eq!(address(attached).map(|a| a.to_string()), Some(attached.v4()));
         attached.check();
     }
-    let process = renewer.process.as_ref().expect("it runs").id();
+    let process = renewer.process().expect("it runs");
     let threads = std::fs::read_dir(format!("/proc/{process}/task")).expect("its threads");
     assert_eq!(threads.count(), 1);
     for attached in &all {

@@ -8,6 +8,9 @@
     reason = "a failed expectation is a failed test"
 )]
 
+mod leases;
+mod outbox;
+
 use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder, Permissions};
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
@@ -40,6 +43,15 @@ fn corpus() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../corpus")
 }
 
+/// The state of this version, to be written.
+fn own() -> PathBuf {
+    corpus().join("state").join(env!("CARGO_PKG_VERSION"))
+}
+
+fn is_to_be_written() -> bool {
+    std::env::var("WHARFINGER_GOLDEN").is_ok_and(|what| what == "update")
+}
+
 fn states() -> Vec<PathBuf> {
     let entries = fs::read_dir(corpus().join("state")).expect("the corpus");
     let mut all: Vec<PathBuf> = entries.map(|entry| entry.expect("an entry").path()).collect();
@@ -48,7 +60,37 @@ fn states() -> Vec<PathBuf> {
     all
 }
 
-/// The machine that all of it is about.
+/// Writes a database as text.
+fn dump(world: &World, database: &Path) -> String {
+    let text = run(&["python3", "-c", DUMP, &database.display().to_string()]);
+    text.replace(&world.text_path(""), "/machine/")
+}
+
+/// Makes a database of text.
+fn make(database: &Path, sql: &Path) {
+    private(database.parent().expect("a folder"));
+    run(&["python3", "-c", MAKE, &database.display().to_string(), &sql.display().to_string()]);
+}
+
+/// The number of a database's format.
+fn format(database: &Path) -> String {
+    let look = "import sqlite3, sys\n\
+        print(sqlite3.connect(sys.argv[1]).execute('PRAGMA user_version').fetchone()[0])";
+    run(&["python3", "-c", look, &database.display().to_string()]).trim().to_owned()
+}
+
+/// Whoever wrote a database can go on with it: it is of his format still, or a copy of that is beside it.
+#[track_caller]
+fn assert_way_back(database: &Path, sql: &Path) {
+    let was = fs::read_to_string(sql).expect("a state");
+    let was = was.lines().find_map(|line| line.strip_prefix("PRAGMA user_version = "));
+    let was = was.and_then(|number| number.strip_suffix(';')).expect("a format");
+    let copy = PathBuf::from(format!("{}.format-{was}", database.display()));
+    let at = if copy.exists() { &copy } else { database };
+    assert_eq!(format(at), was, "{}", at.display());
+}
+
+/// The machine that most of it is about.
 fn world() -> World {
     let world = World::new();
     let last = world.write("bin/last", LAST);
@@ -119,11 +161,11 @@ fn write(to: &Path) {
     let pod = world.container();
     let path = pod.ns.path();
     cli(&world, "add", &["--netns", &path, "--container", CONTAINER]);
-    let _ = fs::remove_dir_all(to);
+    for part in ["plugins", "compiled", "calls", "run", "results"] {
+        let _ = fs::remove_dir_all(to.join(part));
+    }
     let [run_dir, lib, results] = ["run", "lib", "cni/results"].map(|name| world.path(name));
-    let text = run(&["python3", "-c", DUMP, &boot(&world).join("ledger.db").display().to_string()]);
-    let text = text.replace(&world.text_path(""), "/machine/");
-    put(&to.join("ledger.sql"), text.as_bytes());
+    put(&to.join("ledger.sql"), dump(&world, &boot(&world).join("ledger.db")).as_bytes());
     for (from, name) in [
         (lib.join("plugins"), "plugins"),
         (lib.join("plugins/compiled"), "compiled"),
@@ -146,10 +188,7 @@ fn write(to: &Path) {
 /// an upgrade of the engine, of another.
 fn stopped(state: &Path, other_engine: bool) -> World {
     let world = world();
-    let book = boot(&world).join("ledger.db");
-    private(book.parent().expect("a folder"));
-    let sql = state.join("ledger.sql").display().to_string();
-    run(&["python3", "-c", MAKE, &book.display().to_string(), &sql]);
+    make(&boot(&world).join("ledger.db"), &state.join("ledger.sql"));
     for (from, to) in [
         ("plugins", "lib/plugins"),
         ("calls", "run/calls"),
@@ -160,9 +199,7 @@ fn stopped(state: &Path, other_engine: bool) -> World {
             put(&world.path(to).join(file), &bytes);
         }
     }
-    let digest = digest(state);
-    let component = fs::read(corpus().join(WASM)).expect("the component");
-    put(&world.path("lib/plugins/components").join(format!("{digest}.wasm")), &component);
+    put_component(&world, &digest(state, PLUGIN), WASM);
     for packed in files(&state.join("compiled")).keys() {
         let from = state.join("compiled").join(packed).display().to_string();
         let name = packed.strip_suffix(".xz").expect("packed");
@@ -174,11 +211,17 @@ fn stopped(state: &Path, other_engine: bool) -> World {
     world
 }
 
-/// The digest of the component, as the lock file pins it.
-fn digest(state: &Path) -> String {
+/// Puts a component of the corpus into the store.
+fn put_component(world: &World, digest: &str, wasm: &str) {
+    let component = fs::read(corpus().join(wasm)).expect("the component");
+    put(&world.path("lib/plugins/components").join(format!("{digest}.wasm")), &component);
+}
+
+/// The digest of a component, as the lock file pins it.
+fn digest(state: &Path, plugin: &str) -> String {
     let text = fs::read(state.join("plugins/lock.json")).expect("a lock file");
     let lock: Value = serde_json::from_slice(&text).expect("JSON");
-    let digest = lock["plugins"][PLUGIN]["digest"].as_str().expect("a digest").to_owned();
+    let digest = lock["plugins"][plugin]["digest"].as_str().expect("a digest").to_owned();
     digest.strip_prefix("sha256:").expect("sha256").to_owned()
 }
 
@@ -196,8 +239,8 @@ fn compiled(world: &World) -> usize {
 #[test]
 #[ignore = "needs root: ring netns"]
 fn what_every_release_wrote_is_read_by_this_one() {
-    let own = corpus().join("state").join(env!("CARGO_PKG_VERSION"));
-    if std::env::var("WHARFINGER_GOLDEN").is_ok_and(|what| what == "update") {
+    let own = own();
+    if is_to_be_written() {
         write(&own);
     }
     assert!(own.is_dir(), "no {}: WHARFINGER_GOLDEN=update writes it", own.display());
@@ -209,7 +252,7 @@ fn what_every_release_wrote_is_read_by_this_one() {
         assert_eq!(rows[0]["container"], CONTAINER, "{at}");
         assert_eq!(rows[0]["addresses"], json!([ADDRESS]), "{at}");
         let plugins = world.cli_ok(&["plugin", "ls", "--json"]);
-        assert!(plugins.contains(&digest(&state)), "{at}: {plugins}");
+        assert!(plugins.contains(&digest(&state, PLUGIN)), "{at}: {plugins}");
         let verified = world.cli(&["plugin", "verify"]);
         assert!(verified.status.success(), "{at}: {verified:?}");
         let events = world.cli_ok(&["events", "--json"]);
@@ -222,6 +265,7 @@ fn what_every_release_wrote_is_read_by_this_one() {
         cli(&world, "del", &["--container", CONTAINER]);
         assert!(files(&world.path("cni/results")).is_empty(), "{at}");
         world.assert_nothing_left();
+        assert_way_back(&boot(&world).join("ledger.db"), &state.join("ledger.sql"));
         let set_aside = |name: &String| name.contains("damaged");
         assert!(!files(&boot(&world)).keys().any(set_aside), "{at}: the ledger was not read");
     }
@@ -283,9 +327,7 @@ fn the_way_back_from_each_format_is_the_copy_beside_it() {
     for format in 1..=3 {
         let world = world();
         let at = boot(&world).join("ledger.db");
-        private(at.parent().expect("a folder"));
-        let sql = data.join(format!("book-{format}.sql")).display().to_string();
-        run(&["python3", "-c", MAKE, &at.display().to_string(), &sql]);
+        make(&at, &data.join(format!("book-{format}.sql")));
         let rows = world.ledger();
         assert!(!rows.is_empty(), "format {format}");
         let copy = at.with_file_name(format!("ledger.db.format-{format}"));
