@@ -14,6 +14,7 @@ use crate::bomb;
 use crate::command::{
     capture, cargo, executable, find, must, program, say, target, text, workspace,
 };
+use crate::cpu::Cpu;
 use crate::tools;
 
 /// The components that ship inside, each a folder of `plugins-wasm/`.
@@ -31,6 +32,11 @@ pub(crate) const NEEDED: [&str; 3] = ["musl-gcc", "protoc", tools::PROTOS];
 
 /// Builds the release.
 pub(crate) fn run() -> Result<()> {
+    release(Cpu::here()?)
+}
+
+/// Builds the release for a processor.
+pub(crate) fn release(cpu: Cpu) -> Result<()> {
     targets()?;
     if !tools::install(&NEEDED)? {
         bail!(
@@ -38,9 +44,10 @@ pub(crate) fn run() -> Result<()> {
              protobuf-compiler and libprotobuf-dev"
         );
     }
+    cpu.prepare()?;
     let components = built_in()?;
-    package(&host("")?, &executable(), &components)?;
-    report(&executable())
+    package(cpu, &host(cpu, "")?, &cpu.executable(), &components)?;
+    report(cpu)
 }
 
 /// Builds one component, for tests, and says where it is.
@@ -151,25 +158,26 @@ fn built_in() -> Result<Vec<(&'static str, PathBuf)>> {
 /// The release with host-local's logic outside the sandbox: what the sandbox is measured by.
 pub(crate) fn native() -> Result<PathBuf> {
     let out = executable().with_file_name("wharfinger-native");
-    package(&host("--features native-host-local")?, &out, &built_in()?)?;
+    let cpu = Cpu::here()?;
+    package(cpu, &host(cpu, "--features native-host-local")?, &out, &built_in()?)?;
     Ok(out)
 }
 
 /// Builds the executable, as yet without components.
-fn host(features: &str) -> Result<PathBuf> {
-    let target = target();
+fn host(cpu: Cpu, features: &str) -> Result<PathBuf> {
+    let target = cpu.target();
     let build =
         format!("build --release --locked --target {target} -p wharfinger {features} --target-dir");
     let dir = workspace().join("target");
-    must(cargo(&build).arg(&dir))?;
+    must(cpu.cargo(&build)?.arg(&dir))?;
     Ok(dir.join(target).join("release/wharfinger"))
 }
 
 /// Has the executable compile the components and write itself, with them, to its place.
-fn package(program: &Path, out: &Path, components: &[(&str, PathBuf)]) -> Result<()> {
+fn package(cpu: Cpu, program: &Path, out: &Path, components: &[(&str, PathBuf)]) -> Result<()> {
     let parent = out.parent().unwrap_or(out);
     fs::create_dir_all(parent).with_context(|| format!("make {}", parent.display()))?;
-    let mut command = std::process::Command::new(program);
+    let mut command = cpu.start(program);
     command.args(["internal", "package"]).arg(out);
     for (name, wasm) in components {
         let mut pair = std::ffi::OsString::from(format!("{name}="));
@@ -180,15 +188,13 @@ fn package(program: &Path, out: &Path, components: &[(&str, PathBuf)]) -> Result
 }
 
 /// Says what was built, and that it is what it should be: static, at a fixed address.
-fn report(executable: &Path) -> Result<()> {
-    let header = fs::read(executable).with_context(|| format!("read {}", executable.display()))?;
-    // ELF, e_type at byte 16: 2 is ET_EXEC, 3 would be position-independent (elf(5)).
-    if header.get(16) != Some(&2) {
-        bail!("{} is position-independent: is .cargo/config.toml in force?", executable.display());
-    }
-    let mib = header.len().div_ceil(1 << 20);
-    say(&format!("{}: {mib} MiB, {} bytes", executable.display(), header.len()));
-    let version = capture(std::process::Command::new(executable).arg("--version"))?;
+fn report(cpu: Cpu) -> Result<()> {
+    let executable = cpu.executable();
+    let file = fs::read(&executable).with_context(|| format!("read {}", executable.display()))?;
+    cpu.check(&file).with_context(|| executable.display().to_string())?;
+    let mib = file.len().div_ceil(1 << 20);
+    say(&format!("{}: {mib} MiB, {} bytes", executable.display(), file.len()));
+    let version = capture(cpu.start(&executable).arg("--version"))?;
     say(String::from_utf8_lossy(&version.stdout).trim());
     Ok(())
 }

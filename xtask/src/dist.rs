@@ -1,5 +1,5 @@
 //! `cargo xtask dist`: the release as people install it: a tarball and a Debian package, what is in them by
-//! name and licence (SBOM), and their checksums, in `target/dist`.
+//! name and licence (SBOM), and their checksums, in a folder of `target/dist` for each processor.
 //!
 //! The same sources give the same bytes: files have the time of `SOURCE_DATE_EPOCH`, or of the last commit,
 //! and belong to root. Each archive is made twice, and compared.
@@ -13,7 +13,8 @@ use anyhow::{Context as _, Result, bail};
 use sha2::{Digest as _, Sha256};
 
 use crate::build;
-use crate::command::{executable, must, program, say, text, workspace};
+use crate::command::{must, program, say, text, workspace};
+use crate::cpu::Cpu;
 
 /// What stands in a folder of the package, by the place that it comes from.
 const FILES: [(&str, &str); 12] = [
@@ -41,17 +42,37 @@ const SHELLS: [(&str, &str); 3] = [
 
 /// `cargo xtask dist`.
 pub(crate) fn run(args: &[String]) -> Result<()> {
-    match args {
-        [] => build::run()?,
-        [flag] if flag == "--built" => {}
-        _ => bail!("usage: cargo xtask dist [--built]"),
+    let (mut built, mut cpus) = (false, Vec::new());
+    let mut args = args.iter();
+    while let Some(arg) = args.next() {
+        match (arg.as_str(), args.as_slice().first()) {
+            ("--built", _) => built = true,
+            ("--target", Some(targets)) => {
+                args.next();
+                cpus = targets.split(',').map(Cpu::of).collect::<Result<_>>()?;
+            }
+            _ => bail!("usage: cargo xtask dist [--built] [--target TARGET,...]"),
+        }
     }
-    pack()
+    if cpus.is_empty() {
+        cpus.push(Cpu::here()?);
+    }
+    cpus.into_iter().try_for_each(|cpu| {
+        if !built {
+            build::release(cpu)?;
+        }
+        pack(cpu)
+    })
 }
 
-/// Packs what was built.
-pub(crate) fn pack() -> Result<()> {
-    let dist = Dist::new()?;
+/// Where what is packed for a processor is.
+pub(crate) fn folder(cpu: Cpu) -> PathBuf {
+    workspace().join("target/dist").join(cpu.name)
+}
+
+/// Packs what was built for a processor.
+pub(crate) fn pack(cpu: Cpu) -> Result<()> {
+    let dist = Dist::new(cpu)?;
     dist.stage()?;
     let archives = [dist.tarball()?, dist.debian()?];
     let again = [dist.tarball()?, dist.debian()?];
@@ -61,7 +82,7 @@ pub(crate) fn pack() -> Result<()> {
         }
     }
     let bom = format!("{}.cdx.json", dist.name);
-    let made = sbom::of(&dist.version, &dist.target, dist.epoch)?;
+    let made = sbom::of(&dist.version, &cpu.target(), dist.epoch)?;
     fs::write(dist.dir.join(&bom), &made)?;
     let sums = archives.into_iter().chain([(bom, hash(made.as_bytes()))]);
     let sums: Vec<String> = sums.map(|(name, hash)| format!("{hash}  {name}\n")).collect();
@@ -71,35 +92,35 @@ pub(crate) fn pack() -> Result<()> {
     Ok(())
 }
 
-/// One release for one kind of machine.
+/// One release for one kind of processor.
 struct Dist {
+    cpu: Cpu,
     dir: PathBuf,
     /// What is packed, as it stands below `/`.
     root: PathBuf,
     version: String,
-    target: String,
-    /// `wharfinger-VERSION-ARCHITECTURE`.
+    /// `wharfinger-VERSION-CPU`.
     name: String,
     /// Seconds since the Unix epoch, of all files.
     epoch: u64,
 }
 
 impl Dist {
-    fn new() -> Result<Self> {
-        let version = text(program("env").arg(executable()).arg("version"))?;
+    fn new(cpu: Cpu) -> Result<Self> {
+        let version = text(cpu.start(&cpu.executable()).arg("version"))?;
         let version = version.trim().strip_prefix("wharfinger ").context("a version")?.to_owned();
         let epoch = match std::env::var("SOURCE_DATE_EPOCH") {
             Ok(epoch) => epoch,
             Err(_) => text(&mut program("git log -1 --format=%ct"))?,
         };
-        let dir = workspace().join("target/dist");
+        let dir = folder(cpu);
         let _ = fs::remove_dir_all(&dir);
         Ok(Self {
+            cpu,
             root: dir.join("root"),
             dir,
-            name: format!("wharfinger-{version}-{}", std::env::consts::ARCH),
+            name: format!("wharfinger-{version}-{}", cpu.name),
             version,
-            target: crate::command::target(),
             epoch: epoch.trim().parse().context("SOURCE_DATE_EPOCH")?,
         })
     }
@@ -111,7 +132,8 @@ impl Dist {
             path.parent().map(fs::create_dir_all).transpose()?;
             anyhow::Ok(path)
         };
-        fs::copy(executable(), place("opt/cni/bin/wharfinger")?)?;
+        let executable = self.cpu.executable();
+        fs::copy(&executable, place("opt/cni/bin/wharfinger")?)?;
         std::os::unix::fs::symlink("/opt/cni/bin/wharfinger", place("usr/bin/wharfinger")?)?;
         for (from, to) in FILES {
             let to = self.root.join(to);
@@ -126,12 +148,12 @@ impl Dist {
             }
         }
         for (shell, path) in SHELLS {
-            let said = text(program("env").arg(executable()).args(["completions", shell]))?;
+            let said = text(self.cpu.start(&executable).args(["completions", shell]))?;
             fs::write(place(path)?, said)?;
         }
         let man = self.root.join("usr/share/man/man1");
         fs::create_dir_all(&man)?;
-        must(program("env").arg(executable()).args(["internal", "man"]).arg(&man))?;
+        must(self.cpu.start(&executable).args(["internal", "man"]).arg(&man))?;
         // As installed, whatever this account's mask is.
         must(program("chmod --recursive u=rwX,go=rX").arg(&self.root))
     }
@@ -151,11 +173,7 @@ impl Dist {
 
     /// A Debian package; its name and hash.
     fn debian(&self) -> Result<(String, String)> {
-        let architecture = match std::env::consts::ARCH {
-            "x86_64" => "amd64",
-            "aarch64" => "arm64",
-            other => bail!("no Debian architecture for {other}"),
-        };
+        let architecture = self.cpu.debian;
         let tree = self.dir.join("debian");
         let _ = fs::remove_dir_all(&tree);
         must(program("cp --archive").arg(&self.root).arg(&tree))?;

@@ -146,6 +146,11 @@ pub(crate) const ALL: [Language; 8] = [
     },
 ];
 
+/// The variables by which a zig is found: of tests, and of what is built for another processor.
+pub(crate) fn zig() -> Result<Vec<(&'static str, PathBuf)>> {
+    Ok(tools::zig()?.variables)
+}
+
 /// What became of a language.
 #[derive(Debug)]
 pub(crate) enum Outcome {

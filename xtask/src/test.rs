@@ -4,6 +4,7 @@
 //! reason in the table; where `CI` is `true` that is a failure.
 
 mod binaries;
+mod emulated;
 pub(crate) mod lab;
 mod rings;
 mod table;
@@ -14,6 +15,7 @@ use std::time::Instant;
 use anyhow::{Result, bail};
 
 use crate::command::{complain, is_root, say};
+use crate::cpu::Cpu;
 use crate::{build, dist, lint, tools};
 use rings::Ring;
 
@@ -96,7 +98,7 @@ fn build_all() -> Result<()> {
         build::component(guest)?;
     }
     build::bomb("tests/hostile")?;
-    dist::pack()?;
+    dist::pack(Cpu::here()?)?;
     binaries::build()
 }
 

@@ -40,6 +40,8 @@ pub use mounts::Mounts;
 pub use netns::{Netns, run, try_run};
 pub use picture::Picture;
 pub use site::Site;
-pub use subject::{NAMES, Subject, cri_client, executable, need_root, reference, workspace};
+pub use subject::{
+    NAMES, Subject, cri_client, executable, need_root, packed, reference, workspace,
+};
 pub use words::{eventually, must};
 pub use world::{Attached, Container, World, merge};

@@ -1,4 +1,5 @@
-//! What is under test: our executable, or (to try the tests themselves) the reference plugins.
+//! What is under test: our executable and what is packed of it, or (to try the tests themselves) the reference
+//! plugins.
 
 use std::path::{Path, PathBuf};
 
@@ -75,6 +76,20 @@ pub fn cri_client() -> String {
     let path = reference().join("cri");
     assert!(path.is_file(), "no {}: `cargo xtask test` builds it", path.display());
     path.display().to_string()
+}
+
+/// What `cargo xtask dist` made whose name ends so; in `WHARFINGER_TEST_DIST`, or for this machine's processor.
+#[track_caller]
+pub fn packed(end: &str) -> PathBuf {
+    let dist = std::env::var_os("WHARFINGER_TEST_DIST").map_or_else(
+        || workspace().join("target/dist").join(std::env::consts::ARCH),
+        PathBuf::from,
+    );
+    let mut entries = std::fs::read_dir(&dist).into_iter().flatten().flatten();
+    match entries.find(|entry| entry.file_name().to_string_lossy().ends_with(end)) {
+        Some(entry) => entry.path(),
+        None => panic!("no {end} in {}: `cargo xtask dist` makes it", dist.display()),
+    }
 }
 
 /// The repository.

@@ -1,40 +1,24 @@
-//! What `cargo xtask dist` made: whole, the same each time, and a Debian package that is installed, upgraded,
-//! rolled back and removed on a root of its own, of which nothing is left behind.
+//! The Debian package that `cargo xtask dist` made: installed, upgraded, rolled back and removed on a root of
+//! its own, of which nothing is left behind.
 #![allow(clippy::expect_used, clippy::panic, reason = "a failed expectation is a failed test")]
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::symlink;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Output};
 
-use serde_json::Value;
 use tempfile::TempDir;
+use wharfinger_suite::{packed, run};
 
-fn dist() -> PathBuf {
-    let workspace =
-        Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).expect("the workspace");
-    workspace.join("target/dist")
-}
-
-/// The only file of this end.
-fn made(end: &str) -> PathBuf {
-    let entries = fs::read_dir(dist()).expect("target/dist: run `cargo xtask dist`");
-    let mut found = entries.map(|entry| entry.expect("an entry").path());
-    found.find(|path| path.to_string_lossy().ends_with(end)).unwrap_or_else(|| panic!("no {end}"))
-}
-
-fn run(program: &str, arguments: &[&str]) -> Output {
-    Command::new(program).args(arguments).current_dir(dist()).output().expect("a program")
+/// The package.
+fn package() -> String {
+    packed(".deb").display().to_string()
 }
 
 #[track_caller]
 fn ok(program: &str, arguments: &[&str]) -> String {
-    let output = run(program, arguments);
-    let said = [output.stdout, output.stderr].concat();
-    let said = String::from_utf8_lossy(&said).into_owned();
-    assert!(output.status.success(), "{program} {arguments:?}: {said}");
-    said
+    run(&[&[program], arguments].concat())
 }
 
 /// A root with a shell, the tools that scripts of the package call, and a package manager that knows of
@@ -84,7 +68,7 @@ fn said(root: &TempDir, arguments: &[&str]) -> String {
 /// The package as a later version has it.
 fn later(dir: &Path) -> String {
     let tree = dir.join("later");
-    let package = made(".deb").display().to_string();
+    let package = package();
     ok("dpkg-deb", &["--raw-extract", &package, tree.to_str().expect("a path")]);
     let control = tree.join("DEBIAN/control");
     let text = fs::read_to_string(&control).expect("control");
@@ -105,7 +89,7 @@ fn later(dir: &Path) -> String {
 fn the_package_is_installed_upgraded_rolled_back_and_removed() {
     let (root, dir) = (root(), TempDir::new().expect("a folder"));
     let before = paths(&root);
-    let first = made(".deb").display().to_string();
+    let first = package();
     dpkg_ok(&root, &["--install", &first]);
     let installed = paths(&root);
     for path in [
@@ -146,7 +130,7 @@ fn the_package_is_installed_upgraded_rolled_back_and_removed() {
 #[ignore = "needs root: ring operate"]
 fn pain_e7_the_package_is_not_removed_under_what_is_attached() {
     let root = root();
-    dpkg_ok(&root, &["--install", &made(".deb").display().to_string()]);
+    dpkg_ok(&root, &["--install", &package()]);
     // Whatever the executable, what it says of attachments decides.
     let program = root.path().join("opt/cni/bin/wharfinger");
     let kept = fs::read(&program).expect("the executable");
@@ -157,34 +141,4 @@ fn pain_e7_the_package_is_not_removed_under_what_is_attached() {
     assert!(said.contains("containers are attached"), "{said}");
     fs::write(&program, kept).expect("the executable");
     dpkg_ok(&root, &["--remove", "wharfinger"]);
-}
-
-#[test]
-#[ignore = "needs root: ring operate"]
-fn what_is_published_is_whole() {
-    ok("sha256sum", &["--check", "--strict", "SHA256SUMS"]);
-    let sums = fs::read_to_string(dist().join("SHA256SUMS")).expect("SHA256SUMS");
-    assert_eq!(sums.lines().count(), 3, "{sums}");
-    // The tarball has what the package has, below a folder of its name.
-    let dir = TempDir::new().expect("a folder");
-    let at = dir.path().to_str().expect("a path");
-    ok("tar", &["--extract", "--directory", at, "--file", &made(".tar.gz").display().to_string()]);
-    let folder =
-        fs::read_dir(dir.path()).expect("it").next().expect("a folder").expect("it").path();
-    let tree = dir.path().join("deb");
-    let tree_text = tree.to_str().expect("a path");
-    ok("dpkg-deb", &["--extract", &made(".deb").display().to_string(), tree_text]);
-    ok("diff", &["--recursive", "--no-dereference", folder.to_str().expect("a path"), tree_text]);
-    let bom = fs::read(made(".cdx.json")).expect("an SBOM");
-    let bom: Value = serde_json::from_slice(&bom).expect("JSON");
-    let components = bom["components"].as_array().expect("components");
-    let named = |name: &str| components.iter().any(|component| component["name"] == name);
-    assert!(
-        components.len() > 150 && named("wasmtime") && named("rusqlite") && named("wit-bindgen")
-    );
-    for component in components {
-        let sum = component["hashes"][0]["content"].as_str().unwrap_or_default();
-        let licence = component["licenses"][0]["expression"].as_str().unwrap_or_default();
-        assert!(sum.len() == 64 && !licence.is_empty(), "{component}");
-    }
 }

@@ -37,17 +37,19 @@ pub(crate) fn build() -> Result<()> {
 
 /// Finds them; what is built is not built again.
 pub(crate) fn all() -> Result<Vec<Binary>> {
-    let mut found = Vec::new();
-    for mut command in commands() {
-        command.arg("--message-format=json").stdin(Stdio::null()).stderr(Stdio::inherit());
-        let output = command.output().context("cargo test --no-run")?;
-        if !output.status.success() {
-            bail!("cargo test --no-run: {}", output.status);
-        }
-        let text = String::from_utf8_lossy(&output.stdout);
-        found.extend(text.lines().filter_map(|line| binary(&serde_json::from_str(line).ok()?)));
+    let found: Result<Vec<_>> = commands().iter_mut().map(of).collect();
+    Ok(found?.concat())
+}
+
+/// Builds and finds those of a `cargo test --no-run`.
+pub(crate) fn of(command: &mut Command) -> Result<Vec<Binary>> {
+    command.arg("--message-format=json").stdin(Stdio::null()).stderr(Stdio::inherit());
+    let output = command.output().context("cargo test --no-run")?;
+    if !output.status.success() {
+        bail!("cargo test --no-run: {}", output.status);
     }
-    Ok(found)
+    let text = String::from_utf8_lossy(&output.stdout);
+    Ok(text.lines().filter_map(|line| binary(&serde_json::from_str(line).ok()?)).collect())
 }
 
 /// One message of cargo's: an artifact that is a test executable.

@@ -8,11 +8,12 @@ use anyhow::{Result, bail};
 
 use super::binaries::Binary;
 use super::table::{Counts, Row};
-use super::{Options, lab};
+use super::{Options, emulated, lab};
 use crate::command::{
     UNSHARE, UNSHARED, can_unshare, capture, cargo, complain, find, is_root, must, program, say,
     target, two_at_a_time, workspace,
 };
+use crate::cpu::Cpu;
 use crate::languages::{self, Language, Outcome};
 use crate::tools;
 
@@ -35,6 +36,8 @@ pub(crate) enum Ring {
     Lab,
     /// What the crate for the kernel does, and each driver, under one older than any that is supported.
     Older,
+    /// The release for the other processor, built here, and tests of it that need no root, under emulation.
+    Emulated,
     /// Plugins of other people: each language, each version of the contract, the authors' guide.
     Languages,
     /// What operators see, and live with: findings, measures, pictures, packages.
@@ -50,8 +53,12 @@ pub(crate) enum Ring {
 }
 
 /// Where a ring's executables run.
-enum Place {
+pub(super) enum Place {
     Here,
+    /// Here too, but the executables are of another processor.
+    Emulated(Cpu),
+    /// Here, against the release for another processor: its executable, and what is packed of it.
+    Against(PathBuf, PathBuf),
     /// As root, or as root of a user namespace.
     Root,
     /// Inside the lab's kernel.
@@ -62,7 +69,7 @@ enum Place {
 
 impl Ring {
     /// In the order in which they run.
-    pub(crate) const ALL: [Self; 14] = [
+    pub(crate) const ALL: [Self; 15] = [
         Self::Build,
         Self::Lint,
         Self::Unit,
@@ -71,6 +78,7 @@ impl Ring {
         Self::Faults,
         Self::Lab,
         Self::Older,
+        Self::Emulated,
         Self::Operate,
         Self::Clients,
         Self::Docker,
@@ -90,6 +98,7 @@ impl Ring {
             Self::Faults => "faults",
             Self::Lab => "lab",
             Self::Older => "older",
+            Self::Emulated => "emulated",
             Self::Operate => "operate",
             Self::Clients => "clients",
             Self::Docker => "docker",
@@ -109,6 +118,7 @@ impl Ring {
             Self::Netns | Self::Lab | Self::Docker => 6,
             // Of the long form.
             Self::Older => 15,
+            Self::Emulated => 60,
             Self::Clients | Self::Cluster | Self::Kubernetes => 8,
             Self::Languages => 10,
         }
@@ -116,7 +126,7 @@ impl Ring {
 
     /// Whether it runs with `--long`, or where it is named, alone: its minutes are more than there are.
     pub(crate) fn waits_for_long(self) -> bool {
-        self == Self::Older
+        matches!(self, Self::Older | Self::Emulated)
     }
 
     /// Whether it runs this executable.
@@ -145,7 +155,7 @@ impl Ring {
                     || of_suite(&["lab_drivers", "netns_life"])
             }
             Self::Unit => !suite,
-            Self::Conformance => of_suite(&["conformance_", "plugins_"]),
+            Self::Conformance | Self::Emulated => of_suite(&["conformance_", "plugins_"]),
             Self::Netns => {
                 let of_lab = binary.target.starts_with("lab_");
                 (!suite && !of_lab) || of_suite(&["netns_", "plugins_"])
@@ -173,7 +183,7 @@ impl Ring {
 
     /// Whether its tests are the ignored ones.
     fn ignored(self) -> bool {
-        !matches!(self, Self::Unit | Self::Conformance)
+        !matches!(self, Self::Unit | Self::Conformance | Self::Emulated)
     }
 }
 
@@ -185,6 +195,9 @@ pub(crate) fn run(ring: Ring, binaries: &[Binary], options: &Options) -> Row {
         return Row::done(ring, super::linted(options), start.elapsed());
     }
     let mine: Vec<&Binary> = binaries.iter().filter(|binary| ring.has(binary)).collect();
+    if ring == Ring::Emulated {
+        return emulated::run(&mine, options);
+    }
     let place = match place(ring, options) {
         Ok(place) => place,
         Err(reason) => return Row::skipped(ring, count(ring, &mine), &format!("{reason:#}")),
@@ -202,13 +215,13 @@ pub(crate) fn run(ring: Ring, binaries: &[Binary], options: &Options) -> Row {
     Row::counted(ring, counts, start.elapsed()).without(lacking.count(&mine), &lacking.reasons)
 }
 
-/// Languages that are not there: their tests are left out.
+/// Tests that are left out: those of languages that are not there, or what no emulator can do.
 #[derive(Debug, Default)]
-struct Lacking {
-    /// The modules that their tests are in, as a test's name has them.
-    modules: Vec<String>,
-    /// Why, of those whose tools cannot be had.
-    reasons: Vec<String>,
+pub(super) struct Lacking {
+    /// The modules that they are in, or what else their names have.
+    pub modules: Vec<String>,
+    /// Why; of languages, those whose tools cannot be had.
+    pub reasons: Vec<String>,
 }
 
 impl Lacking {
@@ -238,7 +251,7 @@ impl Lacking {
 
 /// Each executable to its end. The lab's machines have a processor each, what builds plugins waits
 /// for one compiler, which does one thing at a time, and kubelets wait for each other: two run at once.
-fn run_all(
+pub(super) fn run_all(
     ring: Ring,
     place: &Place,
     binaries: &[&Binary],
@@ -266,7 +279,7 @@ fn run_all(
 const LONGEST: [&str; 2] = ["languages_authors", "kube_pods"];
 
 /// How many tests a ring has that is not run.
-fn count(ring: Ring, binaries: &[&Binary]) -> usize {
+pub(super) fn count(ring: Ring, binaries: &[&Binary]) -> usize {
     binaries.iter().map(|binary| tests(ring, binary).len()).sum()
 }
 
@@ -282,7 +295,9 @@ fn tests(ring: Ring, binary: &Binary) -> Vec<String> {
 /// Where it runs, or why it cannot.
 fn place(ring: Ring, options: &Options) -> Result<Place> {
     match ring {
-        Ring::Build | Ring::Lint | Ring::Unit | Ring::Conformance => Ok(Place::Here),
+        Ring::Build | Ring::Lint | Ring::Unit | Ring::Conformance | Ring::Emulated => {
+            Ok(Place::Here)
+        }
         Ring::Netns | Ring::Faults | Ring::Operate | Ring::Cluster => {
             if !is_root() && !can_unshare() {
                 bail!("not root, and this kernel allows no user namespaces");
@@ -457,7 +472,8 @@ fn command(ring: Ring, place: &Place, binary: &Binary, options: &Options) -> Com
     let deadline = if options.long { 3 * DEADLINE } else { DEADLINE };
     let mut words: Vec<String> = vec!["timeout".into(), deadline.as_secs().to_string()];
     match place {
-        Place::Here => {}
+        Place::Here | Place::Against(..) => {}
+        Place::Emulated(cpu) => words.extend(cpu.emulator()),
         Place::Root => {
             if !is_root() {
                 words.extend(UNSHARE.map(str::to_owned));
@@ -478,14 +494,18 @@ fn command(ring: Ring, place: &Place, binary: &Binary, options: &Options) -> Com
     match place {
         Place::Lab(_) if binary.target.starts_with("docker_") => _ = command.arg("lab_"),
         Place::Lab(_) => {}
-        Place::Here | Place::Root | Place::Kubernetes(_) => _ = command.args(["--skip", "lab_"]),
+        _ => _ = command.args(["--skip", "lab_"]),
     }
     command.current_dir(&binary.folder).env("CARGO_MANIFEST_DIR", &binary.folder);
     if let Ok(dir) = tools::reference() {
         command.env("WHARFINGER_TEST_REF", dir);
     }
-    if let Place::Kubernetes(programs) = place {
-        command.env("WHARFINGER_KUBE_PROGRAMS", programs);
+    match place {
+        Place::Kubernetes(programs) => _ = command.env("WHARFINGER_KUBE_PROGRAMS", programs),
+        Place::Against(executable, dist) => {
+            command.env("WHARFINGER_TEST_BIN", executable).env("WHARFINGER_TEST_DIST", dist);
+        }
+        _ => {}
     }
     if !options.long {
         command.args(["--skip", AT_LENGTH]);

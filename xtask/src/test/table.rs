@@ -59,6 +59,8 @@ pub(crate) struct Row {
     ring: Ring,
     counts: Counts,
     skipped: usize,
+    /// Tests that no machine of this ring can run.
+    beyond: usize,
     time: Duration,
     note: String,
 }
@@ -68,26 +70,31 @@ impl Row {
     pub(crate) fn done(ring: Ring, outcome: Result<()>, time: Duration) -> Self {
         let counts = Counts { passed: outcome.is_ok().into(), failed: outcome.is_err().into() };
         let note = outcome.err().map(|error| format!("{error:#}")).unwrap_or_default();
-        Self { ring, counts, skipped: 0, time, note }
+        Self { ring, counts, skipped: 0, beyond: 0, time, note }
     }
 
     /// A ring of many tests. One without any did not run.
     pub(crate) fn counted(ring: Ring, counts: Counts, time: Duration) -> Self {
         let idle = counts == Counts::default();
         let note = if idle { "has no tests" } else { "" }.to_owned();
-        Self { ring, counts, skipped: 0, time, note }
+        Self { ring, counts, skipped: 0, beyond: 0, time, note }
     }
 
     /// A ring that was not asked for.
     pub(crate) fn left(ring: Ring) -> Self {
         let note = "left to --long".to_owned();
-        Self { ring, counts: Counts::default(), skipped: 0, time: Duration::ZERO, note }
+        Self::idle(ring, 0, note)
     }
 
     /// A ring that did not run, of this many tests.
     pub(crate) fn skipped(ring: Ring, skipped: usize, reason: &str) -> Self {
         let note = format!("skipped: {reason}");
-        Self { ring, counts: Counts::default(), skipped, time: Duration::ZERO, note }
+        Self::idle(ring, skipped, note)
+    }
+
+    fn idle(ring: Ring, skipped: usize, note: String) -> Self {
+        let (counts, time) = (Counts::default(), Duration::ZERO);
+        Self { ring, counts, skipped, beyond: 0, time, note }
     }
 
     /// The same, where this many of its tests were left out.
@@ -97,6 +104,12 @@ impl Row {
             self.note = format!("skipped: {}", reasons.join("; "));
         }
         self
+    }
+
+    /// The same, where that is no lack of this machine's: they are skipped, and it is whole.
+    pub(crate) fn beyond(mut self, tests: usize, reasons: &[String]) -> Self {
+        self.beyond = tests;
+        self.without(0, reasons)
     }
 
     /// Whether anything of it did not run.
@@ -119,7 +132,7 @@ impl fmt::Display for Row {
             self.ring.name(),
             self.counts.passed,
             self.counts.failed,
-            self.skipped,
+            self.skipped + self.beyond,
             self.time.as_secs_f64(),
             budget.as_secs(),
             self.note
@@ -162,7 +175,7 @@ impl Table {
     /// "N passed, N failed, N skipped".
     pub(crate) fn last_line(&self) -> String {
         let passed: usize = self.rows.iter().map(|row| row.counts.passed).sum();
-        let skipped: usize = self.rows.iter().map(|row| row.skipped).sum();
+        let skipped: usize = self.rows.iter().map(|row| row.skipped + row.beyond).sum();
         format!("{passed} passed, {} failed, {skipped} skipped", self.failed())
     }
 }
@@ -217,5 +230,15 @@ mod tests {
         assert!(table.verdict(false).is_ok() && table.verdict(true).is_err());
         assert_eq!(table.last_line(), "9 passed, 0 failed, 1 skipped");
         assert!(table.to_string().contains("skipped: go: no `go` here"), "{table}");
+    }
+
+    #[test]
+    fn what_no_machine_can_run_is_counted_and_is_no_lack() {
+        let counts = Counts { passed: 9, failed: 0 };
+        let row = Row::counted(Ring::Emulated, counts, std::time::Duration::ZERO);
+        let table = Table { rows: vec![row.beyond(2, &["no seccomp".to_owned()])] };
+        assert!(table.verdict(true).is_ok());
+        assert_eq!(table.last_line(), "9 passed, 0 failed, 2 skipped");
+        assert!(table.to_string().contains("skipped: no seccomp"), "{table}");
     }
 }

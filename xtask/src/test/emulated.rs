@@ -1,0 +1,84 @@
+//! The ring `emulated`: the release for the other processor, built and packed here, and what of its tests needs
+//! no root, under emulation.
+//!
+//! The crates' own tests are of that processor. The suite's are of this one, and drive an executable of that
+//! one: a script in its place hands it to the emulator by name, so no kernel has to know of emulators.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::PathBuf;
+use std::time::Instant;
+
+use anyhow::{Context as _, Result};
+
+use super::Options;
+use super::binaries::{self, Binary};
+use super::rings::{Lacking, Place, Ring, count, run_all};
+use super::table::{Counts, Row};
+use crate::command::complain;
+use crate::cpu::Cpu;
+use crate::{build, dist};
+
+/// The crates whose own tests run: all without the Wasm compiler. With it they are a hundred more executables,
+/// of which each is linked with the compiler and translated anew: hours. What it makes for that processor is
+/// run all the same, by the suite: the executable compiles components, and calls them.
+const CRATES: [&str; 12] = [
+    "cni", "plan", "drivers", "dhcp", "docker", "view", "delegate", "kernel", "ledger", "speaker",
+    "etcd", "kube",
+];
+
+/// Tests that cannot pass under emulation, and why. Each stands for itself, by its name.
+const BEYOND: [(&str, &str); 0] = [];
+
+/// Builds, packs, and tests.
+pub(super) fn run(of_suite: &[&Binary], options: &Options) -> Row {
+    let start = Instant::now();
+    let ring = Ring::Emulated;
+    let cpu = match Cpu::other().and_then(|cpu| cpu.prepare().map(|()| cpu)) {
+        Ok(cpu) => cpu,
+        Err(reason) => return Row::skipped(ring, count(ring, of_suite), &format!("{reason:#}")),
+    };
+    let counts = tested(cpu, of_suite, options).unwrap_or_else(|error| {
+        complain(&format!("{error:#}"));
+        Counts::failure()
+    });
+    Row::counted(ring, counts, start.elapsed()).beyond(BEYOND.len(), &beyond().reasons)
+}
+
+fn tested(cpu: Cpu, of_suite: &[&Binary], options: &Options) -> Result<Counts> {
+    build::release(cpu)?;
+    dist::pack(cpu)?;
+    let release = Place::Against(starter(cpu)?, dist::folder(cpu));
+    let mut counts = run_all(Ring::Emulated, &release, of_suite, &beyond(), options);
+    let of_crates = of_crates(cpu)?;
+    let of_crates: Vec<&Binary> = of_crates.iter().collect();
+    counts.add(run_all(Ring::Emulated, &Place::Emulated(cpu), &of_crates, &beyond(), options));
+    Ok(counts)
+}
+
+/// A script that is to the suite what the executable is: it goes by the name that it is called by.
+fn starter(cpu: Cpu) -> Result<PathBuf> {
+    let executable = cpu.executable();
+    let emulator = cpu.emulator().context("an emulator")?;
+    let script =
+        format!("#!/bin/sh\nexec {emulator} -0 \"$0\" '{}' \"$@\"\n", executable.display());
+    let path = executable.with_file_name("emulated");
+    fs::write(&path, script).with_context(|| path.display().to_string())?;
+    fs::set_permissions(&path, Permissions::from_mode(0o755))?;
+    Ok(path)
+}
+
+/// The crates' test executables, without examples in documentation: those are of no processor.
+fn of_crates(cpu: Cpu) -> Result<Vec<Binary>> {
+    let packages = CRATES.map(|name| format!("--package=wharfinger-{name}"));
+    let words =
+        format!("test --release --locked --quiet --tests --no-run --target {}", cpu.target());
+    binaries::of(cpu.cargo(&words)?.args(packages))
+}
+
+/// What is left out, and the reasons, each once.
+fn beyond() -> Lacking {
+    let mut reasons: Vec<String> = BEYOND.iter().map(|(_, why)| (*why).to_owned()).collect();
+    reasons.dedup();
+    Lacking { modules: BEYOND.iter().map(|(name, _)| (*name).to_owned()).collect(), reasons }
+}
