@@ -119,8 +119,8 @@ fn drifted(host: &Host, known: &[Entry]) -> Vec<(String, String)> {
         now.is_some_and(|now| now.seq == entry.seq)
     };
     let again = first.iter().filter_map(|entry| Some((entry, differs(entry)?)));
-    let found: Vec<_> = again.filter(|(entry, _)| stays(entry)).collect();
-    found.into_iter().map(|(entry, what)| (entry.record.id.to_string(), what)).collect()
+    let found = again.filter(|(entry, _)| stays(entry));
+    found.map(|(entry, what)| (entry.record.id.to_string(), what)).collect()
 }
 
 fn by(addresses: &[std::net::IpAddr]) -> String {
