@@ -51,7 +51,8 @@ impl<'w> Containerd<'w> {
     pub fn ctr(&self, words: &[&str]) -> Command {
         let socket = self.world.text_path("containerd/sock");
         let dir = self.world.path("");
-        let namespace = must(dir.file_name().and_then(OsStr::to_str).ok_or(dir.display()), "a name");
+        let namespace =
+            must(dir.file_name().and_then(OsStr::to_str).ok_or(dir.display()), "a name");
         let mut all = vec!["ctr", "--address", &socket, "--namespace", namespace];
         all.extend(words);
         self.mounts.command(&all)

@@ -119,11 +119,11 @@ impl Cache {
 
     fn opened(root: Dir, key: Key, engine: &str) -> Result<Self, Error> {
         let lock = read_lock(&root, &key)?;
-        let gone = |name: &str| {
-            file_error("open", &root.path.join(name), std::io::ErrorKind::NotFound.into())
-        };
-        let components = root.dir(COMPONENTS)?.ok_or_else(|| gone(COMPONENTS))?;
-        let compiled = root.dir(COMPILED)?.ok_or_else(|| gone(COMPILED))?;
+        let components = root.dir(COMPONENTS)?.ok_or_else(|| {
+            file_error("open", &root.path.join(COMPONENTS), std::io::ErrorKind::NotFound.into())
+        })?;
+        // Whoever makes room may take it away: all that was in it can be made again.
+        let compiled = root.dir(COMPILED)?.map_or_else(|| root.make(COMPILED), Ok)?;
         Ok(Self { root, components, compiled, key, lock, engine: engine.to_owned() })
     }
 

@@ -136,6 +136,14 @@ fn pain_h6_what_is_installed_is_not_compiled_again() {
 }
 
 #[test]
+fn pain_h8_without_the_folder_of_compiled_code_it_is_made_anew() {
+    let it = Try::new();
+    fs::remove_dir_all(it.path(COMPILED)).unwrap();
+    it.misses("there was none");
+    it.hits();
+}
+
+#[test]
 fn pain_h8_cut_at_every_length_it_is_made_anew() {
     let it = Try::new();
     let good = fs::read(it.code_path()).unwrap();
