@@ -2,7 +2,7 @@
 //! has to tell it, and does nothing else. What is slower than this is slower by our doing.
 //!
 //! `floor add|del BRIDGE NETNS IFNAME ADDRESS/PREFIX GATEWAY [--masq]`, IPv4 only. The bridge is
-//! made where it is missing; with `--masq` the table has to be there, as an ADD of ours leaves it.
+//! made where it is missing; with `--masq` the network's set has to be there, as an ADD of ours leaves it.
 //! It encodes by hand: nothing is to stand between this and the kernel.
 
 use std::ffi::CString;
@@ -17,7 +17,6 @@ const ACK: u16 = 4;
 const DUMP: u16 = 0x300;
 const NEST: u16 = 0x8000;
 const TABLE: &[u8] = b"wharfinger\0";
-const MAP: &[u8] = b"masq4\0";
 
 struct Call {
     bridge: String,
@@ -171,20 +170,20 @@ impl Call {
     }
 
     fn element(&self) -> Vec<u8> {
-        let host_bits = u32::MAX.checked_shr(self.prefix.into()).unwrap_or(0);
-        let network = Ipv4Addr::from(u32::from(self.address) & !host_bits);
-        let chain = format!("masq-{network}-{}\0", self.prefix);
-        let jump = (-3_i32).to_be_bytes();
-        let verdict = [attribute(1, &jump), attribute(2, chain.as_bytes())].concat();
-        let data = attribute(2 | NEST, &attribute(2 | NEST, &verdict));
         let key = self.key() + "\0";
         let length = u8::try_from(key.len()).unwrap_or(u8::MAX);
-        let comment = [&[0, length], key.as_bytes()].concat();
-        self.entry(&[data, attribute(6, &comment)].concat())
+        self.entry(&attribute(6, &[&[0, length], key.as_bytes()].concat()))
     }
 
     fn key_only(&self) -> Vec<u8> {
         self.entry(&[])
+    }
+
+    /// That of ours for the same network.
+    fn set(&self) -> String {
+        let host_bits = u32::MAX.checked_shr(self.prefix.into()).unwrap_or(0);
+        let network = Ipv4Addr::from(u32::from(self.address) & !host_bits);
+        format!("masq-{network}-{}\0", self.prefix)
     }
 
     fn entry(&self, rest: &[u8]) -> Vec<u8> {
@@ -192,7 +191,7 @@ impl Call {
         let entry = attribute(1 | NEST, &[&key, rest].concat());
         let mut bytes = vec![1, 0, 0, 0];
         bytes.extend(attribute(1, TABLE));
-        bytes.extend(attribute(2, MAP));
+        bytes.extend(attribute(2, self.set().as_bytes()));
         bytes.extend(attribute(3 | NEST, &entry));
         bytes
     }
@@ -302,7 +301,7 @@ impl Netlink {
         bytes.extend(message(kind, flags | ACK, payload));
         bytes.extend(message(17, 0, &enclose));
         self.send(&bytes)?;
-        refusal(self.receive()?).context("nf_tables (did an ADD of ours make the table?)")
+        refusal(self.receive()?).context("nf_tables (did an ADD of ours make the network's set?)")
     }
 
     fn get(&mut self, kind: u16, payload: &[u8]) -> Result<&[u8]> {
