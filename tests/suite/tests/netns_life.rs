@@ -343,3 +343,24 @@ fn pain_a2_defect_15_host_device_is_lent_and_given_back() {
     let home = world.host.link("seg0");
     assert!(home.alias.is_empty() && !home.up && home.addresses.is_empty(), "{home:?}");
 }
+
+/// What the benchmark measures against makes an attachment as ours does, by the same names, or it would
+/// measure nothing.
+#[test]
+#[ignore = "needs root: ring netns"]
+fn the_floor_of_the_benchmark_attaches_and_detaches() {
+    const FLOOR: &str = env!("CARGO_BIN_EXE_floor");
+    let world = World::new();
+    let one = world.attach(&world.conf("bridge", &json!({ "ipMasq": true })));
+    let bare = Netns::new("bare");
+    let path = bare.path();
+    let floor = |verb| {
+        let network = ["10.1.255.250/16", "10.1.0.1", "--masq"];
+        world.host.run(&[&[FLOOR, verb, "cni0", &path, "eth0"], &network[..]].concat());
+    };
+    floor("add");
+    assert!(bare.pings(&one.v4()) && world.rules().contains("10.1.255.250"));
+    floor("del");
+    assert!(bare.links().iter().all(|link| link.name == "lo"));
+    end(&world, &[&one]);
+}
