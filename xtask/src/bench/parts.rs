@@ -264,7 +264,8 @@ fn fill(machine: &Machine, subject: &Subject, from: usize, to: usize) -> Result<
         }
     }
     let filler = Subject { conf, ..subject.clone() };
-    let container = Container::new(&format!("filler{to}"))?;
+    let whose = if subject.name == BEFORE { "before" } else { "" };
+    let container = Container::new(&format!("filler{to}{whose}"))?;
     let call = machine.call(&filler, "ADD", &container, None)?;
     let numbers: Vec<usize> = (from..to).collect();
     for batch in numbers.chunks(16) {
