@@ -18,7 +18,7 @@ use super::Options;
 use super::machine::{Container, Machine};
 use super::process::{Call, Took, timed};
 use super::report::Figures;
-use super::subject::Subject;
+use super::subject::{BEFORE, Subject};
 use crate::command::{find, say};
 
 /// What it needs from the machine.
@@ -109,6 +109,12 @@ impl<'m> Node<'m> {
         Ok(Self { machine, subject, dir })
     }
 
+    /// The same node of an earlier executable, where there is one.
+    fn earlier(self) -> Option<Self> {
+        let subject = self.machine.before(self.subject)?;
+        Some(Self { subject, ..self })
+    }
+
     pub(super) fn call(&self, verb: &str, container: &Container, id: usize) -> Result<Call> {
         let mut call = self.machine.call(&self.subject, verb, container, None)?;
         let path = |name: &str| self.dir.join(name).display().to_string();
@@ -138,14 +144,17 @@ pub(super) fn lives(
     let mut figures = Figures::default();
     let mut nodes = Vec::new();
     for (at, (whose, book)) in books.iter().enumerate() {
-        nodes.push((*whose, Node::new(machine, "lives", &format!("node-{at}"), *book)?));
+        let node = |network: &str| Node::new(machine, network, &format!("node-{at}"), *book);
+        nodes.push(((*whose).to_owned(), node("lives")?));
+        nodes.extend(node("lives-before")?.earlier().map(|it| (format!("{whose}, {BEFORE}"), it)));
     }
     for round in 0..=options.rounds {
         for turn in 0..nodes.len() {
             let Some((whose, node)) = nodes.get((turn + round) % nodes.len()) else { continue };
             let container = Container::new("c")?;
             for verb in ["ADD", "DEL"] {
-                let (_, took) = node.call(verb, &container, round)?.time().context(*whose)?;
+                let (_, took) =
+                    node.call(verb, &container, round)?.time().context(whose.clone())?;
                 if round > 0 {
                     figures.add(verb, whose, took);
                 }

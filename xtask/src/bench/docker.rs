@@ -12,24 +12,26 @@ use super::Options;
 use super::machine::Machine;
 use super::process::{Took, timed};
 use super::report::Figures;
-use super::subject::OURS;
+use super::subject::{BEFORE, OURS};
 use crate::command::{capture, find, program, say, text};
 
 /// What it needs from the machine.
 pub(crate) const PROGRAMS: [&str; 7] =
     ["dockerd", "docker", "containerd", "runc", "busybox", "nsenter", "unshare"];
 
-/// Where ours listens.
-const SOCKET: &str = "/run/docker/plugins/wharfinger.sock";
+/// Where plugins listen, by their names.
+const PLUGINS: &str = "/run/docker/plugins";
 
 const THEIRS: &str = "Docker's bridge";
 const NONE: &str = "no network";
 
 /// Whose, and the network's name.
 const NETWORKS: [(&str, &str); 3] = [(OURS, "ours"), (THEIRS, "theirs"), (NONE, "none")];
+/// Of an earlier executable, where there is one.
+const EARLIER: (&str, &str) = (BEFORE, "before");
 
 /// The first process of Docker's machine: when it ends, all do. `$1` is there once it is ready, `$2`
-/// is busybox, `$3` ours.
+/// is busybox, `$3` ours, `$4` an earlier one of ours or empty.
 const MACHINE: &str = r#"set -e
 mount -t tmpfs tmpfs /run
 mkdir -p /run/etc/up /run/etc/work /run/wf /run/netns /run/docker/plugins /run/image/bin /run/bin
@@ -39,6 +41,10 @@ ln -s busybox /run/image/bin/sleep
 ln -s busybox /run/image/bin/true
 echo '{}' >/run/docker.json
 "$3" serve --docker >/run/wf/log 2>&1 &
+if [ -n "$4" ]; then
+  WHARFINGER_RUN_DIR=/run/before/run WHARFINGER_LIB_DIR=/run/before/lib \
+    "$4" serve --docker --socket /run/docker/plugins/before.sock >>/run/wf/log 2>&1 &
+fi
 dockerd --config-file /run/docker.json --data-root /run/docker-data --exec-root /run/docker-exec \
   --pidfile /run/dockerd.pid --storage-driver vfs -H "$DOCKER_HOST" >/run/dockerd.log 2>&1 &
 touch "$1"
@@ -56,6 +62,7 @@ const ENV: [(&str, &str); 4] = [
 struct Daemons {
     holder: Child,
     init: String,
+    networks: Vec<(&'static str, &'static str)>,
 }
 
 /// Runs it.
@@ -78,8 +85,9 @@ fn measure(docker: &Daemons, options: &Options) -> Result<()> {
     let mut figures = Figures::default();
     // A round is a dozen containers.
     for round in 0..=options.rounds.min(15) {
-        for turn in 0..NETWORKS.len() {
-            let Some((whose, network)) = NETWORKS.get((turn + round) % NETWORKS.len()) else {
+        let networks = &docker.networks;
+        for turn in 0..networks.len() {
+            let Some((whose, network)) = networks.get((turn + round) % networks.len()) else {
                 continue;
             };
             let note = |what: &str, took| {
@@ -97,7 +105,7 @@ fn measure(docker: &Daemons, options: &Options) -> Result<()> {
 impl Daemons {
     fn start(machine: &Machine) -> Result<Self> {
         let ready = machine.dir.join("docker-ready");
-        let ours = &machine.executables.ours;
+        let (ours, before) = (&machine.executables.ours, &machine.executables.before);
         let busybox = find("busybox").context("busybox")?;
         // Among the mounts of the process that made the namespace: `ip netns exec` has hidden the
         // control groups.
@@ -106,8 +114,11 @@ impl Daemons {
             "nsenter --mount={mounts} unshare --mount --pid --fork --kill-child --mount-proc sh -c"
         ));
         command.arg(MACHINE).arg("sh").arg(&ready).arg(busybox).arg(ours).envs(ENV);
+        command.arg(before.as_deref().unwrap_or(Path::new("")));
+        let mut networks = NETWORKS.to_vec();
+        networks.extend(before.as_ref().map(|_| EARLIER));
         let holder = command.stdin(Stdio::null()).spawn().context("unshare")?;
-        let mut this = Self { holder, init: String::new() };
+        let mut this = Self { holder, init: String::new(), networks };
         until("Docker's machine is there", || ready.exists())?;
         let id = this.holder.id();
         let children = format!("/proc/{id}/task/{id}/children");
@@ -122,17 +133,27 @@ impl Daemons {
         until("dockerd answers", || {
             capture(&mut self.command("docker version")).is_ok_and(|it| it.status.success())
         })?;
-        let socket = format!("/proc/{}/root{SOCKET}", self.init);
-        until("ours listens", || Path::new(&socket).exists())?;
+        let earlier = self.networks.contains(&EARLIER);
+        for name in ["wharfinger", "before"].iter().take(1 + usize::from(earlier)) {
+            let socket = format!("/proc/{}/root{PLUGINS}/{name}.sock", self.init);
+            until("ours listens", || Path::new(&socket).exists())?;
+        }
         let import = "tar -C /run/image -c . | docker import - box";
         text(self.command("sh -c").arg(import))?;
-        let ours = "-d wharfinger --ipam-driver wharfinger --subnet";
-        self.docker(&format!("network create {ours} 10.111.0.0/16 ours"))?;
-        self.docker(&format!("network create {ours} 10.112.0.0/16 ours-alone"))?;
-        self.docker("network create --subnet 10.113.0.0/16 theirs")?;
-        self.docker("network create --subnet 10.114.0.0/16 theirs-alone")?;
-        self.docker("run -d --network ours box sleep 100000")?;
-        self.docker("run -d --network theirs box sleep 100000")?;
+        for (at, (_, network)) in self.networks.iter().enumerate() {
+            let driver = match *network {
+                "ours" => "-d wharfinger --ipam-driver wharfinger",
+                "before" => "-d before --ipam-driver before",
+                "theirs" => "-d bridge",
+                _ => continue,
+            };
+            for (octet, suffix) in [(111, ""), (121, "-alone")] {
+                let subnet = format!("10.{}.0.0/16", octet + at);
+                let words = format!("{driver} --subnet {subnet} {network}{suffix}");
+                self.docker(&format!("network create {words}"))?;
+            }
+            self.docker(&format!("run -d --network {network} box sleep 100000"))?;
+        }
         self.docker("run -d --name quay box sleep 100000")
     }
 

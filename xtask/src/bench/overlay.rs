@@ -8,9 +8,9 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result};
 
-use super::Options;
 use super::machine::Machine;
 use super::report::quantile;
+use super::{Executables, Options};
 use crate::command::{capture, find, program, say, text};
 use crate::test;
 
@@ -34,8 +34,14 @@ pub(crate) fn run(machine: &Machine, options: &Options) -> Result<()> {
     let seals = capture(&mut program(ASSOCIATION)).is_ok_and(|done| done.status.success());
     capture(&mut program("ip xfrm state flush"))?;
     let words = if seals { vec![rounds.as_str(), "--encrypt"] } else { vec![rounds.as_str()] };
-    let mut here = Command::new(&across);
-    print("this machine's kernel", measured(machine, here.args(words))?);
+    let here =
+        |executable: &Path, words: &[&str]| measured(executable, Command::new(&across).args(words));
+    let Executables { ours, before, .. } = &machine.executables;
+    print("this machine's kernel", here(ours, &words)?);
+    if let Some(before) = before {
+        // One after the other: each has what is made by hand beside it.
+        print("this machine's kernel, by an earlier one of ours", here(before, &[&rounds])?);
+    }
     if seals {
         return Ok(());
     }
@@ -44,7 +50,7 @@ pub(crate) fn run(machine: &Machine, options: &Options) -> Result<()> {
         return Ok(());
     };
     let mut lab = in_lab(&kernel, &across);
-    print("the lab's kernel", measured(machine, lab.args([rounds.as_str(), "--encrypt"]))?);
+    print("the lab's kernel", measured(ours, lab.args([rounds.as_str(), "--encrypt"]))?);
     Ok(())
 }
 
@@ -64,8 +70,8 @@ const BY_HAND: &str = "by hand";
 /// What was said of each, in the order in which it was said first.
 type Said = (Vec<(String, String)>, BTreeMap<(String, String), Vec<f64>>);
 
-fn measured(machine: &Machine, command: &mut Command) -> Result<Said> {
-    let said = text(command.env("WHARFINGER_TEST_BIN", &machine.executables.ours))?;
+fn measured(executable: &Path, command: &mut Command) -> Result<Said> {
+    let said = text(command.env("WHARFINGER_TEST_BIN", executable))?;
     let (mut order, mut samples) = Said::default();
     for line in said.lines() {
         let mut parts = line.split('\t');

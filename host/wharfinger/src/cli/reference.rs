@@ -12,11 +12,11 @@ Exit statuses: 0, all is well; 1, something failed or was found; 2, the command 
 understood.
 
 With `--json` every command prints one JSON document on standard output and nothing else there, whatever
-happens: what it is stands at each command; of an error, also of a command line that is not understood, it is
-an object with `error`, the text that people are told on standard error otherwise, and with `code`, `msg` and
-`details` where a runtime would have been told those. Two that go on until interrupted, `events` and `pools --watch`, print one document on each
-line. A command that prints what has a format of its own already (`metrics`, `completions`), or serves
-until it is killed, has no `--json`, and says so.
+happens: what it is stands at each command; of an error, also of a command line that is not understood,
+it is an object with `error`, the text that people are told on standard error otherwise, and with `code`,
+`msg` and `details` where a runtime would have been told those. Two that go on until interrupted,
+`events` and `pools --watch`, print one document on each line. A command that prints what has a format of
+its own already (`metrics`, `completions`), or serves until it is killed, has no `--json`, and says so.
 
 Long work shows how far it is, on standard error and only where that is a terminal; not with `--json` or
 `--quiet`. Nothing is asked where no terminal is.

@@ -89,12 +89,16 @@ fn of_attachments(host: &Host, facts: &mut Facts) -> Result<(), Error> {
     let orphans = before.iter().filter(|it| !ids.contains(&it.id) && after.contains(&it.id));
     facts.orphans = orphans.map(|it| (it.id.to_string(), by(&it.addresses))).collect();
     facts.attached = !known.is_empty();
-    facts.drifted = drifted(host, &known);
+    let mut living = Vec::new();
     for entry in &known {
-        if !recover::lives(host.kernel, host.node, &entry.record).unwrap_or(true) {
-            facts.dead.push(entry.record.id.to_string());
+        let id = entry.record.id.to_string();
+        match recover::lives(host.kernel, host.node, &entry.record) {
+            Ok(true) => living.push(entry),
+            Ok(false) => facts.dead.push(id),
+            Err(error) => facts.unseen.push((format!("whether {id} lives"), error.to_string())),
         }
     }
+    facts.drifted = drifted(host, &living);
     let containers: BTreeSet<&str> = ids.iter().map(|id| id.container.as_str()).collect();
     facts.reserved = reserved(Path::new(RESERVATIONS), &containers);
     let taken = known.iter().filter_map(|entry| entry.record.netns.as_deref()).collect();
@@ -102,23 +106,20 @@ fn of_attachments(host: &Host, facts: &mut Facts) -> Result<(), Error> {
     Ok(())
 }
 
-/// Those that are attached, live, and are not as they were made. What is being undone meanwhile is looked at
-/// once more.
-fn drifted(host: &Host, known: &[Entry]) -> Vec<(String, String)> {
-    let whole = |entry: &&Entry| {
-        // Of Docker's endpoints only Docker knows where they are.
-        entry.record.state == State::Attached
-            && entry.record.netns.is_some()
-            && recover::lives(host.kernel, host.node, &entry.record).unwrap_or_default()
-    };
+/// Those of the living that are attached and are not as they were made. What is being undone meanwhile is
+/// looked at once more.
+fn drifted(host: &Host, living: &[&Entry]) -> Vec<(String, String)> {
+    // Of Docker's endpoints only Docker knows where they are.
+    let whole =
+        |entry: &&&Entry| entry.record.state == State::Attached && entry.record.netns.is_some();
     let differs = |entry: &Entry| show::drift(host, &entry.record).into_iter().next();
-    let first: Vec<&Entry> =
-        known.iter().filter(whole).filter(|entry| differs(entry).is_some()).collect();
-    let stays = |entry: &&&Entry| {
+    let first: Vec<&&Entry> =
+        living.iter().filter(whole).filter(|entry| differs(entry).is_some()).collect();
+    let stays = |entry: &Entry| {
         let now = host.ledger.get(&entry.record.id).ok().flatten();
         now.is_some_and(|now| now.seq == entry.seq)
     };
-    let again = first.iter().filter_map(|entry| Some((entry, differs(entry)?)));
+    let again = first.into_iter().filter_map(|entry| Some((entry, differs(entry)?)));
     let found = again.filter(|(entry, _)| stays(entry));
     found.map(|(entry, what)| (entry.record.id.to_string(), what)).collect()
 }
