@@ -159,7 +159,7 @@ pub enum Error {
     #[error(transparent)]
     Kernel(#[from] wharfinger_kernel::Error),
     /// The kernel lacks what the plan needs.
-    #[error("this kernel lacks {}", .0.join(", "))]
+    #[error("this kernel cannot do it: {}", .0.join(", "))]
     Features(Vec<String>),
     /// A delegate failed.
     #[error(transparent)]

@@ -24,7 +24,7 @@ pub use error::{CniError, code};
 pub use result::{Dns, Interface, Ip, Route, Success};
 pub use run::{Io, render_error, run};
 pub use runtime_config::{Bandwidth, IpRange, PortMapping, Protocol, RuntimeConfig};
-pub use vars::Env;
+pub use vars::{Env, check_names};
 pub use verb::{UnknownVerb, Verb};
 pub use version::{UnknownVersion, Version};
 

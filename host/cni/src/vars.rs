@@ -87,6 +87,26 @@ impl Vars {
     }
 }
 
+/// Whether an attachment may have these names, where they do not come in an environment: `container` as
+/// CNI_CONTAINERID, `ifname` as CNI_IFNAME (spec section 2).
+///
+/// # Errors
+/// The first that is refused; it names no variable, but what it is.
+pub fn check_names(container: &str, ifname: &str) -> Result<(), ConfError> {
+    let wrong = |what: &str, found: &str, allowed: &str| ConfError {
+        pointer: what.to_owned(),
+        found: format!("{:?}", shorten(found)),
+        allowed: allowed.to_owned(),
+    };
+    if !is_name(container) {
+        return Err(wrong("the container's id", container, NAME_ALLOWED));
+    }
+    if !is_ifname(ifname) {
+        return Err(wrong("the interface's name", ifname, IFNAME_ALLOWED));
+    }
+    Ok(())
+}
+
 const IFNAME_ALLOWED: &str = "1 to 15 bytes without '/', ':' and white space, not \".\" or \"..\"";
 
 fn is_ifname(text: &str) -> bool {

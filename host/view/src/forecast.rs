@@ -35,7 +35,8 @@ pub fn span(seconds: f64) -> String {
         s if s < 120.0 => format!("{s:.0} s"),
         s if s < 7200.0 => format!("{:.0} min", s / 60.0),
         s if s < 172_800.0 => format!("{:.0} h", s / 3600.0),
-        s => format!("{:.0} days", s / 86_400.0),
+        s if s < 315_360_000.0 => format!("{:.0} days", s / 86_400.0),
+        _ => "over 10 years".to_owned(),
     }
 }
 
@@ -70,6 +71,7 @@ mod tests {
         assert_eq!(exhausted_in(100, &moves(5, 0), 3600.0), None, "too little happened");
         assert_eq!(exhausted_in(100, &moves(50, 0), 50.0), None, "in too short a while");
         assert_eq!((span(18_000.0), span(90.0)), ("5 h".into(), "90 s".into()));
+        assert_eq!((span(864_000.0), span(1e12)), ("10 days".into(), "over 10 years".into()));
     }
 
     #[test]

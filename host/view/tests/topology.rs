@@ -29,10 +29,13 @@ fn hub(kind: &str, link: &str, addresses: &[&str]) -> Hub {
 fn node() -> Topology {
     let overlay =
         vec![hub("vxlan", "vx1", &[]), hub("bridge", "br-pods", &["10.3.0.1/24", "fd00:3::1/64"])];
+    let mut pods = network("pods", 1, 400, vec![hub("bridge", "cni0", &["10.1.0.1/16"])]);
+    // The order is that of containers, and none of addresses.
+    pods.attachments.swap(20, 399);
     Topology {
         node: "worker-1".into(),
         networks: vec![
-            network("pods", 1, 400, vec![hub("bridge", "cni0", &["10.1.0.1/16"])]),
+            pods,
             network("storage", 2, 2, vec![hub("macvlan on", "eth1", &[])]),
             network("tunnel", 3, 7, overlay),
             network("point", 4, 1, vec![]),

@@ -115,8 +115,10 @@ fn described((name, functions): &(String, Vec<String>), digest: &str) -> Import 
 
 fn read(wasm: &[u8]) -> Result<(Names, Metadata), String> {
     if wasm.starts_with(b"\0asm") && !Parser::is_component(wasm) {
-        return Err("it is a core module, no component: make one with `wasm-tools component new`"
-            .to_owned());
+        return Err(
+            "it is a core module, no component: `wharfinger plugin component` makes one of it"
+                .to_owned(),
+        );
     }
     let types = Validator::new_with_features(WasmFeatures::default())
         .validate_all(wasm)

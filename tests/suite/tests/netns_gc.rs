@@ -155,3 +155,54 @@ fn pain_a8_every_verb_for_every_driver() {
         assert_eq!(call("DEL", &with_result).ok(), Value::Null);
     }
 }
+
+/// By hand: what stays is named by its beginning, with all its interfaces; and a slip detaches nothing.
+#[test]
+#[ignore = "needs root: ring netns"]
+fn what_is_kept_by_hand_is_never_lost_by_a_slip() {
+    let world = World::new();
+    let list = json!({ "cniVersion": "1.1.0", "name": "pods", "plugins": [conf(&world)] });
+    let file = world.write("conf/10-pods.conflist", &list.to_string()).display().to_string();
+    let (one, two) = (world.container(), world.container());
+    let add = |container: &str, netns: &str, ifname: &str| {
+        let more = ["--netns", netns, "--container", container, "--ifname", ifname];
+        world.cli(&[&["add", file.as_str()], &more[..]].concat())
+    };
+    for (id, ns, ifname) in
+        [("keep-me", &one.ns, "eth0"), ("keep-me", &one.ns, "net1"), ("keep-not", &two.ns, "eth0")]
+    {
+        assert!(add(id, &ns.path(), ifname).status.success(), "{id}/{ifname}");
+    }
+    // What a runtime is refused, a person is.
+    for (id, ifname) in
+        [("../away", "eth9"), ("odd", "a/b"), ("", "eth9"), ("odd", "longer-than-15-bytes")]
+    {
+        let refused = add(id, &two.ns.path(), ifname);
+        let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert!(!refused.status.success() && said.contains("allowed"), "{id} {ifname}: {said}");
+    }
+    let names = || world.cli_ok(&["ls"]).lines().count() - 1;
+    for slip in ["nosuch", "keep-", "keep-me/eth7"] {
+        let refused = world.cli(&["gc", &file, "--keep", slip]);
+        let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert!(said.contains("nothing was detached"), "{slip}: {refused:?}");
+        assert_eq!(names(), 3, "{slip}");
+    }
+    let said = world.cli_ok(&["gc", &file, "--keep", "keep-m"]);
+    assert_eq!(said, "detached pods/keep-not/eth0\n");
+    // The book knows the namespace.
+    for ifname in ["eth0", "net1"] {
+        world.cli_ok(&["check", &file, "--container", "keep-me", "--ifname", ifname]);
+    }
+    let slip = world.cli_ok(&["del", &file, "--container", "keep-me", "--ifname", "eth7"]);
+    assert!(slip.contains("nothing was attached as pods/keep-me/eth7"), "{slip}");
+    // As a runtime's, whatever is written in the settings.
+    world.settings("deadlin = 3\n");
+    for ifname in ["eth0", "net1"] {
+        let del = ["del", &file, "--container", "keep-me", "--ifname", ifname];
+        assert_eq!(world.cli_ok(&del), "");
+    }
+    assert!(!world.cli(&["ls"]).status.success(), "the settings cannot be read");
+    world.settings("");
+    world.assert_nothing_left();
+}

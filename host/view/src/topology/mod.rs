@@ -6,6 +6,7 @@ mod svg;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::net::IpAddr;
 
 use serde::Serialize;
 
@@ -176,10 +177,11 @@ impl Network {
             return (&self.attachments, None);
         }
         let (shown, rest) = self.attachments.split_at(most - 1);
-        let addresses: Vec<&str> =
-            rest.iter().filter_map(|it| it.addresses.first()).map(String::as_str).collect();
-        let span = match (addresses.first(), addresses.last()) {
-            (Some(first), Some(last)) => format!(": {} ... {}", plain(first), plain(last)),
+        // They are in the order of their containers, which is none of addresses.
+        let addresses =
+            || rest.iter().filter_map(|it| it.addresses.first()?.parse::<IpAddr>().ok());
+        let span = match (addresses().min(), addresses().max()) {
+            (Some(least), Some(greatest)) => format!(": {least} ... {greatest}"),
             _ => String::new(),
         };
         (shown, Some(format!("and {} more{span}", rest.len())))

@@ -1,5 +1,6 @@
 //! The verbs by hand, as a runtime would call them.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use anyhow::{Result, anyhow, bail};
@@ -10,12 +11,13 @@ use wharfinger_attach::chain;
 use wharfinger_cni::{
     Attach, AttachmentId, CniError, Env, NetConf, Node, Plugin, Success, ValidAttachment,
 };
+use wharfinger_ledger::Record;
 
 use super::cluster::{self, Collect};
 use super::lists::{Run, Who};
 use super::network::List;
-use super::results::Results;
-use super::{Answer, Attachment, Network, explained, named, network, print};
+use super::results::{Kept, Results};
+use super::{Answer, Attachment, Network, explained, named, network, print, told};
 use crate::certificate::Standing;
 use crate::docker;
 use crate::program::Program;
@@ -84,7 +86,8 @@ pub(super) struct Gc {
     name: Option<String>,
     #[command(flatten)]
     places: Places,
-    /// An attachment that stays, as CONTAINER or CONTAINER/IFNAME; may be repeated
+    /// What stays, as CONTAINER, with all its interfaces, or CONTAINER/IFNAME; of the container's id
+    /// its beginning does. May be repeated; one that fits nothing is refused
     #[arg(long, conflicts_with = "all")]
     keep: Vec<String>,
     /// Nothing stays: all that is attached to the network is detached, living or not
@@ -115,6 +118,8 @@ pub(super) struct Gc {
 
 pub(super) fn add(program: &Program, attachment: &Attachment) -> Result<Answer> {
     not_our_own(attachment)?;
+    let container = attachment.container.clone().unwrap_or_else(|| made_up(attachment));
+    wharfinger_cni::check_names(&container, &attachment.ifname)?;
     if let Some(list) = others(&attachment.network)? {
         return run(program, &attachment.network, &list).add(&who(attachment, &list)?);
     }
@@ -195,18 +200,21 @@ pub(super) fn check(program: &Program, check: &Check) -> Result<Answer> {
         return run(program, &attachment.network, &list).check(&who(attachment, &list)?);
     }
     let mut call = call(attachment, conf(attachment)?)?;
-    call.prev_result = recorded(program, &call)?;
+    if let Some(record) = recorded(program, &call)? {
+        let parse = |value: &Value| Success::parse(call.conf.version, value);
+        call.prev_result = record.result.as_ref().map(parse).transpose()?;
+        call.netns = call.netns.or(record.netns.map(PathBuf::from));
+    }
     Served::new(program).check(&call).map_err(explained)?;
     Ok(Answer::quiet(named(&call.id)))
 }
 
-/// The result that the ADD was answered with.
-fn recorded(program: &Program, call: &Attach) -> Result<Option<Success>> {
+/// What the book has of it.
+fn recorded(program: &Program, call: &Attach) -> Result<Option<Record>> {
     let id = chain::key(&call.id, &call.conf);
     let entry = program.verb(|host| Ok(host.ledger.get(&id)?));
     let entry = entry.map_err(|error| explained(error.to_cni(&call.id.network)))?;
-    let result = entry.and_then(|entry| entry.record.result);
-    Ok(result.map(|value| Success::parse(call.conf.version, &value)).transpose()?)
+    Ok(entry.map(|entry| entry.record))
 }
 
 pub(super) fn del(program: &Program, attachment: &Attachment) -> Result<Answer> {
@@ -222,8 +230,19 @@ pub(super) fn del(program: &Program, attachment: &Attachment) -> Result<Answer> 
         network::conf(map)
     })?;
     let call = call(attachment, conf)?;
+    let known = recorded(program, &call)?.is_some();
     Served::new(program).del(&call).map_err(explained)?;
-    Ok(Answer::quiet(named(&call.id)))
+    Ok(detached(&call.id, known))
+}
+
+/// A DEL of what is not attached is none that fails; who asked for it by hand may have meant another.
+pub(super) fn detached(id: &AttachmentId, known: bool) -> Answer {
+    let text = if known {
+        String::new()
+    } else {
+        format!("nothing was attached as {id}; `wharfinger ls` has what is\n")
+    };
+    Answer::new(text, named(id))
 }
 
 pub(super) fn status(program: &Program, network: &Network) -> Result<Answer> {
@@ -259,21 +278,63 @@ pub(super) fn gc(program: &Program, gc: &Gc) -> Result<Answer> {
     }
     let network = gc.name.as_ref().map(|name| gc.places.network(name));
     let Some(network) = &network else { bail!("name a NETWORK, or --docker, or --cluster") };
-    let keep: Vec<_> = gc.keep.iter().map(|text| kept(text)).collect();
-    if keep.is_empty() && !gc.all {
+    if gc.keep.is_empty() && !gc.all {
         bail!("say what stays, --keep CONTAINER for each, or --all: that nothing does");
     }
-    if let Some(list) = others(network)? {
-        return run(program, network, &list).gc(&keep);
+    let list = network::list(&network.name, &network.conf_dir)?;
+    let results = Results::new(&network.cache_dir);
+    let attached = || attached(program, &results, list.name());
+    let before = attached()?;
+    let keep: Vec<_> = gc.keep.iter().map(|text| kept(text, &before)).collect::<Result<_>>()?;
+    let keep = keep.concat();
+    if list.is_ours() {
+        Served::new(program).gc(&node(network)?, &keep).map_err(explained)?;
+    } else {
+        run(program, network, &list).gc(&keep)?;
     }
-    let node = node(network)?;
-    Served::new(program).gc(&node, &keep).map_err(explained)?;
-    Ok(Answer::quiet(json!({ "network": node.conf.name })))
+    let after = attached()?;
+    let gone: Vec<_> = before.difference(&after).collect();
+    let lines: Vec<String> = gone.iter().map(|id| format!("detached {id}\n")).collect();
+    let gone: Vec<Value> = gone.iter().map(|id| named(id)).collect();
+    Ok(Answer::new(lines.concat(), json!({ "network": list.name(), "detached": gone })))
 }
 
-fn kept(text: &str) -> ValidAttachment {
-    let (container, ifname) = text.split_once('/').unwrap_or((text, "eth0"));
-    ValidAttachment { container: container.to_owned(), ifname: ifname.to_owned() }
+/// What is attached to a network: what the book has, and what was attached by its list as a whole.
+fn attached(program: &Program, results: &Results, network: &str) -> Result<BTreeSet<AttachmentId>> {
+    let entries = program.verb(|host| Ok(host.ledger.list(Some(network))?));
+    let ids = entries.map_err(|error| told(&error))?.into_iter().map(|entry| {
+        let ifname = chain::interface(&entry.record.id.ifname).to_owned();
+        AttachmentId { ifname, ..entry.record.id }
+    });
+    Ok(ids.chain(results.of_network(network).iter().map(Kept::id)).collect())
+}
+
+/// The attachments that somebody means by CONTAINER or CONTAINER/IFNAME, where an id may be cut short. A slip
+/// must not detach what was to stay.
+fn kept(text: &str, attached: &BTreeSet<AttachmentId>) -> Result<Vec<ValidAttachment>> {
+    let (container, ifname) = match text.split_once('/') {
+        Some((container, ifname)) => (container, Some(ifname)),
+        None => (text, None),
+    };
+    let of = |id: &&AttachmentId| ifname.is_none_or(|ifname| id.ifname == ifname);
+    let whole = attached.iter().any(|id| id.container == container);
+    let begins = |id: &&AttachmentId| {
+        id.container == container || !whole && id.container.starts_with(container)
+    };
+    let found: Vec<_> = attached.iter().filter(begins).filter(of).collect();
+    let containers: BTreeSet<_> = found.iter().map(|id| &id.container).collect();
+    if containers.len() != 1 {
+        bail!(
+            "--keep {text}: {} containers that are attached to this network are meant; nothing was \
+             detached. `wharfinger ls` has all of them",
+            containers.len()
+        );
+    }
+    let valid = |id: &AttachmentId| ValidAttachment {
+        container: id.container.clone(),
+        ifname: id.ifname.clone(),
+    };
+    Ok(found.into_iter().map(valid).collect())
 }
 
 fn node(network: &Network) -> Result<Node> {

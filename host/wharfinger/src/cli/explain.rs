@@ -43,6 +43,7 @@ enum Drawn {
 impl Explain {
     pub(super) fn run(&self, program: &Program) -> Result<Answer> {
         let Some(conflist) = &self.conflist else { return self.draw(program) };
+        wharfinger_cni::check_names(&self.container, &self.ifname)?;
         let conf = network::load(conflist, &self.conf_dir)?;
         let dry = program
             .look(|host| dry::dry(host, &conf, &self.container, &self.ifname))

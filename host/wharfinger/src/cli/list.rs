@@ -4,7 +4,7 @@ use anyhow::Result;
 use clap::Args;
 use serde_json::{Value, json};
 use wharfinger_attach::Host;
-use wharfinger_ledger::{Entry, State};
+use wharfinger_ledger::{Entry, Record, State};
 
 use super::{Answer, told};
 use crate::program::Program;
@@ -49,19 +49,22 @@ fn table(entries: &[Entry]) -> String {
     super::table::table(HEAD, &rows)
 }
 
+pub(super) fn state(record: &Record) -> &'static str {
+    match record.state {
+        State::Pending => "pending",
+        State::Attached => "attached",
+    }
+}
+
 fn row(entry: &Entry) -> [String; 6] {
     let record = &entry.record;
     let addresses: Vec<_> = record.addresses.iter().map(ToString::to_string).collect();
-    let state = match record.state {
-        State::Pending => "pending",
-        State::Attached => "attached",
-    };
     [
         record.id.network.clone(),
         record.id.container.clone(),
         record.id.ifname.clone(),
         addresses.join(","),
-        state.to_owned(),
+        state(record).to_owned(),
         record.netns.clone().unwrap_or_default(),
     ]
 }

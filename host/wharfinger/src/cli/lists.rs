@@ -14,7 +14,7 @@ use wharfinger_cni::{
 };
 use wharfinger_delegate::DelegateCall;
 
-use super::by_hand::ready;
+use super::by_hand::{detached, ready};
 use super::network::List;
 use super::results::{Kept, Results};
 use super::{Answer, explained, named, print};
@@ -109,7 +109,7 @@ impl Run<'_> {
         };
         self.delete(&who, self.list.plugins.len(), &result)?;
         self.results.remove(&who.id)?;
-        Ok(Answer::quiet(named(&who.id)))
+        Ok(detached(&who.id, !result.is_null()))
     }
 
     /// DEL of the first so many plugins, the last of them first. One that fails does not keep the
@@ -138,7 +138,7 @@ impl Run<'_> {
     }
 
     /// Deletes what is kept of others than `keep`, and has each plugin collect.
-    pub(super) fn gc(&self, keep: &[ValidAttachment]) -> Result<Answer> {
+    pub(super) fn gc(&self, keep: &[ValidAttachment]) -> Result<()> {
         let mut errors = Vec::new();
         let all = self.results.of_network(self.list.name());
         for (done, kept) in all.iter().enumerate() {
@@ -161,11 +161,7 @@ impl Run<'_> {
                 errors.extend(done.err().map(|error| format!("{:#}", explained(error))));
             }
         }
-        if errors.is_empty() {
-            Ok(Answer::quiet(json!({ "network": self.list.name() })))
-        } else {
-            Err(anyhow!("{}", errors.join("; ")))
-        }
+        if errors.is_empty() { Ok(()) } else { Err(anyhow!("{}", errors.join("; "))) }
     }
 
     fn collect(&self, kept: &Kept) -> Result<Answer> {

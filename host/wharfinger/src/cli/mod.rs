@@ -34,7 +34,7 @@ use std::ffi::OsString;
 use std::io::Write;
 use std::path::PathBuf;
 
-use anyhow::{Result, anyhow};
+use anyhow::{Context as _, Result, anyhow};
 use clap::error::ErrorKind;
 use clap::{ArgMatches, Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use serde_json::{Value, json};
@@ -48,7 +48,7 @@ use crate::program::Program;
 /// Container networking: one CNI plugin, whose address management and policy are sandboxed
 /// WebAssembly components.
 #[derive(Debug, Parser)]
-#[command(name = "wharfinger", version, disable_help_subcommand = true)]
+#[command(name = "wharfinger", version)]
 pub(crate) struct Cli {
     #[command(flatten)]
     pub(crate) output: Output,
@@ -94,7 +94,7 @@ enum Command {
     /// Undo every attachment of a network but those that are named; or free what is left in the
     /// cluster's book
     #[command(
-        after_help = "With --json: `network`; with --docker, `gone`; with --cluster, what was freed and claimed, and who is dead"
+        after_help = "With --json: `network`, and `detached`: a list of attachments' names; with --docker, `gone`; with --cluster, what was freed and claimed, and who is dead"
     )]
     Gc(by_hand::Gc),
     /// Detach: needs neither the namespace nor the network's configuration
@@ -199,9 +199,19 @@ impl Cli {
         Self::from_arg_matches(&matches)
     }
 
-    /// Whether it goes on though the node's settings cannot be read: it is to say so, or to write others.
+    /// Whether it goes on though the node's settings cannot be read: it is to say so, or to write others,
+    /// needs none, or detaches, as a runtime's DEL does.
     pub(crate) fn looks_for_faults(&self) -> bool {
-        matches!(self.command, Command::Doctor(_) | Command::Node(_))
+        matches!(
+            self.command,
+            Command::Doctor(_)
+                | Command::Node(_)
+                | Command::Del(_)
+                | Command::Events(_)
+                | Command::Conf(_)
+                | Command::Completions { .. }
+                | Command::Version
+        )
     }
 }
 
@@ -280,7 +290,7 @@ fn is_read(text: &[u8]) -> Result<bool> {
     match out.write_all(text).and_then(|()| out.flush()) {
         // `wharfinger ls | head`: whoever reads has read enough.
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(false),
-        other => other.map(|()| true).map_err(Into::into),
+        other => other.map(|()| true).context("write standard output"),
     }
 }
 

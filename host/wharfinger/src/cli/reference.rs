@@ -75,6 +75,7 @@ fn named(argument: &Arg) -> String {
     let value = values.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
     let takes = argument.get_action().takes_values();
     match argument.get_long() {
+        Some(long) if argument.is_require_equals_set() => format!("--{long}[={value}]"),
         Some(long) if takes => format!("--{long} {value}"),
         Some(long) => format!("--{long}"),
         None => value,

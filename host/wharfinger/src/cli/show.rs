@@ -9,6 +9,7 @@ use wharfinger_attach::Host;
 use wharfinger_kernel::AtPath;
 use wharfinger_ledger::Record;
 
+use super::list::state;
 use super::table::plain;
 use super::{Answer, events, told};
 use crate::program::Program;
@@ -69,7 +70,7 @@ fn text(record: &Record, drift: &[String], decisions: &[Value]) -> String {
     let addresses: Vec<String> = record.addresses.iter().map(ToString::to_string).collect();
     let mut lines = vec![
         format!("attachment {}", record.id),
-        format!("  state      {}", if record.result.is_some() { "attached" } else { "pending" }),
+        format!("  state      {}", state(record)),
         format!("  addresses  {}", addresses.join(" ")),
         format!("  given by   {}", record.plugin.as_deref().unwrap_or("-")),
         format!("  namespace  {}", record.netns.as_deref().unwrap_or("-")),

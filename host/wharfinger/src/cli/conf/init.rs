@@ -48,8 +48,12 @@ impl Init {
         let value = json!({ "network": list, "file": file });
         let text = format!("{list:#}\n");
         let Some(path) = file else { return Ok(Answer::new(text, value)) };
-        let made =
-            std::fs::File::create_new(path).and_then(|mut file| file.write_all(text.as_bytes()));
+        let whole = |mut file: std::fs::File| {
+            let written = file.write_all(text.as_bytes());
+            // A runtime stumbles over half a file.
+            written.inspect_err(|_| drop(std::fs::remove_file(path)))
+        };
+        let made = std::fs::File::create_new(path).and_then(whole);
         made.with_context(|| format!("write {}", path.display()))?;
         let shown = path.display();
         let text =
