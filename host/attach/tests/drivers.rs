@@ -125,6 +125,34 @@ fn a_del_of_each_driver_without_a_record_undoes_what_carries_its_marks() {
     }
 }
 
+/// The administrator's alias, taken for the name by whoever wrote the configuration.
+#[test]
+fn a_del_of_an_add_that_found_no_device_leaves_a_link_with_that_alias_alone() {
+    let call = call_of(&conf("host-device", &json!({ "device": "uplink" })), "c1", NETNS[0]);
+    // Also one that has by chance the name of a container's link, or is not up.
+    for (name, up) in [("ens3", true), ("eth0", true), ("ens3", false)] {
+        let world = world();
+        let alias = Some("uplink".to_owned());
+        let uplink = LinkFacts { alias, up, ..LinkFacts::new(LinkRef::host(name), "") };
+        world.kernel.add_link(HOST_COOKIE, uplink.clone());
+        let error = world.add(&call).unwrap_err().to_string();
+        assert!(error.contains("link uplink"), "{error}");
+        world.del(&call).unwrap();
+        assert_eq!(world.kernel.link(HOST_COOKIE, name), Some(uplink));
+    }
+}
+
+#[test]
+fn without_a_record_a_device_that_the_kernel_brought_home_gets_its_name_back() {
+    let mut world = world();
+    let call = call_of(&conf("host-device", &json!({ "device": "ens5" })), "c1", NETNS[0]);
+    world.add(&call).unwrap();
+    world.ledger = MemLedger::new();
+    world.kernel.remove_netns(NETNS[0]);
+    world.del(&call).unwrap();
+    assert_as_before(&world);
+}
+
 #[test]
 fn a_del_without_a_record_leaves_anothers_link_alone() {
     for conf in all() {

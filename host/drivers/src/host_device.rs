@@ -85,7 +85,8 @@ impl HostDevice {
         }
         let device = self.device(facts)?;
         wire::carries(Some(device.mtu), &lease)?;
-        let link = lent(id, Some(device.link.name.clone()));
+        let from = Some(device.link.name.clone());
+        let link = lent(id, Device { from, unrecorded: false });
         let mut steps = segment::steps(&wire, link, &lease, self.probing, None);
         steps.extend(self.told(facts));
         Ok(Draft::new(Plan::new(steps), vec![wire.inside], lease))
@@ -93,7 +94,7 @@ impl HostDevice {
 
     /// What gives it back where nothing but the configuration is known.
     pub(crate) fn leftovers(&self, id: &AttachmentId) -> Step {
-        Step::owned(Action::Link(lent(id, self.name.clone())))
+        Step::owned(Action::Link(lent(id, Device { from: self.name.clone(), unrecorded: true })))
     }
 
     /// Whether a program drives it, not the kernel.
@@ -128,8 +129,8 @@ impl HostDevice {
     }
 }
 
-fn lent(id: &AttachmentId, from: Option<String>) -> Link {
-    Link { alias: None, ..segment::link(id, LinkKind::Device(Device { from }), None, None) }
+fn lent(id: &AttachmentId, device: Device) -> Link {
+    Link { alias: None, ..segment::link(id, LinkKind::Device(device), None, None) }
 }
 
 fn described(query: &Query) -> String {

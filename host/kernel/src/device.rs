@@ -59,10 +59,18 @@ pub(crate) fn give_back(
         return bring_home(session, &found, &was);
     }
     // Where the namespace ended, the kernel brought it home, under the name it had there.
-    match from {
-        Some(from) => rename_on_host(session, from),
-        None => Ok(()),
-    }
+    let Some(from) = from else { return Ok(()) };
+    rename_on_host(session, from, |found| {
+        !device.unrecorded || is_as_brought_home(&found.name, found.up, &link.link.name)
+    })
+}
+
+/// Whether a link of the host is as the kernel brings one home that was `inside`: down, under the
+/// name it had there, or one that the kernel makes up. Without a record, an alias alone may as well
+/// be the administrator's.
+pub(crate) fn is_as_brought_home(name: &str, up: bool, inside: &str) -> bool {
+    let is_made_up = name.strip_prefix("dev").is_some_and(|number| number.parse::<u32>().is_ok());
+    !up && (name == inside || is_made_up)
 }
 
 /// The lent link in the container: by its alias, whatever the container calls it now; else, where the
@@ -100,14 +108,17 @@ fn bring_home(session: &mut Session<'_>, found: &Found, was: &str) -> Result<(),
         .map_err(|refusal| refused("move", object(), refusal))
 }
 
-/// A link of the host that has this name as its alias gets the name, and no alias.
-fn rename_on_host(session: &mut Session<'_>, from: &str) -> Result<(), Error> {
+/// A link of the host that has this name as its alias, and was lent, gets the name, and no alias.
+fn rename_on_host(
+    session: &mut Session<'_>,
+    from: &str,
+    was_lent: impl Fn(&Found) -> bool,
+) -> Result<(), Error> {
     let socket = session.route(Place::Host)?;
     let refused = |refusal| refused("rename", format!("link to {from}"), refusal);
     let all = link::all(socket).map_err(refused)?;
-    let Some(found) = all.into_iter().find(|it| it.alias.as_deref() == Some(from)) else {
-        return Ok(());
-    };
+    let is_it = |it: &Found| it.alias.as_deref() == Some(from) && was_lent(it);
+    let Some(found) = all.into_iter().find(is_it) else { return Ok(()) };
     let done = if found.name == from {
         set_alias(socket, found.index, "")
     } else {

@@ -261,7 +261,10 @@ fn a_tap_has_all_that_was_asked_for_and_a_program_can_open_it() {
 }
 
 fn lent(from: &str) -> Plan {
-    let device = Device { from: Some(from.to_owned()) };
+    lent_as(Device { from: Some(from.to_owned()), unrecorded: false })
+}
+
+fn lent_as(device: Device) -> Plan {
     let link = Link { alias: None, ..inside(LinkKind::Device(device)) };
     Plan::new(vec![
         owned(link),
@@ -329,6 +332,27 @@ fn pain_a2_a_device_that_came_home_by_itself_gets_its_name_back() {
         run("ip link set seg0 up");
         assert!(KERNEL.undo(&lent("seg0"), None).is_empty());
         assert!(run("ip link show seg0").contains("UP"));
+    });
+}
+
+/// By the configuration alone, a link is given back that is as the kernel brings one home.
+#[test]
+#[ignore = "needs root: ring netns"]
+fn without_a_record_an_alias_is_not_enough_to_rename_a_link_of_the_host() {
+    on_host(|| {
+        let _beside = segment();
+        let plan = lent_as(Device { from: Some("uplink".to_owned()), unrecorded: true });
+        run("ip link set seg0 alias uplink");
+        assert!(KERNEL.undo(&plan, None).is_empty());
+        let shown = run("ip link show seg0");
+        assert!(shown.contains("UP") && shown.contains("alias uplink"), "{shown}");
+        for name in ["eth0", "dev7"] {
+            run("ip link set seg0 down");
+            run(&format!("ip link set seg0 name {name} alias uplink"));
+            assert!(KERNEL.undo(&plan, None).is_empty());
+            assert!(!run("ip link show uplink").contains("alias"));
+            run("ip link set uplink name seg0");
+        }
     });
 }
 

@@ -114,6 +114,9 @@ pub struct Device {
     /// Its name on the host; `None` where only its alias tells.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<String>,
+    /// Whether no record tells that it was lent: the configuration alone names it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unrecorded: bool,
 }
 
 /// The VLANs of a bridge's port.

@@ -283,9 +283,14 @@ impl State {
             found.facts.alias.clone().filter(|alias| from.is_none_or(|from| from == alias))
         };
         let inside = netns.map(|cookie| (cookie, link.link.name.clone()));
+        let is_back = |name: &str, it: &MemLink| {
+            let is_as_brought_home =
+                || crate::device::is_as_brought_home(name, it.facts.up, &link.link.name);
+            lent(it).is_some() && (!device.unrecorded || is_as_brought_home())
+        };
         let at_home = from.and_then(|_| {
             let mut links = self.space(HOST_COOKIE).links.iter();
-            links.find(|(_, it)| lent(it).is_some()).map(|(name, _)| (HOST_COOKIE, name.clone()))
+            links.find(|(name, it)| is_back(name, it)).map(|(name, _)| (HOST_COOKIE, name.clone()))
         });
         for (cookie, name) in inside.into_iter().chain(at_home) {
             let Some(was) = self.space(cookie).links.get(&name).and_then(lent) else { continue };
