@@ -4,18 +4,20 @@
 //!
 //! What their packet filter has of an attachment has their names, and the kernel crate knows them.
 
+use std::net::IpAddr;
 use std::path::Path;
 
-use wharfinger_cni::Attach;
 use wharfinger_cni::conf::Fields;
+use wharfinger_cni::{Attach, AttachmentId};
 use wharfinger_drivers::features::{backup_of_reference, restored_from};
 use wharfinger_drivers::{link_of, told};
 use wharfinger_kernel::{AtPath, Netns, Reference};
-use wharfinger_plan::{LinkRef, Plan};
+use wharfinger_ledger::Record;
+use wharfinger_plan::{Action, LinkRef, Plan, Step};
 use wharfinger_wasm::Level;
 
 use crate::conf::{self, Place};
-use crate::{Error, Host, add, reserve};
+use crate::{Error, Host, add, chain, reserve};
 
 /// Who is named in an event for what is said here.
 const WHO: &str = "reference plugins";
@@ -27,7 +29,11 @@ pub(crate) fn undo(host: &Host, call: &Attach) -> Vec<Error> {
     if matches!(place, Place::Ipam | Place::Wrapper) {
         return Vec::new();
     }
-    let cleared = host.kernel.clear_reference(&reference(call));
+    let reference = match reference(host, call) {
+        Ok(reference) => reference,
+        Err(error) => return vec![error],
+    };
+    let cleared = host.kernel.clear_reference(&reference);
     for note in &cleared.notes {
         host.notes.said(WHO, Level::Info, note);
     }
@@ -80,15 +86,49 @@ fn remove_link(host: &Host, call: &Attach, driver: &str, netns: &Netns) -> Vec<E
     host.kernel.undo(&plan, Some(netns)).into_iter().map(Error::from).collect()
 }
 
-fn reference(call: &Attach) -> Reference {
-    let ips = call.prev_result.iter().flat_map(|previous| &previous.ips);
-    Reference {
+fn reference(host: &Host, call: &Attach) -> Result<Reference, Error> {
+    Ok(Reference {
         network: call.id.network.clone(),
         container_id: call.id.container.clone(),
         ifname: call.id.ifname.clone(),
-        addresses: ips.map(|ip| ip.address.addr()).collect(),
+        addresses: told_addresses(call),
+        given_on: given_on(host, call)?,
         zone: zone(&call.conf.fields()).unwrap_or("trusted").to_owned(),
+    })
+}
+
+fn told_addresses(call: &Attach) -> Vec<IpAddr> {
+    let ips = call.prev_result.iter().flat_map(|previous| &previous.ips);
+    ips.map(|ip| ip.address.addr()).collect()
+}
+
+/// The addresses of the previous result that another attachment has by now: what there is of them
+/// without a name is that one's.
+pub(crate) fn given_on(host: &Host, call: &Attach) -> Result<Vec<IpAddr>, Error> {
+    let mut addresses = told_addresses(call);
+    if addresses.is_empty() {
+        return Ok(addresses);
     }
+    let mut others = host.ledger.list(None)?;
+    others.retain(|entry| !is_of(&entry.record.id, &call.id));
+    addresses.retain(|address| others.iter().any(|entry| has(&entry.record, *address)));
+    Ok(addresses)
+}
+
+/// Whether a record is the attachment's, under whatever mark.
+fn is_of(record: &AttachmentId, id: &AttachmentId) -> bool {
+    (&record.network, &record.container) == (&id.network, &id.container)
+        && chain::interface(&record.ifname) == chain::interface(&id.ifname)
+}
+
+/// Whether it has the address, by whatever book.
+fn has(record: &Record, address: IpAddr) -> bool {
+    let is_about = |step: &Step| match &step.action {
+        Action::Address(it) => it.address.addr() == address,
+        Action::Forward(it) => it.addresses.contains(&address),
+        _ => false,
+    };
+    record.addresses.contains(&address) || record.plan.steps.iter().any(is_about)
 }
 
 fn zone<'a>(fields: &Fields<'a>) -> Option<&'a str> {

@@ -6,10 +6,11 @@ use std::time::Duration;
 use wharfinger_cni::{Attach, AttachmentId};
 use wharfinger_kernel::{AtPath, Netns};
 use wharfinger_ledger::{Entry, Release};
+use wharfinger_plan::Action;
 
 use crate::deputy::At;
 use crate::recover::{self, Found};
-use crate::{Error, Hold, Host, chain, deputy, dhcp, moved, outbox, reserve};
+use crate::{Error, Hold, Host, before, chain, deputy, dhcp, moved, outbox, reserve};
 
 /// Detaches. Needs no namespace, no previous result and no configuration but the name; repeated,
 /// or before any ADD, it succeeds.
@@ -119,7 +120,12 @@ fn called_netns(host: &Host, call: &Attach) -> Option<Netns> {
 
 /// There is no record: what can be known by name and from the previous result is undone.
 fn undo_unrecorded(host: &Host, call: &Attach) -> Result<(), Error> {
-    let plan = wharfinger_drivers::leftovers_of(call);
+    let mut plan = wharfinger_drivers::leftovers_of(call);
+    let given_on = before::given_on(host, call)?;
+    plan.steps.retain(|step| match &step.action {
+        Action::Route(route) => !given_on.contains(&route.destination.addr()),
+        _ => true,
+    });
     let netns = called_netns(host, call);
     let mut errors: Vec<Error> =
         host.kernel.undo(&plan, netns.as_ref()).into_iter().map(Error::from).collect();

@@ -179,6 +179,21 @@ fn an_attachment_without_a_host_link_is_not_taken_for_dead() {
     world.add(&call_of(&conf, "c2", NETNS[1])).unwrap();
 }
 
+/// A route has nobody's name on it.
+#[test]
+fn a_late_del_leaves_the_hosts_way_to_who_has_the_address_now() {
+    let world = world();
+    let conf = conf("macvlan", &json!({ "master": "ens3", "hostAccess": true }));
+    let mut dead = call_of(&conf, "c1", NETNS[0]);
+    dead.prev_result = Some(world.add(&dead).unwrap());
+    world.kernel.remove_netns(NETNS[0]);
+    world.add(&call_of(&conf, "c2", NETNS[1])).unwrap();
+    let ways = world.kernel.routes_of(HOST_COOKIE);
+    assert_eq!(ways.len(), 1, "{ways:?}");
+    world.del(&dead).unwrap();
+    assert_eq!(world.kernel.routes_of(HOST_COOKIE), ways);
+}
+
 #[test]
 fn pain_b7_a_squatter_fails_the_add_leaves_nothing_and_its_address_rests() {
     let world = world();

@@ -104,6 +104,47 @@ fn features_of_our_own_entry_are_one_plan_with_the_driver() {
     world.assert_empty();
 }
 
+/// Deletes, and tells which of the addresses were another's.
+fn given_on(world: &World, call: &Attach) -> Vec<String> {
+    world.del(call).unwrap();
+    let cleared = world.kernel.cleared().pop().unwrap();
+    assert!(!cleared.addresses.is_empty());
+    cleared.given_on.iter().map(ToString::to_string).collect()
+}
+
+/// What lets an address through other people's filters has nobody's name on it.
+#[test]
+fn a_late_del_leaves_what_lets_an_address_through_to_who_has_it_now() {
+    let world = World::new();
+    let mut conf = bridge("10.1.0.2", "10.1.0.2");
+    conf["features"] = json!({ "firewall": {} });
+    let mut dead = call_of(&conf, "c1", NETNS[0]);
+    dead.prev_result = Some(world.add(&dead).unwrap());
+    world.kernel.remove_netns(NETNS[0]);
+    let living = call_of(&conf, "c2", NETNS[1]);
+    world.add(&living).unwrap();
+    assert_eq!(given_on(&world, &dead), ["10.1.0.2"]);
+    world.del(&living).unwrap();
+    assert_eq!(given_on(&world, &dead), [""; 0]);
+}
+
+/// Where others give the addresses, the plan alone tells who has which.
+#[test]
+fn a_late_del_behind_another_plugin_leaves_them_too_but_its_own() {
+    let world = World::new();
+    made_by_another(&world);
+    let living = behind(&json!({ "firewall": {} }));
+    world.add(&living).unwrap();
+    let of = |container: &str| {
+        let mut call = living.clone();
+        container.clone_into(&mut call.id.container);
+        "firewall".clone_into(&mut call.conf.called);
+        call
+    };
+    assert_eq!(given_on(&world, &of("c9")), ["10.9.0.5"]);
+    assert_eq!(given_on(&world, &of("c1")), [""; 0]);
+}
+
 /// Killed at any step of driver and features: the next DEL leaves nothing.
 #[test]
 fn pain_a1_a_kill_between_driver_and_features_leaves_nothing() {

@@ -162,6 +162,7 @@ fn firewalld_and_the_reference_firewall_plugin() {
             container_id: "c".to_owned(),
             ifname: "eth0".to_owned(),
             addresses: vec!["10.1.0.5".parse().unwrap()],
+            given_on: Vec::new(),
             zone: "trusted".to_owned(),
         };
         assert!(KERNEL.clear_reference(&reference).errors.is_empty());

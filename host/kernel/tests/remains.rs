@@ -142,6 +142,7 @@ impl Attachment<'_> {
             container_id: self.container.to_owned(),
             ifname: self.ifname.to_owned(),
             addresses: self.addresses().map(|address| address.parse().unwrap()).to_vec(),
+            given_on: Vec::new(),
             zone: "trusted".to_owned(),
         }
     }
@@ -310,6 +311,14 @@ fn the_references_del_removes_our_accepts_and_its_add_finds_them() {
         KERNEL.apply(&plan, &netns.netns()).unwrap();
         let made = run("iptables-save -t filter; ip6tables-save -t filter");
         let conf = node.conf("firewall", &of, &of.result());
+        // One that another attachment has by now is that one's, whoever had it before.
+        let [v4, v6] = of.addresses();
+        let given_on = vec![v4.parse().unwrap()];
+        let late = Reference { given_on, ..of.reference() };
+        assert!(KERNEL.clear_reference(&late).errors.is_empty());
+        let left = run("iptables-save -t filter; ip6tables-save -t filter");
+        assert!(left.contains(&v4) && !left.contains(&v6), "{left}");
+        KERNEL.apply(&plan, &netns.netns()).unwrap();
         let without_time = |text: &str| {
             text.lines().filter(|line| !line.starts_with('#')).collect::<Vec<_>>().join("\n")
         };

@@ -131,6 +131,7 @@ mod tests {
             container_id: "abc".to_owned(),
             ifname: "eth0".to_owned(),
             addresses: addresses.iter().map(|address| address.parse().unwrap()).collect(),
+            given_on: Vec::new(),
             zone: "trusted".to_owned(),
         }
     }

@@ -35,6 +35,9 @@ pub struct Reference {
     /// Of the previous result. Where there are none, all of the container's on this network goes,
     /// as it does with the reference.
     pub addresses: Vec<IpAddr>,
+    /// Those of them that another attachment has by now. What lets an address through says not whose
+    /// it is: of these it is that one's.
+    pub given_on: Vec<IpAddr>,
     /// firewalld's zone, of the firewall plugin's configuration; "trusted" by default.
     pub zone: String,
 }
@@ -86,13 +89,15 @@ pub(crate) fn clear(session: &mut Session<'_>, reference: &Reference) -> Cleared
     for family in FAMILIES {
         cleared.add(clear_legacy(family, reference));
     }
+    let mut own = reference.addresses.clone();
+    own.retain(|address| !reference.given_on.contains(address));
     let accepts = Accepts {
-        addresses: &reference.addresses,
+        addresses: &own,
         which: Which::Forward,
         admin_chain: None,
         zone: Some(&reference.zone),
     };
-    if !reference.addresses.is_empty()
+    if !own.is_empty()
         && let Err(error) = foreign::remove(session, &accepts)
     {
         cleared.errors.push(error);
