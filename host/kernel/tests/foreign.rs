@@ -196,6 +196,9 @@ fn what_an_administrator_drops_stays_dropped() {
             let error = KERNEL.apply(&plan(bad), &way.inside.netns()).unwrap_err();
             assert!(error.to_string().contains("28 at most"), "{error}");
         }
+        let ours = Forward { admin_chain: Some("egress".to_owned()), ..named };
+        let error = KERNEL.apply(&plan(ours), &way.inside.netns()).unwrap_err();
+        assert!(error.to_string().contains("our own"), "{error}");
     });
 }
 

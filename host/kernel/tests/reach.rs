@@ -170,9 +170,10 @@ fn the_administrators_chain_comes_first_and_is_never_touched() {
             })
         };
         let (containers, plans) =
-            four(|number| vec![forward(number, (number == 5).then_some("MY-ADMIN"))]);
+            four(|number| vec![forward(number, (number == 5).then_some("egress-policy"))]);
         run("nft add rule inet wharfinger CNI-ADMIN ip daddr 10.1.0.6 drop");
-        run("nft add rule inet wharfinger MY-ADMIN ip saddr 10.2.0.8 drop");
+        run("nft 'add set inet wharfinger far { type ipv4_addr; elements = { 10.2.0.8 }; }'");
+        run("nft add rule inet wharfinger egress-policy ip saddr @far drop");
         assert_eq!(matrix(&containers, false), ["1.1.", ".1..", "1.11", "..11"]);
         let actions: Vec<Action> =
             plans.iter().flat_map(|plan| &plan.steps).map(|step| step.action.clone()).collect();
@@ -183,10 +184,11 @@ fn the_administrators_chain_comes_first_and_is_never_touched() {
             assert!(KERNEL.undo(plan, Some(&container.netns())).is_empty());
         }
         KERNEL.reload(&[]).unwrap();
-        for chain in ["CNI-ADMIN", "MY-ADMIN"] {
+        for chain in ["CNI-ADMIN", "egress-policy"] {
             let rules = run(&format!("nft list chain inet wharfinger {chain}"));
             assert!(rules.contains("drop"), "{rules}");
         }
+        assert!(run("nft list set inet wharfinger far").contains("10.2.0.8"));
     });
 }
 

@@ -16,6 +16,11 @@ use wharfinger_plan::{
     Step, Values,
 };
 
+/// As drivers name what attachments of one configuration share.
+fn digest(number: u16) -> String {
+    format!("{number:032x}")
+}
+
 /// One of several kinds of attachment, by its number: all that there is of the packet filter.
 fn all_of(number: u16) -> Vec<Action> {
     let (v4, v6) = (format!("10.1.0.{number}"), format!("fd00:1::{number:x}"));
@@ -48,7 +53,7 @@ fn all_of(number: u16) -> Vec<Action> {
         )),
         Action::PortMap(PortMap {
             conditions,
-            group: Some(format!("c{}", number % 3)),
+            group: Some(digest(0xc0 + number % 3)),
             masq_all: true,
             ..port_map(vec![port(&format!("{}", 2000 + number))], &key(number))
         }),
@@ -56,7 +61,7 @@ fn all_of(number: u16) -> Vec<Action> {
         Action::Guard(Guard { port: number.is_multiple_of(2), ..guard(number, &both) }),
         Action::Rules(Rules {
             bridge: None,
-            group: format!("r{}", number % 2),
+            group: digest(0xf0 + number % 2),
             ..rules(number, &both, Some(vec![allow]), number.is_multiple_of(2).then(Vec::new))
         }),
     ]
@@ -209,12 +214,12 @@ fn pain_f3_check_names_each_thing_that_is_missing() {
                 "10.1.0.6 of forward4 is missing",
             ),
             (
-                "nft flush chain inet wharfinger ingress4-r0",
-                "chain ingress4-r0 is missing, or has no rules",
+                "nft flush chain inet wharfinger ingress4-000000000000000000000000000000f0",
+                "chain ingress4-000000000000000000000000000000f0 is missing, or has no rules",
             ),
             (
-                "nft flush chain inet wharfinger ports4-c0",
-                "chain ports4-c0 is missing, or has no rules",
+                "nft flush chain inet wharfinger ports4-000000000000000000000000000000c0",
+                "chain ports4-000000000000000000000000000000c0 is missing, or has no rules",
             ),
         ] {
             run(harm);
@@ -272,7 +277,7 @@ fn pain_c6_through_any_history_the_tables_are_what_the_attachments_have() {
                 assert!(KERNEL.undo(&plan(number), None).is_empty());
             }
             let left = run("nft list ruleset");
-            for word in ["elements", "-c0", "-r0", "-br0", "-br1", "-MY-ADMIN"] {
+            for word in ["elements", "-0000", "-br0", "-br1", "-MY-ADMIN"] {
                 assert!(!left.contains(word), "{word}: {left}");
             }
         }

@@ -22,6 +22,7 @@ use wharfinger_plan::{Action, PortMap};
 pub(crate) use rebuild::reload;
 pub(crate) use survey::{Surveyed, survey};
 pub(crate) use udp::{forget, has_udp};
+pub(crate) use wanted::is_our_chain;
 
 use crate::nft::{self, Element, Family, Transaction};
 use crate::socket::{MAKE, Refusal, Socket};

@@ -34,6 +34,18 @@ pub(super) enum Part {
     Neighbours,
 }
 
+impl Part {
+    pub(super) const ALL: [Self; 7] = [
+        Self::Masquerade,
+        Self::Ports,
+        Self::Forward,
+        Self::Input,
+        Self::Guard,
+        Self::BridgeGuard,
+        Self::Neighbours,
+    ];
+}
+
 /// A part's sets and chains; a chain comes before those that jump to it.
 #[derive(Debug, Default)]
 pub(super) struct Shared {
@@ -388,19 +400,9 @@ pub(super) fn chain(name: &str, rules: impl IntoIterator<Item = Rule>) -> Chain 
 mod tests {
     use super::*;
 
-    const ALL: [Part; 7] = [
-        Part::Masquerade,
-        Part::Ports,
-        Part::Forward,
-        Part::Input,
-        Part::Guard,
-        Part::BridgeGuard,
-        Part::Neighbours,
-    ];
-
     #[test]
     fn within_a_chain_a_comment_tells_a_rule_from_the_others() {
-        for chain in ALL.into_iter().flat_map(|part| shared(part).chains) {
+        for chain in Part::ALL.into_iter().flat_map(|part| shared(part).chains) {
             let mut comments: Vec<&str> =
                 chain.rules.iter().map(|rule| rule.comment.as_str()).collect();
             let count = comments.len();

@@ -1,10 +1,9 @@
 //! Making our tables anew from the steps of all attachments, in one transaction.
 
-use std::collections::BTreeSet;
-
 use wharfinger_plan::Action;
 
-use super::{FAMILIES, TABLE, lay, parts, wanted::wanted};
+use super::wanted::{is_our_chain, is_our_set, wanted};
+use super::{FAMILIES, TABLE, lay, parts};
 use crate::nft::{self, Family, Transaction};
 use crate::socket::{ENSURE, Refusal, Socket};
 use crate::{Error, refused};
@@ -13,7 +12,7 @@ use crate::{Error, refused};
 const ATTEMPTS: u32 = 5;
 
 /// Everything of ours goes and is made anew at once, so that no packet meets half of it. The
-/// chains of the administrator stay as they are, and so does a set that he refers to.
+/// chains and sets of the administrator stay as they are, and so does a set of ours that he refers to.
 pub(crate) fn reload(socket: &mut Socket, actions: &[&Action]) -> Result<(), Error> {
     let mut done = attempt(socket, actions, true);
     for _ in 0..ATTEMPTS {
@@ -28,7 +27,7 @@ pub(crate) fn reload(socket: &mut Socket, actions: &[&Action]) -> Result<(), Err
     done.map_err(|refusal| refused("reload", "our tables of the packet filter", refusal))
 }
 
-/// What a table of ours has.
+/// What a table of ours has that is ours.
 struct Table {
     family: Family,
     chains: Vec<String>,
@@ -37,12 +36,7 @@ struct Table {
 
 fn attempt(socket: &mut Socket, actions: &[&Action], with_sets: bool) -> Result<(), Refusal> {
     let wanted = wanted(actions.iter().copied());
-    let mut keep: BTreeSet<String> = BTreeSet::from([parts::ADMIN.to_owned()]);
-    keep.extend(actions.iter().filter_map(|action| match action {
-        Action::Forward(forward) => forward.admin_chain.clone(),
-        _ => None,
-    }));
-    let tables = tables(socket, &keep)?;
+    let tables = tables(socket)?;
     if tables.is_empty() && wanted.elements.is_empty() {
         return Ok(());
     }
@@ -64,14 +58,18 @@ fn attempt(socket: &mut Socket, actions: &[&Action], with_sets: bool) -> Result<
     transaction.commit(socket)
 }
 
-fn tables(socket: &mut Socket, keep: &BTreeSet<String>) -> Result<Vec<Table>, Refusal> {
+/// A chain or set that is none of ours by its name is an administrator's, also where his last
+/// attachment has gone.
+fn tables(socket: &mut Socket) -> Result<Vec<Table>, Refusal> {
     let mut tables = Vec::new();
     for family in FAMILIES {
         if nft::has_table(socket, family, TABLE)? {
             let chains = nft::chains(socket, TABLE, family)?.into_iter();
-            let ours = chains.filter(|(name, is_base)| *is_base || !is_administrators(name, keep));
+            let ours = chains.filter(|(name, is_base)| *is_base || is_our_chain(name));
             let chains = ours.map(|(name, _)| name).collect();
-            tables.push(Table { family, chains, sets: nft::sets(socket, TABLE, family)? });
+            let mut sets = nft::sets(socket, TABLE, family)?;
+            sets.retain(|name| is_our_set(name));
+            tables.push(Table { family, chains, sets });
         }
     }
     Ok(tables)
@@ -93,11 +91,4 @@ fn clear(transaction: &mut Transaction<'_>, table: &Table, with_sets: bool) {
     for set in table.sets.iter().filter(|_| with_sets) {
         transaction.remove_set(family, set);
     }
-}
-
-/// A chain that is none of ours by its name is somebody's, most likely an administrator's whose
-/// last attachment has gone.
-fn is_administrators(name: &str, keep: &BTreeSet<String>) -> bool {
-    let ours = ["ports", "isolation", "ingress", "egress", "guard", "masq"];
-    keep.contains(name) || !ours.iter().any(|prefix| name.starts_with(prefix))
 }

@@ -9,6 +9,7 @@ use wharfinger_plan::{
     PortMap, Ports, Protocol, Rules, Span, Values,
 };
 
+use super::old;
 use super::parts::{self, Part, of};
 use super::words::{self, Field, Key, When};
 use crate::nft::expr::{How, Verdict};
@@ -48,6 +49,35 @@ pub(super) const BRIDGE: &str = "bridge-";
 pub(super) const ADMIN_OF: &str = "admin-";
 pub(super) const INGRESS_OF: &str = "ingress";
 pub(super) const EGRESS_OF: &str = "egress";
+
+/// Whether a chain of our tables that has this name is ours: else it is an administrator's. Of each
+/// network there was one in the first version.
+pub(crate) fn is_our_chain(name: &str) -> bool {
+    let has = |part: Part| parts::shared(part).chains.iter().any(|chain| chain.name == name);
+    let is_shared = || name != parts::ADMIN && Part::ALL.into_iter().any(has);
+    of_configuration(name, &["ports", INGRESS_OF, EGRESS_OF])
+        || named_network(MASQ, name).is_some()
+        || is_shared()
+}
+
+/// As [`is_our_chain`], of a set.
+pub(super) fn is_our_set(name: &str) -> bool {
+    let has = |part: Part| parts::shared(part).sets.iter().any(|set| set.name == name);
+    of_configuration(name, &["ports", "address-ports", INGRESS_OF, EGRESS_OF])
+        || [MASQ, NEAR, BRIDGE, ADMIN_OF].iter().any(|prefix| name.starts_with(prefix))
+        || old::MAPS.contains(&name)
+        || Part::ALL.into_iter().any(has)
+}
+
+/// Whether it is one of these words, a family of addresses, and a configuration's digest.
+fn of_configuration(name: &str, words: &[&str]) -> bool {
+    const DIGITS: usize = 32;
+    let is_digest = |text: &str| {
+        text.len() == DIGITS && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+    };
+    let mut beginnings = words.iter().flat_map(|word| [true, false].map(|v4| of(word, v4) + "-"));
+    beginnings.any(|beginning| name.strip_prefix(&beginning).is_some_and(is_digest))
+}
 
 /// What these steps need.
 pub(super) fn wanted<'a>(actions: impl IntoIterator<Item = &'a Action>) -> Wanted {
@@ -446,6 +476,27 @@ mod tests {
         }
         assert_eq!(named_network(MASQ, "masq-single4"), None);
         assert_eq!(named_network(MASQ, "masq-10.1.0.0-99"), None);
+    }
+
+    #[test]
+    fn what_is_not_exactly_ours_is_an_administrators() {
+        let digest = "0123456789abcdef0123456789abcdef";
+        for name in ["ports-in", "guard-mac", "egress", "masq-10.1.0.0-16"].map(str::to_owned) {
+            assert!(is_our_chain(&name), "{name}");
+        }
+        for word in ["ports4", "ingress6", "egress4"] {
+            let name = format!("{word}-{digest}");
+            assert!(is_our_chain(&name) && is_our_set(&name), "{name}");
+        }
+        for name in ["CNI-ADMIN", "egress-policy", "egress4-policy", "masq-office", "portscan"] {
+            assert!(!is_our_chain(name), "{name}");
+        }
+        for name in ["forward4", "masq4", "near-single6", "bridge-cni0", "admin-MINE4"] {
+            assert!(is_our_set(name), "{name}");
+        }
+        for name in ["blocked", "ports", "forwarded", "ingress4-office"] {
+            assert!(!is_our_set(name), "{name}");
+        }
     }
 
     #[test]

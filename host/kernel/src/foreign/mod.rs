@@ -24,7 +24,7 @@ use wharfinger_plan::{Action, Forward, PortMap};
 
 use crate::session::Session;
 use crate::socket::{Refusal, Socket};
-use crate::{Error, refused};
+use crate::{Error, filter, refused};
 
 /// The reference firewall plugin's.
 const ADMIN_CHAIN: &str = "CNI-ADMIN";
@@ -200,16 +200,20 @@ fn ensure_all(session: &mut Session<'_>, wanted: &Accepts<'_>) -> Result<bool, E
     Ok(made | legacy::ensure(wanted)?)
 }
 
-/// A chain's name is one word to the tools, and as long as iptables lets it be.
+/// A chain's name is one word to the tools, as long as iptables lets it be, and none of ours: that
+/// chain is made anew, and with it what an administrator had put there.
 fn check_name(chain: &str) -> Result<(), Error> {
     const LONGEST: usize = 28;
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
     let is_word = chain.bytes().all(is_plain) && !chain.starts_with('-');
-    if is_word && (1..=LONGEST).contains(&chain.len()) {
+    let why = if !is_word || !(1..=LONGEST).contains(&chain.len()) {
+        "letters, digits and -_. are taken, 28 at most"
+    } else if filter::is_our_chain(chain) {
+        "a chain of our own has this name, choose another"
+    } else {
         return Ok(());
-    }
-    let object = format!("chain {chain:?}: letters, digits and -_. are taken, 28 at most");
-    Err(refused("name", object, Refusal::of(libc::EINVAL)))
+    };
+    Err(refused("name", format!("chain {chain:?}: {why}"), Refusal::of(libc::EINVAL)))
 }
 
 /// Removes what [`ensure`] makes for these addresses, wherever it is.
