@@ -2,8 +2,10 @@
 
 use std::cell::OnceCell;
 use std::collections::BTreeSet;
+use std::ffi::OsString;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
+use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -233,11 +235,35 @@ fn processes() -> io::Result<Vec<PathBuf>> {
     Ok(entries.filter(is_process).map(|path| path.join("ns/net")).collect())
 }
 
-/// Where namespaces are mounted (proc(5), mountinfo: the fifth field is the mount point).
+/// Where namespaces are mounted.
 fn mounts() -> io::Result<Vec<PathBuf>> {
-    let text = std::fs::read_to_string("/proc/self/mountinfo")?;
-    let nsfs = text.lines().filter(|line| line.contains(" - nsfs "));
-    Ok(nsfs.filter_map(|line| line.split(' ').nth(4)).map(PathBuf::from).collect())
+    Ok(mounted(&std::fs::read("/proc/self/mountinfo")?))
+}
+
+/// As proc(5) has them, mountinfo: the fifth field is the mount point.
+fn mounted(mountinfo: &[u8]) -> Vec<PathBuf> {
+    const OF_NAMESPACES: &[u8] = b" - nsfs ";
+    let lines = mountinfo.split(|byte| *byte == b'\n');
+    let nsfs = lines
+        .filter(|line| line.windows(OF_NAMESPACES.len()).any(|window| window == OF_NAMESPACES));
+    let points = nsfs.filter_map(|line| line.split(|byte| *byte == b' ').nth(4));
+    points.map(|point| PathBuf::from(OsString::from_vec(unescaped(point)))).collect()
+}
+
+/// The kernel writes what would end a field, and the backslash, as three octal digits.
+fn unescaped(mut field: &[u8]) -> Vec<u8> {
+    let mut octets = Vec::with_capacity(field.len());
+    while let Some((first, rest)) = field.split_first() {
+        let (octet, rest) = match rest {
+            [a @ b'0'..=b'3', b @ b'0'..=b'7', c @ b'0'..=b'7', rest @ ..] if *first == b'\\' => {
+                ((a - b'0') << 6 | (b - b'0') << 3 | (c - b'0'), rest)
+            }
+            _ => (*first, rest),
+        };
+        octets.push(octet);
+        field = rest;
+    }
+    octets
 }
 
 #[cfg(test)]
@@ -311,6 +337,15 @@ mod tests {
             }
         });
         Ok(())
+    }
+
+    #[test]
+    fn a_mount_is_found_by_the_name_that_it_has() {
+        let mountinfo = b"24 1 0:22 / /proc rw - proc proc rw\n\
+            31 1 0:4 net:[4026532001] /run/netns/a rw shared:9 - nsfs nsfs rw\n\
+            32 1 0:4 net:[4026532002] /mnt/two\\040words\\011\\012\\134end\\9 rw - nsfs nsfs rw\n";
+        let names = ["/run/netns/a", "/mnt/two words\t\n\\end\\9"];
+        assert_eq!(mounted(mountinfo), names.map(PathBuf::from));
     }
 
     #[test]
