@@ -1,11 +1,12 @@
-//! Results that a runtime keeps (libcni's cache): read when the ledger is lost, never written.
+//! Results that a runtime keeps (libcni's cache): what its files are, and what they tell when the
+//! ledger is lost.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use wharfinger_attach::conf;
 use wharfinger_attach::recover::Cached;
@@ -15,23 +16,74 @@ use wharfinger_kernel::{AtPath, Kernel};
 /// Where libcni keeps them, unless the runtime moved it.
 pub(crate) const DIRECTORY: &str = "/var/lib/cni/results";
 
+/// How libcni marks such a file.
+const KIND: &str = "cniCacheV1";
+
 /// A file of the cache (libcni, `cachedInfo`).
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct File {
+pub(crate) struct Kept {
+    kind: String,
     container_id: String,
-    if_name: String,
-    network_name: String,
     /// The whole list, in base64.
     config: String,
+    if_name: String,
+    pub(crate) network_name: String,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub(crate) netns: String,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) cni_args: Vec<(String, String)>,
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub(crate) capability_args: Map<String, Value>,
     #[serde(default)]
-    netns: String,
-    #[serde(default)]
-    result: Value,
-    #[serde(default)]
-    cni_args: Option<Vec<(String, String)>>,
-    #[serde(default)]
-    capability_args: Option<Map<String, Value>>,
+    pub(crate) result: Value,
+}
+
+impl Kept {
+    /// Of this attachment, by this list.
+    pub(crate) fn new(id: &AttachmentId, list: &Map<String, Value>) -> Self {
+        Self {
+            kind: KIND.to_owned(),
+            container_id: id.container.clone(),
+            config: BASE64_STANDARD.encode(Value::Object(list.clone()).to_string()),
+            if_name: id.ifname.clone(),
+            network_name: id.network.clone(),
+            netns: String::new(),
+            cni_args: Vec::new(),
+            capability_args: Map::new(),
+            result: Value::Null,
+        }
+    }
+
+    /// Whose it is.
+    pub(crate) fn id(&self) -> AttachmentId {
+        AttachmentId {
+            network: self.network_name.clone(),
+            container: self.container_id.clone(),
+            ifname: self.if_name.clone(),
+        }
+    }
+
+    /// The list by which it was attached.
+    pub(crate) fn list(&self) -> Option<Map<String, Value>> {
+        serde_json::from_slice(&BASE64_STANDARD.decode(&self.config).ok()?).ok()
+    }
+
+    /// What a file has; what cannot be read is as good as nothing.
+    pub(crate) fn read(path: &Path) -> Option<Self> {
+        let kept: Self = serde_json::from_slice(&fs::read(path).ok()?).ok()?;
+        (kept.kind == KIND).then_some(kept)
+    }
+
+    /// What is kept of an attachment.
+    pub(crate) fn of(directory: &Path, id: &AttachmentId) -> Option<Self> {
+        Self::read(&path(directory, id)).filter(|kept| kept.id() == *id)
+    }
+}
+
+/// The file of an attachment.
+pub(crate) fn path(directory: &Path, id: &AttachmentId) -> PathBuf {
+    directory.join(format!("{}-{}-{}", id.network, id.container, id.ifname))
 }
 
 /// The attachments of ours whose namespaces are there. A file that cannot be read tells nothing.
@@ -42,20 +94,16 @@ pub(crate) fn attachments(directory: &Path, kernel: &dyn Kernel) -> Vec<Cached> 
 
 /// What a file tells of each plugin of its list.
 fn of_file(path: &Path, kernel: &dyn Kernel) -> Option<Vec<Cached>> {
-    let file: File = serde_json::from_slice(&fs::read(path).ok()?).ok()?;
+    let file = Kept::read(path)?;
     let confs = confs(&file)?;
     let version = confs.first()?.version;
     let success = Success::parse(version, &file.result).ok()?;
     let path = netns_of(&file, &success)?;
     let AtPath::Netns(netns) = kernel.netns(Path::new(&path)).ok()? else { return None };
     let call = |conf| Attach {
-        id: AttachmentId {
-            network: file.network_name.clone(),
-            container: file.container_id.clone(),
-            ifname: file.if_name.clone(),
-        },
+        id: file.id(),
         netns: Some(PathBuf::from(&path)),
-        args: file.cni_args.iter().flatten().cloned().collect(),
+        args: file.cni_args.clone(),
         path: Vec::new(),
         netns_override: false,
         conf,
@@ -66,23 +114,21 @@ fn of_file(path: &Path, kernel: &dyn Kernel) -> Option<Vec<Cached>> {
 
 /// Where an attachment's namespace is, by the runtime's file of it.
 pub(crate) fn netns(directory: &Path, id: &AttachmentId) -> Option<PathBuf> {
-    let name = format!("{}-{}-{}", id.network, id.container, id.ifname);
-    let file: File = serde_json::from_slice(&fs::read(directory.join(name)).ok()?).ok()?;
+    let file = Kept::of(directory, id)?;
     let success = Success::parse(Version::V1_1_0, &file.result).unwrap_or_default();
     netns_of(&file, &success).map(PathBuf::from)
 }
 
 /// Where the namespace is: older releases of libcni tell only by the interfaces.
-fn netns_of(file: &File, success: &Success) -> Option<String> {
+fn netns_of(file: &Kept, success: &Success) -> Option<String> {
     let sandboxes = success.interfaces.iter().map(|interface| &interface.sandbox);
     std::iter::once(&file.netns).chain(sandboxes).find(|path| !path.is_empty()).cloned()
 }
 
 /// Each plugin of the list as it was called: name and version put in, and what the runtime gave
 /// for the capabilities that it asks for.
-fn confs(file: &File) -> Option<Vec<NetConf>> {
-    let list = BASE64_STANDARD.decode(&file.config).ok()?;
-    let list: Map<String, Value> = serde_json::from_slice(&list).ok()?;
+fn confs(file: &Kept) -> Option<Vec<NetConf>> {
+    let list = file.list()?;
     let plugins = match list.get("plugins").and_then(Value::as_array) {
         Some(plugins) => plugins.clone(),
         None => vec![Value::Object(list.clone())],
@@ -90,7 +136,7 @@ fn confs(file: &File) -> Option<Vec<NetConf>> {
     Some(plugins.into_iter().filter_map(|plugin| conf(file, &list, plugin)).collect())
 }
 
-fn conf(file: &File, list: &Map<String, Value>, plugin: Value) -> Option<NetConf> {
+fn conf(file: &Kept, list: &Map<String, Value>, plugin: Value) -> Option<NetConf> {
     let Value::Object(mut plugin) = plugin else { return None };
     for key in ["name", "cniVersion"] {
         if let Some(value) = list.get(key) {
@@ -99,7 +145,7 @@ fn conf(file: &File, list: &Map<String, Value>, plugin: Value) -> Option<NetConf
     }
     let asks = plugin.get("capabilities").and_then(Value::as_object);
     let asks = |name: &str| asks.and_then(|all| all.get(name)) == Some(&Value::Bool(true));
-    let given = file.capability_args.iter().flatten().filter(|(name, _)| asks(name));
+    let given = file.capability_args.iter().filter(|(name, _)| asks(name));
     let given: Map<String, Value> = given.map(|(name, v)| (name.clone(), v.clone())).collect();
     if !given.is_empty() {
         plugin.insert("runtimeConfig".to_owned(), Value::Object(given));

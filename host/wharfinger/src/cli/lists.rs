@@ -16,8 +16,9 @@ use wharfinger_delegate::DelegateCall;
 
 use super::by_hand::{detached, ready};
 use super::network::List;
-use super::results::{Kept, Results};
+use super::results::Results;
 use super::{Answer, explained, named, print};
+use crate::cache::Kept;
 use crate::program::Program;
 use crate::serve::Served;
 

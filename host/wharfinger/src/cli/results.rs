@@ -7,65 +7,9 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use base64::Engine as _;
-use base64::prelude::BASE64_STANDARD;
-use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
 use wharfinger_cni::AttachmentId;
 
-/// How libcni marks such a file.
-const KIND: &str = "cniCacheV1";
-
-/// A file of the cache (libcni, `cachedInfo`).
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct Kept {
-    kind: String,
-    container_id: String,
-    /// The whole list, in base64.
-    config: String,
-    if_name: String,
-    network_name: String,
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub(super) netns: String,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub(super) cni_args: Vec<(String, String)>,
-    #[serde(default, skip_serializing_if = "Map::is_empty")]
-    pub(super) capability_args: Map<String, Value>,
-    #[serde(default)]
-    pub(super) result: Value,
-}
-
-impl Kept {
-    /// Of this attachment, by this list.
-    pub(super) fn new(id: &AttachmentId, list: &Map<String, Value>) -> Self {
-        Self {
-            kind: KIND.to_owned(),
-            container_id: id.container.clone(),
-            config: BASE64_STANDARD.encode(Value::Object(list.clone()).to_string()),
-            if_name: id.ifname.clone(),
-            network_name: id.network.clone(),
-            netns: String::new(),
-            cni_args: Vec::new(),
-            capability_args: Map::new(),
-            result: Value::Null,
-        }
-    }
-
-    /// Whose it is.
-    pub(super) fn id(&self) -> AttachmentId {
-        AttachmentId {
-            network: self.network_name.clone(),
-            container: self.container_id.clone(),
-            ifname: self.if_name.clone(),
-        }
-    }
-
-    /// The list by which it was attached.
-    pub(super) fn list(&self) -> Option<Map<String, Value>> {
-        serde_json::from_slice(&BASE64_STANDARD.decode(&self.config).ok()?).ok()
-    }
-}
+use crate::cache::{self, Kept};
 
 /// The directory, below libcni's.
 #[derive(Debug, Clone)]
@@ -77,25 +21,21 @@ impl Results {
         Self(cache.join("results"))
     }
 
-    fn path(&self, id: &AttachmentId) -> PathBuf {
-        self.0.join(format!("{}-{}-{}", id.network, id.container, id.ifname))
-    }
-
     /// What is kept of an attachment; what cannot be read is as good as nothing.
     pub(super) fn get(&self, id: &AttachmentId) -> Option<Kept> {
-        read(&self.path(id)).filter(|kept| kept.id() == *id)
+        Kept::of(&self.0, id)
     }
 
     /// All of a network.
     pub(super) fn of_network(&self, network: &str) -> Vec<Kept> {
         let Ok(entries) = fs::read_dir(&self.0) else { return Vec::new() };
-        let all = entries.flatten().filter_map(|entry| read(&entry.path()));
+        let all = entries.flatten().filter_map(|entry| Kept::read(&entry.path()));
         all.filter(|kept| kept.network_name == network).collect()
     }
 
     /// Keeps it: whoever reads gets the one or the other whole.
     pub(super) fn put(&self, kept: &Kept) -> Result<()> {
-        let path = self.path(&kept.id());
+        let path = cache::path(&self.0, &kept.id());
         let written = || -> io::Result<()> {
             DirBuilder::new().recursive(true).mode(0o700).create(&self.0)?;
             let beside = self.0.join(format!(".new-{}", std::process::id()));
@@ -109,7 +49,7 @@ impl Results {
 
     /// Forgets it.
     pub(super) fn remove(&self, id: &AttachmentId) -> Result<()> {
-        let path = self.path(id);
+        let path = cache::path(&self.0, id);
         match fs::remove_file(&path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 Err(error).with_context(|| format!("remove {}", path.display()))
@@ -119,14 +59,9 @@ impl Results {
     }
 }
 
-fn read(path: &Path) -> Option<Kept> {
-    let kept: Kept = serde_json::from_slice(&fs::read(path).ok()?).ok()?;
-    (kept.kind == KIND).then_some(kept)
-}
-
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
 
