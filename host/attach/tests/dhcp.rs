@@ -356,6 +356,46 @@ fn nothing_is_done_about_an_attachment_that_somebody_works_on() {
     assert_eq!(addresses(&world, NETNS[0]), ["10.9.0.50/24"]);
 }
 
+/// An ADD whose process is killed once its reply is out.
+fn killed_after_its_reply(world: &World, call: &Attach) {
+    world.with(|host| drop(wharfinger_attach::add::add(host, call).unwrap()));
+}
+
+#[test]
+fn a_lease_whose_add_was_killed_after_its_reply_is_looked_after() {
+    let world = served("10.9.0.50");
+    let call = call("a", NETNS[0]);
+    killed_after_its_reply(&world, &call);
+    assert_eq!(world.with(keep::leases).unwrap()[0].lease, Some(lease("10.9.0.50")));
+    let tell = |lease: &Lease| world.with(|host| keep::bound(host, &call.id, lease, Path::new("")));
+    let mut longer = lease("10.9.0.50");
+    longer.times = Some(Times { renew: 3000, rebind: 3500, end: 4000 });
+    assert_eq!(tell(&longer).unwrap(), Told::Done);
+    assert_eq!(world.with(keep::leases).unwrap()[0].lease, Some(longer));
+    let lost = || world.with(|host| keep::lost(host, &call.id, Path::new(""))).unwrap();
+    assert_eq!((lost(), lost()), (Told::Done, Told::Done));
+    assert!(addresses(&world, NETNS[0]).is_empty());
+    assert_eq!(world.with(keep::leases).unwrap().len(), 1, "another is asked for");
+    assert_eq!(tell(&lease("10.9.0.77")).unwrap(), Told::Done);
+    assert_eq!(addresses(&world, NETNS[0]), ["10.9.0.77/24"]);
+    let _ = told(&world);
+    world.del(&call).unwrap();
+    assert_eq!(told(&world), ["release 10.9.0.77/24"]);
+    world.assert_empty();
+}
+
+#[test]
+fn an_add_that_still_asks_is_left_to_ask() {
+    let world = World::new();
+    world.server.dies.set(true);
+    let call = call("a", NETNS[0]);
+    let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| world.add(&call)));
+    assert!(world.with(|host| host.ledger.get(&call.id)).unwrap().is_some());
+    assert!(world.with(keep::leases).unwrap().is_empty());
+    let lost = world.with(|host| keep::lost(host, &call.id, Path::new("")));
+    assert_eq!(lost.unwrap(), Told::Gone);
+}
+
 #[test]
 fn another_lease_that_cannot_be_used_is_given_back_and_the_interface_waits() {
     let world = served("10.9.0.50");

@@ -14,7 +14,7 @@ use wharfinger_kernel::{AtPath, LinkFacts, Netns};
 use wharfinger_ledger::{Entry, Record, Release, State};
 use wharfinger_plan::LinkRef;
 
-use super::{bare, conf, had, is_of, lease, with_lease};
+use super::{bare, conf, had, is_of, lease, was_leased, with_lease};
 use crate::{Error, Hold, Host, add, del, deputy};
 
 /// A lease that is to be looked after.
@@ -52,12 +52,19 @@ pub enum Told {
     Gone,
 }
 
-/// All leases of attachments that stand.
+/// All leases of attachments that stand, or may.
 pub fn leases(host: &Host) -> Result<Vec<Kept>, Error> {
-    let entries = host.ledger.list(None)?.into_iter();
-    let stands = |record: &Record| record.state == State::Attached && is_of(record);
-    let records = entries.map(|entry| entry.record).filter(stands);
-    Ok(records.filter_map(|record| kept(&record)).collect())
+    let records = host.ledger.list(None)?.into_iter().map(|entry| entry.record);
+    Ok(records.filter(may_stand).filter_map(|record| kept(&record)).collect())
+}
+
+/// An ADD that got a lease may have been killed after its reply: the container runs, and nobody
+/// finishes the record. Before there is a lease, the ADD itself asks.
+fn may_stand(record: &Record) -> bool {
+    match record.state {
+        State::Attached => is_of(record),
+        State::Pending => was_leased(record),
+    }
 }
 
 fn kept(record: &Record) -> Option<Kept> {
@@ -130,8 +137,7 @@ fn hold(host: &Host, id: &AttachmentId, prefix: &Path) -> Result<Holding, Error>
     let hold = hold.map_err(|source| Error::Lock { id: id.clone(), source })?;
     let Some(hold) = hold else { return Ok(Holding::Not(Told::Busy)) };
     let entry = host.ledger.get(id)?;
-    let Some(entry) = entry.filter(|e| e.record.state == State::Attached && is_of(&e.record))
-    else {
+    let Some(entry) = entry.filter(|entry| may_stand(&entry.record)) else {
         return Ok(Holding::Not(Told::Gone));
     };
     let record = &entry.record;

@@ -150,11 +150,15 @@ fn find(host: &Host, link: &LinkRef, netns: &Netns) -> Result<Option<LinkFacts>,
 }
 
 /// What a record keeps of the ADD's call: what is there without an address, and the lease, once
-/// there is one.
+/// there is one. One that was lost is null: see [`was_leased`].
 pub(crate) fn kept(call: &Attach, bare: &Plan, lease: Option<&Lease>) -> Value {
     let mut kept = deputy::kept(call, false);
     if let Some(map) = kept.as_object_mut() {
-        map.insert(NAME.to_owned(), json!({ "bare": bare, "lease": lease }));
+        let own = match lease {
+            Some(lease) => json!({ "bare": bare, "lease": lease }),
+            None => json!({ "bare": bare }),
+        };
+        map.insert(NAME.to_owned(), own);
     }
     kept
 }
@@ -213,6 +217,11 @@ pub(crate) fn is_of(record: &Record) -> bool {
 pub(crate) fn lease(record: &Record) -> Option<Lease> {
     let lease = record.conf.get(NAME)?.get("lease")?;
     serde_json::from_value(lease.clone()).ok()
+}
+
+/// Whether the record has, or had, a lease: its ADD does not ask a server any more.
+fn was_leased(record: &Record) -> bool {
+    record.conf.get(NAME).is_some_and(|own| own.get("lease").is_some())
 }
 
 /// Gives a record's lease back, where its link is still there to say so. Where it is not, the
