@@ -8,6 +8,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::Error;
 
+/// More than any deadline; the clock overflows far beyond it.
+const DAY: Duration = Duration::from_hours(24);
+
 /// Limits of one call, each a setting `limits.*` of the node's TOML file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {
@@ -38,6 +41,13 @@ pub struct Limits {
     /// `limits.compile`: wall-clock time to compile one. 180 s: a component of Python takes 20, and
     /// installing is often not all that a machine does.
     pub compile: Duration,
+}
+
+impl Limits {
+    /// How long a call may take: its deadline, as far as a clock can be set to it.
+    pub(crate) fn longest(&self) -> Duration {
+        self.deadline.min(DAY)
+    }
 }
 
 impl Default for Limits {
@@ -226,6 +236,13 @@ mod tests {
                 "limits.compile 180 s",
             ]
         );
+    }
+
+    #[test]
+    fn a_deadline_that_no_clock_has_is_a_day() {
+        let limits = Limits { deadline: Duration::MAX, ..Limits::default() };
+        assert_eq!(limits.longest(), DAY);
+        assert_eq!(Limits::default().longest(), Limits::default().deadline);
     }
 
     #[test]

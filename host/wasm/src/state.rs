@@ -12,9 +12,6 @@ use crate::quota::Quota;
 use crate::wasi::Wasi;
 use crate::{Book, BookError, Node};
 
-/// More than any deadline; the clock overflows far beyond it.
-const DAY: Duration = Duration::from_hours(24);
-
 /// Which imports a call may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Access {
@@ -44,7 +41,7 @@ impl State {
     /// A fresh one, its deadline counted from now.
     pub(crate) fn new(limits: &Limits, node: &Node, access: Access, journal: Journal) -> Self {
         Self {
-            until: Instant::now() + limits.deadline.min(DAY),
+            until: Instant::now() + limits.longest(),
             guard: Guard::new(limits),
             limits: limits.clone(),
             access,

@@ -74,7 +74,7 @@ impl Guest {
             grants: grants.clone(),
         };
         guest.wire.send(&ToGuest::Start(start)).map_err(io)?;
-        let until = Instant::now() + limits.deadline + GRACE;
+        let until = Instant::now() + limits.longest() + GRACE;
         match guest.wire.receive(Some(until)).map_err(io)? {
             Some(FromGuest::Ready { remote }) => {
                 guest.remote = remote;

@@ -75,7 +75,7 @@ impl<'a> Talk<'a> {
             guest,
             book,
             export: call.export(),
-            until: Instant::now() + limits.deadline + GRACE,
+            until: Instant::now() + limits.longest() + GRACE,
             taken: Vec::new(),
             questions: limits.ledger_calls.saturating_mul(1 + OWN),
             log: limits.log,

@@ -10,10 +10,11 @@ mod trace;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::ops::RangeInclusive;
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 use wharfinger_attach::{GcMode, Settings};
 use wharfinger_kube::Kube;
@@ -28,8 +29,10 @@ pub(crate) use self::plugins::Plugins;
 use self::policies::{AllowSection, PolicySection};
 use self::trace::TraceSection;
 
-/// How long a verb may take where the node's file says nothing: below what runtimes wait.
+/// Seconds that a verb may take where the node's file says nothing: below what runtimes wait.
 const DEADLINE: u64 = 30;
+/// What it may say.
+const DEADLINES: RangeInclusive<u64> = 1..=3600;
 
 /// The node's TOML file.
 #[derive(Debug, Default, Deserialize)]
@@ -121,6 +124,8 @@ pub(crate) fn defaults() -> Configured {
 
 fn parse(text: &str) -> Result<Configured> {
     let file: File = toml::from_str(text)?;
+    let deadline = file.deadline.unwrap_or(DEADLINE);
+    ensure!(DEADLINES.contains(&deadline), "deadline is {deadline}: 1 to 3600 seconds");
     let gc = match file.gc {
         Some(Gc::DeadOnly) => GcMode::DeadOnly,
         Some(Gc::Listed) | None => GcMode::Listed,
@@ -147,7 +152,7 @@ fn parse(text: &str) -> Result<Configured> {
         kubernetes,
         detach_only: file.detach_only,
         trace: file.trace.map(|trace| trace.collector()).transpose()?,
-        deadline: Duration::from_secs(file.deadline.unwrap_or(DEADLINE)),
+        deadline: Duration::from_secs(deadline),
     })
 }
 
@@ -213,6 +218,17 @@ mod tests {
     fn a_misspelt_key_is_named() {
         let error = parse("gcc = \"dead-only\"").err().map(|e| e.to_string()).unwrap_or_default();
         assert!(error.contains("gcc"), "{error}");
+    }
+
+    #[test]
+    fn a_deadline_that_no_clock_has_is_refused() -> Result<()> {
+        for seconds in [0, 3601, i64::MAX] {
+            let error = parse(&format!("deadline = {seconds}")).err().map(|e| e.to_string());
+            let said = format!("deadline is {seconds}: 1 to 3600 seconds");
+            assert_eq!(error.as_deref(), Some(&*said));
+        }
+        assert_eq!(parse("deadline = 3600")?.deadline, Duration::from_hours(1));
+        Ok(())
     }
 
     #[test]
