@@ -134,13 +134,16 @@ pub(crate) fn result(
         .map_err(|source| Error::NoResult { name: name.to_owned(), source })
 }
 
-/// Whether an executable failed without having run.
+/// Whether an executable failed without having run, or all of several did.
 pub(crate) fn not_there(error: &Error) -> bool {
     use wharfinger_delegate::DelegateError as E;
-    matches!(
-        error,
-        Error::Delegate(E::BadName(_) | E::NotFound { .. } | E::Circle { .. } | E::Depth { .. })
-    )
+    match error {
+        Error::Several(errors) => errors.iter().all(not_there),
+        Error::Delegate(
+            E::BadName(_) | E::NotFound { .. } | E::Circle { .. } | E::Depth { .. },
+        ) => true,
+        _ => false,
+    }
 }
 
 /// Asks the executables that had a part in the attachment whether all is as they made it.
@@ -222,7 +225,7 @@ pub(crate) fn kept(call: &Attach, remote: bool) -> Value {
 /// since it was rebuilt from the kernel, `call` may.
 pub(crate) fn release(host: &Host, record: &Record, at: At<'_>) -> Result<(), Error> {
     if !record.conf.get("network").is_some_and(Value::is_object) {
-        return at.call.map_or(Ok(()), |call| release_unrecorded(host, call));
+        return at.call.map_or(Ok(()), |call| release_called(host, call));
     }
     let Some(conf) = kept_conf(&record.conf) else { return Ok(()) };
     if is_wrapper(&conf) {
@@ -258,10 +261,18 @@ pub(crate) fn folders(record: &Record, call: Option<&Attach>) -> Vec<PathBuf> {
     folders
 }
 
-/// As [`release`], where there is no record: by what the caller says.
+/// As [`release`], where there is no record: by what the caller says. The ADD of an executable that
+/// is not there failed, and left no record; to fail would be to keep the attachment for ever.
 pub(crate) fn release_unrecorded(host: &Host, call: &Attach) -> Result<(), Error> {
+    match release_called(host, call) {
+        Err(error) if not_there(&error) => Ok(()),
+        released => released,
+    }
+}
+
+fn release_called(host: &Host, call: &Attach) -> Result<(), Error> {
     if is_wrapper(&call.conf) {
-        return wrap::release_unrecorded(host, call);
+        return wrap::release_called(host, call);
     }
     if let Some(reserved) = reserve::of_conf(host, &call.conf, &call.path) {
         return reserve::release(&reserved, &call.id);

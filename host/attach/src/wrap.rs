@@ -230,8 +230,8 @@ pub(crate) fn release(
     })
 }
 
-/// As [`release`], where there is no record: by what the caller says.
-pub(crate) fn release_unrecorded(host: &Host, call: &Attach) -> Result<(), Error> {
+/// As [`release`], by what the caller says.
+pub(crate) fn release_called(host: &Host, call: &Attach) -> Result<(), Error> {
     // A DEL is not kept up by a configuration that cannot be read.
     let Ok(wrapped) = Wrapped::read(&call.conf) else { return Ok(()) };
     let allowed = wrapped.plugins.iter().filter(|plugin| allow::delegate(host, &plugin.name));

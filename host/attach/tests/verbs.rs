@@ -569,6 +569,26 @@ fn an_executable_that_is_not_there_leaves_nothing() {
     let error = world.add(&call_of(&deputised(), "c1", NETNS[0])).unwrap_err();
     assert!(error.to_string().contains("other-ipam"), "{error}");
     world.assert_empty();
+    world.del(&call_of(&deputised(), "c1", NETNS[0])).unwrap();
+}
+
+#[test]
+fn an_executable_that_was_run_and_is_gone_keeps_its_attachment() {
+    let mut world = World::new();
+    world.delegate_answer.replace(Some(long_answer()));
+    let call = call_of(&deputised(), "c1", NETNS[0]);
+    world.add(&call).unwrap();
+    world.delegate_missing.set(true);
+    let kept = |world: &World| {
+        let error = world.del(&call).unwrap_err();
+        assert!(error.to_string().contains("other-ipam"), "{error}");
+    };
+    kept(&world);
+    world.lose_the_book();
+    kept(&world);
+    world.delegate_missing.set(false);
+    world.del(&call).unwrap();
+    world.assert_empty();
 }
 
 #[test]

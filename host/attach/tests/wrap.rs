@@ -184,6 +184,7 @@ fn a_plugin_that_fails_is_deleted_with_those_before_it() {
             ran(&world).into_iter().filter(|ran| ran.ends_with("DEL")).collect();
         assert_eq!(deleted, dels, "{name}");
         world.assert_empty();
+        world.del(&call).unwrap_or_else(|error| panic!("{name}: {error}"));
     }
 }
 
