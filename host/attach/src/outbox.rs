@@ -5,12 +5,14 @@
 //! A notice is due when the book has no record of its attachment and nobody works on it. Telling
 //! never fails a verb: what cannot be told now stays, and DEL, GC and the next ADD try again.
 
+use std::collections::BTreeSet;
+
 use wharfinger_cni::AttachmentId;
 use wharfinger_ledger::{Notice, Owner, Record, Scope};
 use wharfinger_wasm::Node;
 
 use crate::ipam::Allocator;
-use crate::{Answer, Error, Host, SessionBook, conf};
+use crate::{Answer, Error, Host, SessionBook, conf, recover};
 
 /// How many attachments of others one verb tells of.
 const AT_ONCE: usize = 8;
@@ -39,28 +41,60 @@ pub(crate) fn tell(host: &Host, own: &AttachmentId) {
     let Ok(notices) = host.ledger.outbox(&own.network) else { return };
     let (mine, others): (Vec<_>, Vec<_>) =
         notices.into_iter().partition(|(_, notice)| notice.id == *own);
+    let mut telling = Telling::new(host);
     for (number, notice) in &mine {
-        if !deliver(host, *number, notice) {
-            return;
-        }
+        telling.tell(*number, notice);
     }
-    tell_due(host, &others);
+    telling.tell_due(&own.network, &others);
 }
 
 /// Tells of attachments of a network that were left behind.
 pub(crate) fn tell_network(host: &Host, network: &str) {
     if let Ok(notices) = host.ledger.outbox(network) {
-        tell_due(host, &notices);
+        Telling::new(host).tell_due(network, &notices);
     }
 }
 
-/// One failure is enough: the outside system is most likely gone for all.
-fn tell_due(host: &Host, notices: &[(u64, Notice)]) {
-    for (number, notice) in notices.iter().take(AT_ONCE) {
-        // Somebody works on it.
-        let Ok(Some(_hold)) = host.node.try_lock(&notice.id) else { continue };
-        if matches!(host.ledger.get(&notice.id), Ok(None)) && !deliver(host, *number, notice) {
+/// What one verb tells.
+struct Telling<'a> {
+    host: &'a Host<'a>,
+    /// Plugins that could not be told. One failure is enough: the outside system is most likely
+    /// gone for all of its notices.
+    failed: BTreeSet<String>,
+}
+
+impl<'a> Telling<'a> {
+    fn new(host: &'a Host<'a>) -> Self {
+        Self { host, failed: BTreeSet::new() }
+    }
+
+    fn tell(&mut self, number: u64, notice: &Notice) {
+        if !self.failed.contains(&notice.plugin) && !deliver(self.host, number, notice) {
+            self.failed.insert(notice.plugin.clone());
+        }
+    }
+
+    /// Of those that live there may be any number, and they come first.
+    fn tell_due(&mut self, network: &str, notices: &[(u64, Notice)]) {
+        if notices.is_empty() {
             return;
+        }
+        let Ok(entries) = self.host.ledger.list(Some(network)) else { return };
+        let living: BTreeSet<&AttachmentId> = entries.iter().map(|e| &e.record.id).collect();
+        let mut asked = 0;
+        for (number, notice) in notices.iter().filter(|(_, n)| !living.contains(&n.id)) {
+            if asked == AT_ONCE {
+                return;
+            }
+            if self.failed.contains(&notice.plugin) {
+                continue;
+            }
+            // Somebody works on it.
+            let Ok(Some(_hold)) = self.host.node.try_lock(&notice.id) else { continue };
+            if matches!(recover::recorded(self.host, &notice.id), Ok(None)) {
+                asked += 1;
+                self.tell(*number, notice);
+            }
         }
     }
 }

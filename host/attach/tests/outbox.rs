@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use wharfinger_attach::{Error, Host, add, gc};
-use wharfinger_cni::{Attach, AttachmentId, Node};
+use wharfinger_cni::{Attach, AttachmentId, Node, ValidAttachment};
 use wharfinger_ledger::{
     Entry, Error as LedgerError, Ledger, Notice, Owner, Range, Record, Release, Scope, Session,
     Usage,
@@ -134,7 +134,7 @@ fn one_that_is_being_worked_on_or_lives_is_not_told_of() {
     let world = World::new();
     world.add(&call("c1", NETNS[0])).unwrap();
     world.del(&call("c9", "")).unwrap();
-    collect_listed(&world);
+    collect_but(&world, 1..2);
     assert_eq!(released(&world), [], "it lives");
     world.engine.outside.down.set(true);
     world.del(&call("c1", NETNS[0])).unwrap();
@@ -148,22 +148,26 @@ fn one_that_is_being_worked_on_or_lives_is_not_told_of() {
     assert_eq!(released(&world).len(), 1);
 }
 
-fn collect_listed(world: &World) {
+/// A GC that lists these containers.
+fn collect_but(world: &World, living: std::ops::Range<u32>) {
     let node = Node { path: Vec::new(), conf: call("x", "").conf };
-    let valid = [wharfinger_cni::ValidAttachment { container: "c1".into(), ifname: "eth0".into() }];
+    let valid = |n: u32| ValidAttachment { container: format!("c{n}"), ifname: "eth0".into() };
+    let valid: Vec<ValidAttachment> = living.map(valid).collect();
     world.with(|host| gc::gc(host, &node, &valid)).unwrap();
+}
+
+/// A notice that was left behind, of a container without a record.
+fn post(world: &World, container: &str, plugin: &str) {
+    let id = AttachmentId { container: container.to_owned(), ..call("x", "").id };
+    let attachment = json!({ "id": id, "pod": null, "args": [] });
+    let (plugin, config) = (plugin.to_owned(), "{}".to_owned());
+    world.ledger.post(&Notice { id, plugin, config, attachment, lease: None }).unwrap();
 }
 
 #[test]
 fn one_verb_tells_of_some_and_stops_at_the_first_that_fails() {
     let world = World::new();
-    let post = |name: String| {
-        let id = AttachmentId { container: name, ..call("x", "").id };
-        let attachment = json!({ "id": id, "pod": null, "args": [] });
-        let (plugin, config) = ("outside".to_owned(), "{}".to_owned());
-        world.ledger.post(&Notice { id, plugin, config, attachment, lease: None }).unwrap();
-    };
-    (0..20).for_each(|n| post(format!("old{n}")));
+    (0..20).for_each(|n| post(&world, &format!("old{n}"), "outside"));
     world.del(&call("c9", "")).unwrap();
     assert_eq!(waiting(&world), 12);
     world.engine.outside.down.set(true);
@@ -174,6 +178,35 @@ fn one_verb_tells_of_some_and_stops_at_the_first_that_fails() {
     world.machine.late.set(true);
     world.del(&call("c9", "")).unwrap();
     assert_eq!(waiting(&world), 12, "the deadline has passed");
+}
+
+#[test]
+fn those_that_live_do_not_keep_others_from_being_told_of() {
+    let world = World::new();
+    let mut conf = outside();
+    conf["ipam"]["last"] = json!("10.1.0.99");
+    (0..9).for_each(|n| {
+        world.add(&call_of(&conf, &format!("c{n}"), NETNS[0])).unwrap();
+        world.kernel.delete_link(100, "eth0");
+    });
+    post(&world, "old", "outside");
+    world.del(&call("nobody", "")).unwrap();
+    assert_eq!((waiting(&world), released(&world)), (9, vec![("old".to_owned(), false)]));
+    post(&world, "older", "outside");
+    collect_but(&world, 0..9);
+    assert_eq!(waiting(&world), 9);
+}
+
+#[test]
+fn a_plugin_that_is_gone_keeps_no_other_from_being_told() {
+    let world = World::new();
+    (0..9).for_each(|n| post(&world, &format!("old{n}"), "gone"));
+    post(&world, "old", "outside");
+    world.heard.0.borrow_mut().clear();
+    world.del(&call("nobody", "")).unwrap();
+    assert_eq!(released(&world), [("old".to_owned(), false)]);
+    let heard = world.heard.0.borrow().clone();
+    assert_eq!(heard.iter().filter(|line| line.starts_with("gone")).count(), 1, "{heard:?}");
 }
 
 /// A book under which the process dies at its `left`-th change.

@@ -393,6 +393,10 @@ impl Engine for Pools {
     }
 
     fn ipam(&self, name: &str) -> Result<Box<dyn Ipam>, PluginError> {
+        if !self.knows(name) {
+            let what = "no component of this name is there".to_owned();
+            return Err(PluginError::Unloadable { plugin: name.to_owned(), what });
+        }
         let outside = (name == "outside").then(|| Rc::clone(&self.outside));
         Ok(Box::new(PoolPlugin { fails: Rc::clone(&self.fails), outside }))
     }
