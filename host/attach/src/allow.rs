@@ -70,7 +70,7 @@ pub(crate) fn check(
         }
     }
     sysctls(allow, conf)?;
-    files(host, allow, conf)
+    files(host, conf)
 }
 
 /// What is encrypted, and has no keys, would be attached, and reach nobody.
@@ -106,10 +106,10 @@ pub(crate) fn listed_sysctls(host: &Host, features: &[Feature]) -> Result<(), Er
     }
 }
 
-/// Whether an executable may be run.
-pub(crate) fn delegate(host: &Host, name: &str) -> bool {
+/// Whether an executable may be run with this configuration.
+pub(crate) fn delegate(host: &Host, conf: &NetConf, name: &str) -> bool {
     let list = host.settings.allow.delegates.as_ref();
-    listed(list, "delegates", "", name).is_ok()
+    listed(list, "delegates", "", name).is_ok() && files(host, conf).is_ok()
 }
 
 fn listed(
@@ -192,9 +192,10 @@ fn matches(pattern: &str, key: &str) -> bool {
 }
 
 /// Every path that the configuration names is in one of the directories: of some keys we know
-/// that they are paths, of others by how they begin.
-fn files(host: &Host, allow: &Allow, conf: &NetConf) -> Result<(), Error> {
-    let Some(directories) = &allow.directories else { return Ok(()) };
+/// that they are paths, of others by how they begin. Without a record nobody knows that an ADD came
+/// past this, so it holds for a DEL too.
+pub(crate) fn files(host: &Host, conf: &NetConf) -> Result<(), Error> {
+    let Some(directories) = &host.settings.allow.directories else { return Ok(()) };
     let mut paths = Vec::new();
     collect(&conf.raw, "", &mut paths);
     for (pointer, text) in paths {

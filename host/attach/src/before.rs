@@ -17,7 +17,7 @@ use wharfinger_plan::{Action, LinkRef, Plan, Step};
 use wharfinger_wasm::Level;
 
 use crate::conf::{self, Place};
-use crate::{Error, Host, add, chain, reserve};
+use crate::{Error, Host, add, allow, chain, reserve};
 
 /// Who is named in an event for what is said here.
 const WHO: &str = "reference plugins";
@@ -55,6 +55,9 @@ fn restore(host: &Host, call: &Attach, netns: Option<&Netns>) -> Vec<Error> {
     let Some(fields) = tuning.or_else(|| (call.conf.called == "tuning").then_some(fields)) else {
         return Vec::new();
     };
+    if allow::files(host, &call.conf).is_err() {
+        return Vec::new();
+    }
     let file = backup_of_reference(&fields, &call.id);
     let Ok(text) = host.node.read(Path::new(&file)) else { return Vec::new() };
     let step = restored_from(&text, &LinkRef::container(&call.id.ifname));

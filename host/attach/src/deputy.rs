@@ -151,7 +151,7 @@ pub(crate) fn check(host: &Host, call: &Attach, record: &Record) -> Result<(), E
     if is_wrapper(&call.conf) {
         return wrap::check(host, call, record);
     }
-    if let Some(reserved) = reserve::of_conf(host, &call.conf, &call.path) {
+    if let Some(reserved) = reserve::of_called(host, &call.conf, &call.path) {
         return reserve::check(&reserved, call);
     }
     match executable(host, &call.conf, &call.path) {
@@ -191,7 +191,7 @@ pub(crate) fn gc(host: &Host, call: &Node, valid: &[ValidAttachment]) -> Result<
 /// The executable that a configuration names and the node allows; none also where it cannot be read, as with a DEL
 /// that has no more than the network's name.
 fn executable(host: &Host, conf: &NetConf, path: &[PathBuf]) -> Option<String> {
-    named(host, conf, path).filter(|name| allow::delegate(host, name))
+    named(host, conf, path).filter(|name| allow::delegate(host, conf, name))
 }
 
 /// As [`executable`], allowed or not: what was run while it was allowed must give back.
@@ -274,7 +274,7 @@ fn release_called(host: &Host, call: &Attach) -> Result<(), Error> {
     if is_wrapper(&call.conf) {
         return wrap::release_called(host, call);
     }
-    if let Some(reserved) = reserve::of_conf(host, &call.conf, &call.path) {
+    if let Some(reserved) = reserve::of_called(host, &call.conf, &call.path) {
         return reserve::release(&reserved, &call.id);
     }
     match executable(host, &call.conf, &call.path) {

@@ -14,7 +14,7 @@ use wharfinger_ledger::{Commit, Record, Session, State};
 use wharfinger_plan::Plan;
 
 use crate::network::{Network, pretended};
-use crate::{Error, Host, add, before, conf, deputy, reserve};
+use crate::{Error, Host, add, allow, before, conf, deputy, reserve};
 
 /// By which a record says that the reference made what it is about.
 const MOVED: &str = "moved";
@@ -155,8 +155,10 @@ pub(crate) fn undo_unrecorded(host: &Host, call: &Attach) -> Vec<Error> {
     errors
 }
 
-/// The directory that a network of our own type came from.
+/// The directory that a network of our own type came from; none also where an ADD with this
+/// configuration is refused.
 fn directory(host: &Host, conf: &NetConf) -> Option<Reserved> {
+    allow::files(host, conf).ok()?;
     let dir = conf::ipam(conf, host, &[]).ok()??.import?;
     Some(reserve::open(host, &conf.name, &dir))
 }

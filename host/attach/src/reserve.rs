@@ -20,7 +20,7 @@ use crate::book::{SessionBook, ranges};
 use crate::conf::{self, IpamConf, Place, Store};
 use crate::hearing::Hearing;
 use crate::network::Network;
-use crate::{Error, GcMode, Host, add, chain};
+use crate::{Error, GcMode, Host, add, allow, chain};
 
 /// The directory that a configuration keeps its addresses in; none where the ledger has them.
 pub(crate) fn of(host: &Host, network: &str, ipam: &IpamConf) -> Option<Reserved> {
@@ -263,9 +263,15 @@ pub(crate) fn of_conf(host: &Host, conf: &NetConf, path: &[PathBuf]) -> Option<R
     }
 }
 
+/// As [`of_conf`], of a configuration that no record vouches for; none also where an ADD with it is
+/// refused.
+pub(crate) fn of_called(host: &Host, conf: &NetConf, path: &[PathBuf]) -> Option<Reserved> {
+    of_conf(host, conf, path).filter(|_| allow::files(host, conf).is_ok())
+}
+
 /// DEL where the directory is all there is.
 pub(crate) fn del(host: &Host, call: &Attach) -> Result<(), Error> {
-    match of_conf(host, &call.conf, &call.path) {
+    match of_called(host, &call.conf, &call.path) {
         Some(reserved) => release(&reserved, &call.id),
         None => Ok(()),
     }
@@ -273,6 +279,7 @@ pub(crate) fn del(host: &Host, call: &Attach) -> Result<(), Error> {
 
 /// CHECK where the directory is all there is.
 pub(crate) fn check_alone(host: &Host, call: &Attach) -> Result<(), Error> {
+    allow::files(host, &call.conf)?;
     match of_conf(host, &call.conf, &call.path) {
         Some(reserved) => check(&reserved, call),
         None => Ok(()),
@@ -294,7 +301,7 @@ pub(crate) fn collect(
     call: &Node,
     listed: &dyn Fn(&AttachmentId) -> bool,
 ) -> Result<(), Error> {
-    let Some(reserved) = of_conf(host, &call.conf, &call.path) else { return Ok(()) };
+    let Some(reserved) = of_called(host, &call.conf, &call.path) else { return Ok(()) };
     if host.settings.gc == GcMode::DeadOnly {
         return Ok(());
     }

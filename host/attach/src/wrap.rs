@@ -234,8 +234,8 @@ pub(crate) fn release(
 pub(crate) fn release_called(host: &Host, call: &Attach) -> Result<(), Error> {
     // A DEL is not kept up by a configuration that cannot be read.
     let Ok(wrapped) = Wrapped::read(&call.conf) else { return Ok(()) };
-    let allowed = wrapped.plugins.iter().filter(|plugin| allow::delegate(host, &plugin.name));
-    let allowed: Vec<&Plugin> = allowed.collect();
+    let allowed = |plugin: &&Plugin| allow::delegate(host, &call.conf, &plugin.name);
+    let allowed: Vec<&Plugin> = wrapped.plugins.iter().filter(allowed).collect();
     let told = call.prev_result.as_ref().and_then(|result| rendered(result, &call.conf));
     delete(allowed.into_iter(), &call.conf, told.as_ref(), &|name, config| {
         Call::of(call, name, config).wrapped().run(host, Verb::Del).map(drop)
@@ -279,7 +279,7 @@ fn node_verb(
     let wrapped = Wrapped::read(conf)?;
     let mut errors = Vec::new();
     for plugin in wrapped.plugins.iter().filter(|_| verb != Verb::Gc || wrapped.collects) {
-        if !allow::delegate(host, &plugin.name) {
+        if !allow::delegate(host, conf, &plugin.name) {
             continue;
         }
         let config = plugin.request(conf, more);

@@ -107,6 +107,53 @@ fn a_del_of_what_the_reference_made_gives_back_its_address() {
     assert_eq!(files(dir.path()), [file("10.1.0.8", "c2\r\neth0")]);
 }
 
+/// Without a record, what an ADD may not name is nobody's to touch: not at a DEL, and not at a GC.
+#[test]
+fn a_directory_that_the_node_does_not_allow_is_left_alone() {
+    let (mut world, dir) = (World::new(), tempfile::tempdir().unwrap());
+    let [good, secret] = ["good", "secret"].map(|name| dir.path().join(name));
+    world.settings.allow.directories = Some(vec![good.clone()]);
+    world.machine.now.set(4_000_000_000);
+    let mut own = conf(&secret);
+    own["type"] = json!("wharfinger");
+    own["driver"] = json!("bridge");
+    for (name, conf) in
+        [("bridge", conf(&secret)), ("host-local", conf(&secret)), ("wharfinger", own)]
+    {
+        fs::create_dir_all(secret.join("pods")).unwrap();
+        fs::write(secret.join("pods/10.1.0.7"), "c1\r\neth0").unwrap();
+        let call = called(name, &conf, "c1", NETNS[0]);
+        assert_eq!(code_of(&world.add(&call).unwrap_err()), code::DENIED, "{name}");
+        world.del(&call).unwrap();
+        let node = Node { path: Vec::new(), conf: call.conf };
+        world.with(|host| gc::gc(host, &node, &[])).unwrap();
+        assert_eq!(fs::read_dir(secret.join("pods")).unwrap().count(), 1, "{name}: no lock");
+        assert_eq!(files(&secret), [file("10.1.0.7", "c1\r\neth0")], "{name}");
+        fs::create_dir_all(good.join("pods")).unwrap();
+        fs::write(good.join("pods/10.1.0.7"), "c1\r\neth0").unwrap();
+        let mut conf = conf;
+        conf["ipam"]["dataDir"] = json!(good);
+        world.del(&called(name, &conf, "c1", NETNS[0])).unwrap();
+        assert!(files(&good).is_empty(), "{name}");
+    }
+}
+
+#[test]
+fn a_backup_that_the_node_does_not_allow_is_neither_read_nor_removed() {
+    let mut world = World::new();
+    world.settings.allow.directories = Some(vec!["/good".into()]);
+    let left = |folder: &str| {
+        let file = Path::new(folder).join("c1_eth0.json");
+        world.machine.files.borrow_mut().insert(file.clone(), "{}".to_owned());
+        let conf = json!({
+            "cniVersion": "1.1.0", "name": "pods", "type": "tuning", "dataDir": folder,
+        });
+        world.del(&called("tuning", &conf, "c1", NETNS[0])).unwrap();
+        world.machine.files.borrow().contains_key(&file)
+    };
+    assert_eq!((left("/secret"), left("/good")), (true, false));
+}
+
 /// As another main plugin calls it.
 fn alone(dir: &Path, container: &str) -> Attach {
     called("host-local", &conf(dir), container, "/nowhere")

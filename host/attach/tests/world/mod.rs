@@ -307,6 +307,8 @@ pub struct Machine {
     /// What the API says of pods, and of which it was asked.
     pub pod: RefCell<Option<PodFacts>>,
     pub asked: RefCell<Vec<Pod>>,
+    /// Files, but for those that a reader finds everywhere.
+    pub files: RefCell<BTreeMap<PathBuf, String>>,
     /// Symbolic links.
     pub links: RefCell<Vec<(PathBuf, PathBuf)>>,
 }
@@ -351,8 +353,13 @@ impl Node for Machine {
         match path.to_str() {
             Some("/etc/resolv.conf") => Ok("nameserver 10.0.0.53\nsearch a b\n".to_owned()),
             Some("/etc/cni/tuning/allowlist.conf") => Ok("^net\\.(ipv4|core)\\.\n".to_owned()),
-            _ => Err(io::ErrorKind::NotFound.into()),
+            _ => self.files.borrow().get(path).cloned().ok_or(io::ErrorKind::NotFound.into()),
         }
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        self.files.borrow_mut().remove(path);
+        Ok(())
     }
 
     fn real_path(&self, path: &Path) -> io::Result<PathBuf> {

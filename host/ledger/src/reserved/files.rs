@@ -126,8 +126,9 @@ impl Names {
     }
 }
 
-/// Every file with its text, those of folders in it too, as the reference reads them. What cannot
-/// be read says nothing.
+/// Every file that an address names with its text, those of folders in it too, where the reference
+/// looks as well. What cannot be read says nothing, nor does a file of another name: there may be any
+/// number, of any size.
 pub(super) fn contents(directory: &Path) -> Result<Vec<(PathBuf, String)>, Error> {
     let mut all = Vec::new();
     let mut folders = vec![directory.to_owned()];
@@ -142,7 +143,7 @@ pub(super) fn contents(directory: &Path) -> Result<Vec<(PathBuf, String)>, Error
                 Ok(kind) if kind.is_dir() => folders.push(entry.path()),
                 Ok(kind) if kind.is_file() => {
                     let path = entry.path();
-                    let text = read(&path).ok().flatten();
+                    let text = address(&path).and_then(|_| read(&path).ok().flatten());
                     all.extend(text.map(|text| (path, text)));
                 }
                 _ => {}
