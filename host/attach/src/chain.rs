@@ -95,7 +95,7 @@ fn of(call: &Attach) -> Of {
 /// DEL of what stands under marks; whether what we made ourselves is to be deleted too.
 pub(crate) fn del(host: &Host, call: &Attach) -> Result<bool, Error> {
     match of(call) {
-        Of::Own => Ok(true),
+        Of::Own => before_its_driver(host, call).map(|()| true),
         Of::All => del_marked(host, call).map(|_| true),
         Of::Marked => del_entry(host, call).map(|()| false),
     }
@@ -106,14 +106,41 @@ fn del_entry(host: &Host, call: &Attach) -> Result<(), Error> {
     if del_record(host, call, &key)? {
         return Ok(());
     }
-    // Under a reference plugin's name an entry cannot become another's.
-    if names::kind(&call.conf.called).is_none() && del_marked(host, call)? {
+    if is_our_type(&call.conf) && (del_marked(host, call)? || del_own(host, call)?) {
         return Ok(());
     }
     let _hold = del::lock(host, &key)?;
     let mut errors = before::undo(host, call);
     errors.extend(deputy::release_unrecorded(host, call).err());
     del::several(errors)
+}
+
+/// An entry that had no driver when it was added did what it did behind or around others.
+fn before_its_driver(host: &Host, call: &Attach) -> Result<(), Error> {
+    if !has_driver(&call.conf) || recover::recorded(host, &call.id)?.is_some() {
+        return Ok(());
+    }
+    del_marked(host, call).map(drop)
+}
+
+/// Undoes what an entry of our own type made when it had a driver. Where that is another entry of
+/// the list, its own DEL comes next, and finds nothing left to do.
+fn del_own(host: &Host, call: &Attach) -> Result<bool, Error> {
+    let _hold = del::lock(host, &call.id)?;
+    let Some(entry) = recover::recorded(host, &call.id)? else { return Ok(false) };
+    if !deputy::kept_conf(&entry.record.conf).is_some_and(|conf| has_driver(&conf)) {
+        return Ok(false);
+    }
+    del::undo_recorded(host, &entry, Some(call)).map(|()| true)
+}
+
+/// Under a reference plugin's name an entry cannot become another's.
+fn is_our_type(conf: &NetConf) -> bool {
+    names::kind(&conf.called).is_none()
+}
+
+fn has_driver(conf: &NetConf) -> bool {
+    is_our_type(conf) && matches!(conf::place(conf), Ok(Place::Main { .. }))
 }
 
 fn del_record(host: &Host, call: &Attach, key: &AttachmentId) -> Result<bool, Error> {

@@ -234,6 +234,56 @@ fn entries_of_one_list_are_told_apart() {
     world.assert_empty();
 }
 
+/// An entry that was behind others makes the interface by the time of the DEL, and the other way
+/// round.
+#[test]
+fn pain_a10_a_del_after_an_entry_gained_or_lost_its_driver_leaves_nothing() {
+    let world = World::new();
+    made_by_another(&world);
+    world.add(&behind(&rates())).unwrap();
+    world.del(&call_of(&with_features(&rates()), "c1", NETNS[0])).unwrap();
+    world.assert_empty();
+    let world = World::new();
+    let prev_result = Some(world.add(&call_of(&mapped(8080), "c1", NETNS[0])).unwrap());
+    world.del(&Attach { prev_result, ..behind(&rates()) }).unwrap();
+    world.assert_empty();
+}
+
+/// Under a reference plugin's name no entry becomes another's.
+#[test]
+fn what_a_reference_name_made_is_not_undone_by_an_entry_behind_it() {
+    let world = World::new();
+    let mut conf = bridge("10.1.0.2", "10.1.0.9");
+    conf["type"] = json!("bridge");
+    let mut call = call_of(&conf, "c1", NETNS[0]);
+    call.conf.called = "bridge".to_owned();
+    let prev_result = Some(world.add(&call).unwrap());
+    world.del(&Attach { prev_result, ..behind(&rates()) }).unwrap();
+    assert_eq!(world.addresses(&call.id).len(), 1, "it is there");
+    world.del(&call).unwrap();
+    world.assert_empty();
+}
+
+/// Behind another plugin `loopback` is called with that one's interface.
+#[test]
+fn the_del_of_a_loopback_behind_an_interface_is_about_lo() {
+    let world = World::new();
+    let (eth0, lo) = (call_of(&bridge("10.1.0.2", "10.1.0.9"), "c1", NETNS[0]), lo());
+    world.add(&eth0).unwrap();
+    world.add(&lo).unwrap();
+    world.del(&lo).unwrap();
+    assert_eq!(world.addresses(&eth0.id).len(), 1, "the interface is there");
+    world.del(&eth0).unwrap();
+    world.assert_empty();
+}
+
+fn lo() -> Attach {
+    let conf = json!({
+        "cniVersion": "1.1.0", "name": "pods", "type": "wharfinger", "driver": "loopback",
+    });
+    call_of(&conf, "c1", NETNS[0])
+}
+
 #[test]
 fn the_key_of_an_entry_follows_from_the_call_alone() {
     let conf = |conf: Value| call_of(&conf, "c1", "").conf;
