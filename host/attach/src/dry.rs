@@ -12,8 +12,7 @@ use wharfinger_plan::{LinkRef, Owner, Plan};
 use crate::conf::Place;
 use crate::hearing::Hearing;
 use crate::network::{Asked, Network, pretended};
-use crate::policy::Policies;
-use crate::{Error, Host, add, deputy, dhcp, error, ipam, recover};
+use crate::{Error, Host, add, deputy, dhcp, error, lint, recover};
 
 /// What an ADD would come to now.
 pub struct Dry {
@@ -94,13 +93,7 @@ fn available(host: &Host, call: &Attach, network: &Network) -> Result<Plan, Erro
     host.ledger.writable()?;
     // A kernel too old to tell a namespace from the next one has no answer.
     host.kernel.host_cookie()?;
-    if let Some(ipam) = &network.ipam {
-        ipam::valid(host, ipam)?;
-    }
-    let problems = Policies::load(host, &call.conf, &network.place)?.problems()?;
-    if !problems.is_empty() {
-        return Err(Error::Problems(problems));
-    }
+    lint::components(host, call, network)?;
     deputy::status(host, call)?;
     let beside = matches!(network.place, Place::Chained | Place::Wrapper);
     let plan = if beside {

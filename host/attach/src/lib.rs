@@ -24,6 +24,7 @@ pub mod half;
 mod hearing;
 pub mod hold;
 mod ipam;
+pub mod lint;
 mod moved;
 pub mod names;
 mod network;

@@ -9,7 +9,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 
 use serde_json::{Value, json};
-use wharfinger_attach::{Error, PolicyConf, add, check, dry, gc};
+use wharfinger_attach::{Error, PolicyConf, add, check, dry, gc, lint};
 use wharfinger_cni::{Attach, Node, Success, Version, code};
 use wharfinger_kernel::mem::Crash;
 use wharfinger_ledger::{Ledger, Owner, Scope};
@@ -631,4 +631,27 @@ fn explain_asks_policies_and_writes_nothing() {
     world.with(|host| dry::dry(host, &refused, "c", "eth0")).err().unwrap();
     // STATUS is about nobody: who would be refused then says nothing.
     world.with(|host| dry::status(host, &refused, &[])).map_err(|_| "unwell").unwrap();
+}
+
+#[test]
+fn lint_says_what_components_find_in_their_own_parts() {
+    let world = world(vec![("p", TestPolicy::new("p").problem("/limit", "must be a number"))]);
+    let lint = |conf: &Value| {
+        let conf = call_of(conf, "c1", NETNS[0]).conf;
+        world.with(|host| lint::lint(host, &conf, &[]))
+    };
+    let good = with_policies(&json!([]));
+    lint(&good).unwrap();
+    let error = lint(&with_policies(&json!([{ "plugin": "p" }]))).unwrap_err();
+    assert!(told(&error).1.contains("/policies/0/config/limit: must be a number"), "{error}");
+    // One that only says so when it is asked; what is held by others is for the ADD to tell.
+    let fails = |reason, message: &str| {
+        *world.engine.fails.borrow_mut() = Some((reason, message.to_owned()));
+    };
+    fails(Reason::InvalidConfig, "/ranges: no ranges");
+    let error = lint(&good).unwrap_err();
+    assert!(told(&error).1.contains("/ipam/ranges: no ranges"), "{error}");
+    fails(Reason::Exhausted, "no address is free");
+    lint(&good).unwrap();
+    assert!(world.ledger.list(None).unwrap().is_empty(), "nothing is written down");
 }

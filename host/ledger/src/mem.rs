@@ -27,12 +27,18 @@ pub struct MemLedger {
     rows: Mutex<Rows>,
     gate: Mutex<()>,
     turn: Mutex<()>,
+    shared: bool,
 }
 
 impl MemLedger {
     /// An empty book.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// An empty book that passes for one of several nodes.
+    pub fn of_cluster() -> Self {
+        Self { shared: true, ..Self::default() }
     }
 
     /// A book with these records, as one that was lost is written anew from what was found on
@@ -44,10 +50,7 @@ impl MemLedger {
     ) -> Result<(Self, Vec<(AttachmentId, Claim)>), Error> {
         let mut rows = Rows { seq: crate::first_seq(now), ..Rows::default() };
         let doubled = rules::restore(&mut rows, records)?;
-        Ok((
-            Self { rows: Mutex::new(rows), gate: Mutex::default(), turn: Mutex::default() },
-            doubled,
-        ))
+        Ok((Self { rows: Mutex::new(rows), ..Self::default() }, doubled))
     }
 
     /// What is left of the book after a reboot: identities, permanent entries of stores, the
@@ -59,7 +62,7 @@ impl MemLedger {
         (rows.outbox, rows.posted) = (before.outbox.clone(), before.posted);
         drop(before);
         rules::seed(&mut rows, &lasting)?;
-        Ok(Self { rows: Mutex::new(rows), gate: Mutex::default(), turn: Mutex::default() })
+        Ok(Self { rows: Mutex::new(rows), ..Self::default() })
     }
 
     /// All that is remembered, by domain, network and name.
@@ -90,6 +93,10 @@ impl Shelf for MemLedger {
 }
 
 impl Ledger for MemLedger {
+    fn shared(&self) -> bool {
+        self.shared
+    }
+
     fn get(&self, id: &AttachmentId) -> Result<Option<Entry>, Error> {
         self.read(|book| book.attachment(id))
     }

@@ -203,6 +203,15 @@ impl Program {
         exec(self.configured.deadline).run(call)
     }
 
+    /// Runs what reads configurations, and asks neither the kernel nor what is in the ledger: nobody has to
+    /// be root for that.
+    pub(crate) fn read<T>(&self, read: impl Fn(&Host) -> Result<T, Error>) -> Result<T, Error> {
+        self.calls.stop();
+        let shared = self.configured.cluster.is_some();
+        let ledger = if shared { MemLedger::of_cluster() } else { MemLedger::new() };
+        self.host(&self.machine(), &ledger, &read)
+    }
+
     /// Runs what is to leave no trace: where there is no ledger, with one in memory that has what
     /// a new one would have.
     pub(crate) fn look<T>(&self, look: impl Fn(&Host) -> Result<T, Error>) -> Result<T, Error> {

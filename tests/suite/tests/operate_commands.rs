@@ -76,6 +76,7 @@ impl Tried<'_> {
         assert_eq!(self.ok("conf init", &init)["network"]["name"], "first");
         self.fails("conf init", &init);
         assert_eq!(self.ok("conf lint", &[file]), json!([]));
+        self.lints();
         assert_eq!(self.ok("conf schema", &["node"])["type"], "object");
         let theirs = json!({ "cniVersion": "1.0.0", "name": "theirs", "plugins": [
             { "type": "bridge", "ipam": { "type": "host-local", "subnet": "10.8.0.0/24" } }
@@ -86,6 +87,30 @@ impl Tried<'_> {
         assert!(converted["changes"][0].is_string());
         assert!(self.ok("explain", &[file])["plan"]["steps"].is_array());
         assert_eq!(self.ok("status", &[file])["ready"], true);
+    }
+
+    /// What every ADD would refuse, in the component's own part too.
+    fn lints(&mut self) {
+        let bridge = |ipam: &Value| {
+            let entry = json!({ "type": "wharfinger", "driver": "bridge", "ipam": ipam });
+            json!({ "cniVersion": "1.0.0", "name": "wrong", "plugins": [entry] })
+        };
+        let ranges = |all: &[&str]| {
+            let sets: Vec<Value> = all.iter().map(|it| json!([{ "subnet": it }])).collect();
+            json!({ "type": "host-local", "ranges": sets })
+        };
+        for (ipam, what) in [
+            (ranges(&["10.1.0.0/36"]), "/ipam/ranges/0/0/subnet"),
+            (ranges(&["10.1.0.5/16"]), "host bits"),
+            (ranges(&["10.1.0.0/16", "10.1.2.0/24"]), "overlaps"),
+            (json!({ "type": "host-local", "rangs": [] }), "no ranges"),
+            (json!({ "type": "host-locl", "ranges": [] }), "no component is called"),
+        ] {
+            let wrong = self.world.write("wrong.conflist", &bridge(&ipam).to_string());
+            let (found, status) = self.any("conf lint", &[&wrong.display().to_string()]);
+            let said = found[0]["what"].as_str().unwrap_or_default();
+            assert!(said.contains(what) && status == Some(1), "{ipam}: {found:#}");
+        }
     }
 
     fn attachment(&mut self, file: &str, netns: &str) {

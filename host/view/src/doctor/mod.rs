@@ -11,6 +11,7 @@ mod ranges;
 mod udev;
 
 pub use facts::Facts;
+pub use ranges::overlaps;
 
 use serde::Serialize;
 

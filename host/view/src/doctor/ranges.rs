@@ -24,7 +24,8 @@ fn meet(a: Span, b: Span) -> bool {
     a.0.is_ipv4() == b.0.is_ipv4() && a.0 <= b.1 && b.0 <= a.1
 }
 
-fn overlaps(networks: &[Network]) -> Vec<Finding> {
+/// Networks of one address space that have addresses in common.
+pub fn overlaps(networks: &[Network]) -> Vec<Finding> {
     let mut all = Vec::new();
     for (place, one) in networks.iter().enumerate() {
         let later = networks.iter().skip(place + 1).filter(|other| other.name != one.name);

@@ -4,6 +4,7 @@
 //! configuration is refused. Pure but for reading the file.
 
 mod init;
+mod lint;
 mod schema;
 
 use std::io::Write;
@@ -19,6 +20,7 @@ use wharfinger_cni::conf::fold_eq;
 #[cfg(test)]
 pub(crate) use self::schema::NODE as NODE_SCHEMA;
 use super::{Answer, Output, network, told};
+use crate::program::Program;
 
 /// Where the reference `host-local` keeps reservations unless it is told otherwise.
 const DATA_DIR: &str = "/var/lib/cni/networks";
@@ -33,9 +35,11 @@ pub(super) enum Conf {
         after_help = "With --json: an object of `network`, the list, and `file`; nothing is asked"
     )]
     Init(init::Init),
-    /// Say what is wrong with networks' files
-    #[command(after_help = "With --json: a list of findings")]
-    Lint(init::Lint),
+    /// Say what is wrong with networks' files, and their components' own parts
+    #[command(
+        after_help = "With --json: a list of findings; one whose `level` is `notice` is no trouble"
+    )]
+    Lint(lint::Lint),
     /// Print the JSON Schema of a network's configuration, or of the node's settings, for editors
     #[command(after_help = "With --json: as without")]
     Schema(schema::Schema),
@@ -49,11 +53,11 @@ pub(super) struct Convert {
 }
 
 impl Conf {
-    pub(super) fn run(&self, output: Output) -> Result<Answer> {
+    pub(super) fn run(&self, program: &Program, output: Output) -> Result<Answer> {
         let path = match self {
             Self::Convert(Convert { path }) => path,
             Self::Init(init) => return init.run(output),
-            Self::Lint(lint) => return Ok(lint.run()),
+            Self::Lint(lint) => return Ok(lint.run(program)),
             Self::Schema(schema) => return schema.run(),
         };
         let list = network::read(path)?;

@@ -246,7 +246,7 @@ pub(crate) fn run(cli: Cli, program: &Program) -> Result<Answer> {
         Command::Uninstall(uninstall) => uninstall.run(program),
         Command::Node(node) => node.run(program),
         Command::Sweep => sweep(program),
-        Command::Conf(conf) => conf.run(output),
+        Command::Conf(conf) => conf.run(program, output),
         Command::Serve(serve) => serve.run(program),
         Command::Completions { shell } => completions(shell),
         Command::Version => Ok(version()),

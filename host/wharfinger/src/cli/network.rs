@@ -131,6 +131,28 @@ pub(super) fn read(path: &Path) -> Result<Map<String, Value>> {
     serde_json::from_str(&text).with_context(|| format!("{} is not a JSON object", path.display()))
 }
 
+/// The list of a file, where its form is what runtimes take.
+pub(super) fn formed(path: &Path) -> Result<List> {
+    let map = read(path)?;
+    let is_list = map.contains_key("plugins");
+    if known_ending(path) && is_list != path.extension().is_some_and(|end| end == "conflist") {
+        bail!(
+            "the ending .conflist is for lists (\"plugins\"), the others for one plugin (\"type\")"
+        );
+    }
+    let list = List::read(map)?;
+    if list.name().is_empty() {
+        bail!("it has no \"name\"");
+    }
+    let named = |plugin: &Map<String, Value>| {
+        plugin.get("type").and_then(Value::as_str).is_some_and(|name| !name.is_empty())
+    };
+    if !list.plugins.iter().all(named) {
+        bail!("a plugin of it has no \"type\"");
+    }
+    Ok(list)
+}
+
 /// The plugin's object with what the list says for all: name and version.
 fn only_plugin(list: &Map<String, Value>) -> Result<Map<String, Value>> {
     let Some(plugins) = list.get("plugins") else { return Ok(list.clone()) };

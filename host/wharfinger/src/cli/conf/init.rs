@@ -1,5 +1,4 @@
-//! `wharfinger conf init` and `lint`: a first network, and what is wrong with one. Only `init` asks, and
-//! only where both its ends are a terminal.
+//! `wharfinger conf init`: a first network. It asks only where both its ends are a terminal.
 
 use std::io::{BufRead as _, IsTerminal as _, Write as _};
 use std::path::PathBuf;
@@ -29,13 +28,6 @@ pub(crate) struct Init {
     /// Instead of printing it: into this file, which is not there yet
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct Lint {
-    /// Files of networks
-    #[arg(value_name = "FILE", required = true)]
-    files: Vec<PathBuf>,
 }
 
 impl Init {
@@ -119,51 +111,6 @@ fn answer(asks: bool, given: Option<String>, question: &str, usual: &str) -> Res
     Ok(Some(line.trim()).filter(|line| !line.is_empty()).unwrap_or(usual).to_owned())
 }
 
-impl Lint {
-    /// The status is 1 where something is wrong.
-    pub(super) fn run(&self) -> Answer {
-        let findings: Vec<(String, String)> = self
-            .files
-            .iter()
-            .flat_map(|file| {
-                let file_name = file.display().to_string();
-                wrong(file).into_iter().map(move |what| (file_name.clone(), what))
-            })
-            .collect();
-        let text = if findings.is_empty() {
-            "nothing was found\n".to_owned()
-        } else {
-            findings.iter().map(|(file, what)| [file, ": ", what, "\n"].concat()).collect()
-        };
-        let object = |(file, what): &(String, String)| json!({ "file": file, "what": what });
-        let value = findings.iter().map(object).collect();
-        Answer::new(text, value).unless(!findings.is_empty())
-    }
-}
-
-fn wrong(file: &std::path::Path) -> Vec<String> {
-    let list = match network::read(file).and_then(List::read) {
-        Ok(list) => list,
-        Err(error) => return vec![format!("{error:#}")],
-    };
-    let mut found = Vec::new();
-    if list.name().is_empty() {
-        found.push("it has no \"name\"".to_owned());
-    }
-    for entry in list.ours() {
-        // Only what has a driver can be read without what an attachment brings.
-        let read = network::conf(entry).and_then(|conf| {
-            if conf.raw.contains_key("driver") {
-                conf::readable(&conf).map_err(|error| told(&error))
-            } else {
-                Ok(())
-            }
-        });
-        found.extend(read.err().map(|error| format!("{error:#}")));
-    }
-    found
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -180,28 +127,15 @@ mod tests {
 
     #[test]
     fn what_is_written_is_what_we_would_take() -> Result<()> {
-        let dir = tempfile::tempdir()?;
         for driver in ["bridge", "ptp", "macvlan", "ipvlan"] {
-            let file = dir.path().join(driver);
-            std::fs::write(&file, Value::Object(init(driver).list(false)?).to_string())?;
-            let found = wrong(&file);
-            // portmap goes with a link of the host: said by the driver alone.
-            assert!(found.is_empty(), "{driver}: {found:?}");
+            let entries = List::read(init(driver).list(false)?)?.ours();
+            assert_eq!(entries.len(), 1);
+            for entry in entries {
+                // portmap goes with a link of the host: said by the driver alone.
+                let read = conf::readable(&network::conf(entry)?);
+                assert!(read.is_ok(), "{driver}: {read:?}");
+            }
         }
-        Ok(())
-    }
-
-    #[test]
-    fn what_is_wrong_is_named() -> Result<()> {
-        let dir = tempfile::tempdir()?;
-        let file = dir.path().join("x.conflist");
-        std::fs::write(
-            &file,
-            r#"{"cniVersion": "1.0.0", "name": "n", "plugins": [{"type": "wharfinger", "driver": "bridge", "isGatway": true}]}"#,
-        )?;
-        assert!(wrong(&file)[0].contains("isGateway"), "{:?}", wrong(&file));
-        std::fs::write(&file, "{,")?;
-        assert_eq!(wrong(&file).len(), 1);
         Ok(())
     }
 }

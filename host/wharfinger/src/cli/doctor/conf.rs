@@ -8,7 +8,7 @@ use wharfinger_attach::conf::OUR_TYPE;
 use wharfinger_cni::Version;
 use wharfinger_view::doctor::facts::{Bin, BinDir, Conf, ConfFile, Says};
 
-use crate::cli::network::{self, List};
+use crate::cli::network;
 use crate::node::is_us;
 use crate::program::Program;
 
@@ -41,21 +41,7 @@ fn cause(error: &anyhow::Error) -> String {
 
 /// What runtimes read of it.
 fn says(program: &Program, file: &Path) -> Result<Says, String> {
-    let map = network::read(file).map_err(|error| cause(&error))?;
-    let is_list = map.contains_key("plugins");
-    if is_list != file.extension().is_some_and(|end| end == "conflist") {
-        let what =
-            "the ending .conflist is for lists (\"plugins\"), the others for one plugin (\"type\")";
-        return Err(what.to_owned());
-    }
-    let list = List::read(map).map_err(|error| format!("{error:#}"))?;
-    if list.name().is_empty() {
-        return Err("it has no \"name\"".to_owned());
-    }
-    let of = |plugin: &Object| text(plugin, "type").to_owned();
-    if list.plugins.iter().any(|plugin| of(plugin).is_empty()) {
-        return Err("a plugin of it has no \"type\"".to_owned());
-    }
+    let list = network::formed(file).map_err(|error| cause(&error))?;
     let version =
         list.map.get("cniVersion").and_then(Value::as_str).filter(|text| !text.is_empty());
     let mut types: Vec<String> = list.plugins.iter().flat_map(|it| wanted(program, it)).collect();
@@ -67,7 +53,7 @@ fn says(program: &Program, file: &Path) -> Result<Says, String> {
         spoken: version.is_none_or(|text| text.parse::<Version>().is_ok()),
         types,
         ours: !list.ours().is_empty(),
-        firewall: list.plugins.iter().any(|plugin| of(plugin) == "firewall"),
+        firewall: list.plugins.iter().any(|plugin| text(plugin, "type") == "firewall"),
     })
 }
 
@@ -76,7 +62,7 @@ fn text<'o>(object: &'o Object, key: &str) -> &'o str {
 }
 
 /// The executables that an entry needs.
-fn wanted(program: &Program, plugin: &Object) -> Vec<String> {
+pub(in crate::cli) fn wanted(program: &Program, plugin: &Object) -> Vec<String> {
     let inner = |key: &str| {
         let object = plugin.get(key).and_then(Value::as_object);
         object.map(|object| text(object, "type")).unwrap_or_default()

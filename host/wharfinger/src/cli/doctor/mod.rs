@@ -1,9 +1,9 @@
 //! `wharfinger doctor`: what on this node keeps attachments from working, and what to do. What is a
 //! finding is decided in `wharfinger-view`; here facts are gathered, and nothing is changed.
 
-mod conf;
+pub(super) mod conf;
 mod host;
-mod networks;
+pub(super) mod networks;
 mod state;
 
 use std::path::{Path, PathBuf};

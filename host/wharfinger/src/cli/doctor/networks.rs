@@ -51,6 +51,16 @@ fn ask(host: &Host, conf: &NetConf, folders: &[PathBuf], found: &mut Network) {
             other => found.unwell = Some(told(&other).to_string()),
         },
     }
+    ranges(host, conf, folders, found);
+}
+
+/// What it allocates from, and in which address space; nothing where that cannot be told.
+pub(in crate::cli) fn ranges(
+    host: &Host,
+    conf: &NetConf,
+    folders: &[PathBuf],
+    found: &mut Network,
+) {
     if let Ok(Given::Pools(_, pools)) = pools::of_conf(host, conf, folders) {
         let ranges = pools.iter().flat_map(|pool| &pool.ranges);
         found.ranges = ranges.map(|range| (range.first(), range.last())).collect();
