@@ -4,7 +4,7 @@ use std::cell::OnceCell;
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fs::{File, OpenOptions, TryLockError};
-use std::io;
+use std::io::{self, BufRead as _, BufReader};
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -219,6 +219,31 @@ pub(crate) fn is_us(path: &Path) -> bool {
     own.is_some() && wharfinger_delegate::FileId::of(path).ok() == own
 }
 
+/// Whether the file has, byte by byte, what this executable has: a copy of it. One that cannot be read is none.
+pub(crate) fn is_copy(path: &Path) -> bool {
+    same(Path::new("/proc/self/exe"), path).unwrap_or(false)
+}
+
+fn same(one: &Path, other: &Path) -> io::Result<bool> {
+    let (one, other) = (File::open(one)?, File::open(other)?);
+    if one.metadata()?.len() != other.metadata()?.len() {
+        return Ok(false);
+    }
+    let (mut one, mut other) = (BufReader::new(one), BufReader::new(other));
+    loop {
+        let (here, there) = (one.fill_buf()?, other.fill_buf()?);
+        let both = here.len().min(there.len());
+        if here.get(..both) != there.get(..both) {
+            return Ok(false);
+        }
+        if both == 0 {
+            return Ok(here.len() == there.len());
+        }
+        one.consume(both);
+        other.consume(both);
+    }
+}
+
 /// proc(5): ESRCH where a process ended between looking up its directory and what is in it.
 fn ended(error: &io::Error) -> bool {
     const ESRCH: i32 = 3;
@@ -272,6 +297,23 @@ mod tests {
 
     fn id() -> AttachmentId {
         AttachmentId { network: "n".into(), container: "c".into(), ifname: "eth0".into() }
+    }
+
+    #[test]
+    fn a_copy_is_known_by_what_is_in_it() -> io::Result<()> {
+        let dir = tempfile::tempdir()?;
+        let (one, other) = (dir.path().join("one"), dir.path().join("other"));
+        let mut text = vec![7_u8; 100_000];
+        std::fs::write(&one, &text)?;
+        std::fs::write(&other, &text)?;
+        assert!(same(&one, &other)?);
+        text[99_999] = 8;
+        std::fs::write(&other, &text)?;
+        assert!(!same(&one, &other)?, "of one length");
+        std::fs::write(&other, &text[..99_999])?;
+        assert!(!same(&one, &other)?);
+        assert!(!is_copy(&other) && !is_copy(&dir.path().join("nowhere")));
+        Ok(())
     }
 
     #[test]

@@ -121,7 +121,7 @@ pub struct Bin {
     pub name: String,
     /// Whether it can be run.
     pub executable: bool,
-    /// Whether it is this very executable, by whatever name.
+    /// Whether it is this very executable, or a copy of it, by whatever name.
     pub us: bool,
 }
 

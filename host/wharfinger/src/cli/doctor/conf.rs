@@ -9,7 +9,7 @@ use wharfinger_cni::Version;
 use wharfinger_view::doctor::facts::{Bin, BinDir, Conf, ConfFile, Says};
 
 use crate::cli::network;
-use crate::node::is_us;
+use crate::node::{is_copy, is_us};
 use crate::program::Program;
 
 type Object = Map<String, Value>;
@@ -90,5 +90,5 @@ fn file(path: &Path) -> Option<Bin> {
     let meta = path.metadata().ok().filter(std::fs::Metadata::is_file)?;
     let executable = meta.permissions().mode() & 0o111 != 0;
     let name = path.file_name()?.display().to_string();
-    Some(Bin { name, executable, us: is_us(path) })
+    Some(Bin { name, executable, us: is_us(path) || is_copy(path) })
 }
