@@ -1,7 +1,7 @@
 //! What a store holds during one call: the limits still open, the book on loan, what was taken.
 
 use std::net::IpAddr;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use wasmtime::ResourceLimiter;
 

@@ -50,8 +50,15 @@ impl Picture {
 
 /// Of a folder, by name: without what goes round, and hints that may be lost.
 fn walk(at: &Path, name: &str, into: &mut BTreeSet<String>) {
-    let rounds =
-        ["calls", "host-local", "events.jsonl", "ledger.db-wal", "ledger.db-shm", "ledger.db.lock"];
+    let rounds = [
+        "calls",
+        "host-local",
+        "events.jsonl",
+        "events.jsonl.1",
+        "ledger.db-wal",
+        "ledger.db-shm",
+        "ledger.db.lock",
+    ];
     let Ok(entries) = std::fs::read_dir(at) else { return };
     for entry in entries.filter_map(Result::ok) {
         let own = entry.file_name().to_string_lossy().into_owned();
