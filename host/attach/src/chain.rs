@@ -94,22 +94,24 @@ fn of(call: &Attach) -> Of {
 
 /// DEL of what stands under marks; whether what we made ourselves is to be deleted too.
 pub(crate) fn del(host: &Host, call: &Attach) -> Result<bool, Error> {
+    let key = key(&call.id, &call.conf);
     match of(call) {
+        // A loopback behind an interface: what has the call's own names is that one's.
+        Of::Own if key != call.id => del_record(host, call, &key).map(|_| false),
         Of::Own => before_its_driver(host, call).map(|()| true),
         Of::All => del_marked(host, call).map(|_| true),
-        Of::Marked => del_entry(host, call).map(|()| false),
+        Of::Marked => del_entry(host, call, &key).map(|()| false),
     }
 }
 
-fn del_entry(host: &Host, call: &Attach) -> Result<(), Error> {
-    let key = key(&call.id, &call.conf);
-    if del_record(host, call, &key)? {
+fn del_entry(host: &Host, call: &Attach, key: &AttachmentId) -> Result<(), Error> {
+    if del_record(host, call, key)? {
         return Ok(());
     }
     if is_our_type(&call.conf) && (del_marked(host, call)? || del_own(host, call)?) {
         return Ok(());
     }
-    let _hold = del::lock(host, &key)?;
+    let _hold = del::lock(host, key)?;
     let mut errors = before::undo(host, call);
     errors.extend(deputy::release_unrecorded(host, call).err());
     del::several(errors)
