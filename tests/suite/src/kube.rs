@@ -213,7 +213,8 @@ impl Kube {
             anyhow::ensure!(phase == Some("Running"), "{name} does not run: {}", pod["status"]);
             Ok(crate::strings(&pod, &["status", "podIPs"], "ip"))
         };
-        match eventually(WITHIN, ask) {
+        // After an outage kubelet waits longer before each of its tries.
+        match eventually(2 * WITHIN, ask) {
             Ok(addresses) => addresses,
             Err(error) => panic!("{error:#}\n{}", self.events(name)),
         }
