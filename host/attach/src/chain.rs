@@ -98,7 +98,7 @@ pub(crate) fn del(host: &Host, call: &Attach) -> Result<bool, Error> {
     match of(call) {
         // A loopback behind an interface: what has the call's own names is that one's.
         Of::Own if key != call.id => del_record(host, call, &key).map(|_| false),
-        Of::Own => before_its_driver(host, call).map(|()| true),
+        Of::Own => Ok(true),
         Of::All => del_marked(host, call).map(|_| true),
         Of::Marked => del_entry(host, call, &key).map(|()| false),
     }
@@ -117,12 +117,10 @@ fn del_entry(host: &Host, call: &Attach, key: &AttachmentId) -> Result<(), Error
     del::several(errors)
 }
 
-/// An entry that had no driver when it was added did what it did behind or around others.
-fn before_its_driver(host: &Host, call: &Attach) -> Result<(), Error> {
-    if !has_driver(&call.conf) || recover::recorded(host, &call.id)?.is_some() {
-        return Ok(());
-    }
-    del_marked(host, call).map(drop)
+/// Where there is no record of what we made ourselves: an entry that had no driver when it was added did
+/// what it did behind or around others.
+pub(crate) fn before_its_driver(host: &Host, call: &Attach) -> Result<(), Error> {
+    if has_driver(&call.conf) { del_marked(host, call).map(drop) } else { Ok(()) }
 }
 
 /// Undoes what an entry of our own type made when it had a driver. Where that is another entry of

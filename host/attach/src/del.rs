@@ -23,6 +23,7 @@ pub fn del(host: &Host, call: &Attach) -> Result<(), Error> {
     }
     let _hold = lock(host, &call.id)?;
     let Some(entry) = recover::recorded(host, &call.id)? else {
+        chain::before_its_driver(host, call)?;
         return undo_unrecorded(host, call);
     };
     undo_recorded(host, &entry, Some(call))
@@ -121,11 +122,13 @@ fn called_netns(host: &Host, call: &Attach) -> Option<Netns> {
 /// There is no record: what can be known by name and from the previous result is undone.
 fn undo_unrecorded(host: &Host, call: &Attach) -> Result<(), Error> {
     let mut plan = wharfinger_drivers::leftovers_of(call);
-    let given_on = before::given_on(host, call)?;
-    plan.steps.retain(|step| match &step.action {
-        Action::Route(route) => !given_on.contains(&route.destination.addr()),
-        _ => true,
-    });
+    if plan.steps.iter().any(|step| matches!(step.action, Action::Route(_))) {
+        let given_on = before::given_on(host, call)?;
+        plan.steps.retain(|step| match &step.action {
+            Action::Route(route) => !given_on.contains(&route.destination.addr()),
+            _ => true,
+        });
+    }
     let netns = called_netns(host, call);
     let mut errors: Vec<Error> =
         host.kernel.undo(&plan, netns.as_ref()).into_iter().map(Error::from).collect();

@@ -35,7 +35,7 @@ pub fn span(seconds: f64) -> String {
         s if s < 120.0 => format!("{s:.0} s"),
         s if s < 7200.0 => format!("{:.0} min", s / 60.0),
         s if s < 172_800.0 => format!("{:.0} h", s / 3600.0),
-        s if s < 315_360_000.0 => format!("{:.0} days", s / 86_400.0),
+        s if s < 3650.0 * 86_400.0 => format!("{:.0} days", s / 86_400.0),
         _ => "over 10 years".to_owned(),
     }
 }

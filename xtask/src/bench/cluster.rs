@@ -146,7 +146,10 @@ pub(super) fn lives(
     for (at, (whose, book)) in books.iter().enumerate() {
         let node = |network: &str| Node::new(machine, network, &format!("node-{at}"), *book);
         nodes.push(((*whose).to_owned(), node("lives")?));
-        nodes.extend(node("lives-before")?.earlier().map(|it| (format!("{whose}, {BEFORE}"), it)));
+        if machine.executables.before.is_some() {
+            let earlier = node("lives-before")?.earlier();
+            nodes.extend(earlier.map(|it| (format!("{whose}, {BEFORE}"), it)));
+        }
     }
     for round in 0..=options.rounds {
         for turn in 0..nodes.len() {

@@ -119,8 +119,7 @@ pub(super) struct Gc {
 
 pub(super) fn add(program: &Program, attachment: &Attachment) -> Result<Answer> {
     not_our_own(attachment)?;
-    let container = attachment.container.clone().unwrap_or_else(|| made_up(attachment));
-    wharfinger_cni::check_names(&container, &attachment.ifname)?;
+    wharfinger_cni::check_names(&container(attachment), &attachment.ifname)?;
     if let Some(list) = others(&attachment.network)? {
         return run(program, &attachment.network, &list).add(&who(attachment, &list)?);
     }
@@ -166,8 +165,7 @@ fn run<'a>(program: &'a Program, network: &Network, list: &'a List) -> Run<'a> {
 }
 
 fn who(attachment: &Attachment, list: &List) -> Result<Who> {
-    let container = attachment.container.clone().unwrap_or_else(|| made_up(attachment));
-    let ifname = attachment.ifname.clone();
+    let (container, ifname) = (container(attachment), attachment.ifname.clone());
     Ok(Who {
         id: AttachmentId { network: list.name().to_owned(), container, ifname },
         netns: attachment.netns.clone(),
@@ -178,7 +176,7 @@ fn who(attachment: &Attachment, list: &List) -> Result<Who> {
 
 /// A list that is gone is still with the result of its ADD.
 fn kept_list(attachment: &Attachment) -> Option<List> {
-    let container = attachment.container.clone().unwrap_or_else(|| made_up(attachment));
+    let container = container(attachment);
     let (network, ifname) = (attachment.network.name.clone(), attachment.ifname.clone());
     let results = Results::new(&attachment.network.cache_dir);
     let kept = results.get(&AttachmentId { network, container, ifname })?;
@@ -231,7 +229,9 @@ pub(super) fn del(program: &Program, attachment: &Attachment) -> Result<Answer> 
         network::conf(map)
     })?;
     let call = call(attachment, conf)?;
-    let known = recorded(program, &call)?.is_some();
+    // Under whatever mark: the entry may have been another when it was attached.
+    let known = attached(program, &Results::new(&attachment.network.cache_dir), &call.id.network)?;
+    let known = known.contains(&call.id);
     Served::new(program).del(&call).map_err(explained)?;
     Ok(detached(&call.id, known))
 }
@@ -369,11 +369,10 @@ fn offered(attachment: &Attachment) -> Result<Map<String, Value>> {
 }
 
 fn call(attachment: &Attachment, conf: NetConf) -> Result<Attach> {
-    let container = attachment.container.clone().unwrap_or_else(|| made_up(attachment));
     Ok(Attach {
         id: AttachmentId {
             network: conf.name.clone(),
-            container,
+            container: container(attachment),
             ifname: attachment.ifname.clone(),
         },
         netns: attachment.netns.clone(),
@@ -385,7 +384,11 @@ fn call(attachment: &Attachment, conf: NetConf) -> Result<Attach> {
     })
 }
 
-/// The same for the same namespace's path.
+/// The container's id: where it is not given, the same for the same namespace's path.
+fn container(attachment: &Attachment) -> String {
+    attachment.container.clone().unwrap_or_else(|| made_up(attachment))
+}
+
 fn made_up(attachment: &Attachment) -> String {
     let path = attachment.netns.as_ref().map(|path| path.display().to_string()).unwrap_or_default();
     let digest = format!("{:x}", Sha256::digest(path.as_bytes()));

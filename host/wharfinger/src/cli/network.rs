@@ -3,9 +3,28 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
+use clap::Args;
 use serde_json::{Map, Value};
 use wharfinger_attach::conf::OUR_TYPE;
 use wharfinger_cni::{NetConf, Version};
+
+/// Where runtimes have executables: all of the places that they come with.
+#[derive(Debug, Args)]
+pub(super) struct Folders {
+    /// Where executables of plugins are, separated by colons
+    #[arg(
+        long,
+        env = "CNI_PATH",
+        default_value = "/opt/cni/bin:/usr/lib/cni:/usr/libexec/cni:/usr/local/libexec/cni"
+    )]
+    cni_path: String,
+}
+
+impl Folders {
+    pub(super) fn all(&self) -> Vec<PathBuf> {
+        std::env::split_paths(&self.cni_path).collect()
+    }
+}
 
 /// The network `wanted`: a path where it has a separator or a known ending, otherwise a name in
 /// `dir`. The entry of it that is ours.

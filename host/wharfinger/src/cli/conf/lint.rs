@@ -10,7 +10,7 @@ use wharfinger_view::doctor::facts::Network;
 use wharfinger_view::doctor::{Level, overlaps};
 
 use crate::cli::doctor::{conf as directory, networks};
-use crate::cli::network::{self, List};
+use crate::cli::network::{self, Folders, List};
 use crate::cli::{Answer, told};
 use crate::program::Program;
 
@@ -19,13 +19,8 @@ pub(crate) struct Lint {
     /// Files of networks: of several, also whether they share addresses
     #[arg(value_name = "FILE", required = true)]
     files: Vec<PathBuf>,
-    /// Where executables of plugins are, separated by colons
-    #[arg(
-        long,
-        env = "CNI_PATH",
-        default_value = "/opt/cni/bin:/usr/lib/cni:/usr/libexec/cni:/usr/local/libexec/cni"
-    )]
-    cni_path: String,
+    #[command(flatten)]
+    folders: Folders,
 }
 
 /// What is said of a file.
@@ -45,7 +40,7 @@ struct Looking<'a> {
 impl Lint {
     /// The status is 1 where something is wrong.
     pub(super) fn run(&self, program: &Program) -> Answer {
-        let looking = Looking { program, folders: std::env::split_paths(&self.cni_path).collect() };
+        let looking = Looking { program, folders: self.folders.all() };
         let mut found = Vec::new();
         let mut networks = Vec::new();
         for file in &self.files {
@@ -114,17 +109,13 @@ impl Looking<'_> {
 
     fn entry(&self, name: &str, entry: Map<String, Value>) -> anyhow::Result<Network> {
         let conf = network::conf(entry)?;
-        let mut found = Network { name: name.to_owned(), ..Network::default() };
-        let read =
-            self.program.read(|host| wharfinger_attach::lint::lint(host, &conf, &self.folders));
-        read.map_err(|error| told(&error))?;
-        let ranges = self.program.read(|host| {
-            let mut found = found.clone();
+        let read = self.program.read(|host| {
+            wharfinger_attach::lint::lint(host, &conf, &self.folders)?;
+            let mut found = Network { name: name.to_owned(), ..Network::default() };
             networks::ranges(host, &conf, &self.folders, &mut found);
             Ok(found)
         });
-        found = ranges.map_err(|error| told(&error))?;
-        Ok(found)
+        read.map_err(|error| told(&error))
     }
 }
 

@@ -13,6 +13,7 @@ use clap::Args;
 use wharfinger_view::doctor::{Facts, Level, findings};
 
 use super::Answer;
+use super::network::Folders;
 use crate::certificate::Standing;
 use crate::program::Program;
 
@@ -21,13 +22,8 @@ pub(super) struct Doctor {
     /// Where conflists are
     #[arg(long, default_value = "/etc/cni/net.d", env = "NETCONFPATH")]
     conf_dir: PathBuf,
-    /// Where executables of plugins are, separated by colons
-    #[arg(
-        long,
-        env = "CNI_PATH",
-        default_value = "/opt/cni/bin:/usr/lib/cni:/usr/libexec/cni:/usr/local/libexec/cni"
-    )]
-    cni_path: String,
+    #[command(flatten)]
+    folders: Folders,
     /// Also what is no trouble: which file each runtime takes, who provides each type
     #[arg(long)]
     all: bool,
@@ -48,7 +44,7 @@ impl Doctor {
     }
 
     fn facts(&self, program: &Program) -> Facts {
-        let folders: Vec<PathBuf> = std::env::split_paths(&self.cni_path).collect();
+        let folders = self.folders.all();
         let mut facts = Facts {
             kernel: host::release(),
             version: env!("CARGO_PKG_VERSION").to_owned(),

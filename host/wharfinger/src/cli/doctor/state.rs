@@ -98,7 +98,7 @@ fn of_attachments(host: &Host, facts: &mut Facts) -> Result<(), Error> {
             Err(error) => facts.unseen.push((format!("whether {id} lives"), error.to_string())),
         }
     }
-    facts.drifted = drifted(host, &living);
+    facts.drifted = drifted(host, living);
     let containers: BTreeSet<&str> = ids.iter().map(|id| id.container.as_str()).collect();
     facts.reserved = reserved(Path::new(RESERVATIONS), &containers);
     let taken = known.iter().filter_map(|entry| entry.record.netns.as_deref()).collect();
@@ -108,13 +108,13 @@ fn of_attachments(host: &Host, facts: &mut Facts) -> Result<(), Error> {
 
 /// Those of the living that are attached and are not as they were made. What is being undone meanwhile is
 /// looked at once more.
-fn drifted(host: &Host, living: &[&Entry]) -> Vec<(String, String)> {
+fn drifted(host: &Host, living: Vec<&Entry>) -> Vec<(String, String)> {
     // Of Docker's endpoints only Docker knows where they are.
     let whole =
-        |entry: &&&Entry| entry.record.state == State::Attached && entry.record.netns.is_some();
+        |entry: &&Entry| entry.record.state == State::Attached && entry.record.netns.is_some();
     let differs = |entry: &Entry| show::drift(host, &entry.record).into_iter().next();
-    let first: Vec<&&Entry> =
-        living.iter().filter(whole).filter(|entry| differs(entry).is_some()).collect();
+    let first: Vec<&Entry> =
+        living.into_iter().filter(whole).filter(|entry| differs(entry).is_some()).collect();
     let stays = |entry: &Entry| {
         let now = host.ledger.get(&entry.record.id).ok().flatten();
         now.is_some_and(|now| now.seq == entry.seq)
