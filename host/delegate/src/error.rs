@@ -47,7 +47,7 @@ pub enum DelegateError {
     System {
         /// The name.
         name: String,
-        /// What failed: "start", "talk to".
+        /// What failed: "start", "talk to", "note the run of".
         operation: &'static str,
         /// Where it was found.
         path: PathBuf,

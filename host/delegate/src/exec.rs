@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::io;
 use std::os::unix::process::CommandExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Map, Value};
 use wharfinger_cni::{CniError, code};
 
+use crate::running::Running;
 use crate::talk::{self, Limits, Outcome, Said};
 use crate::{Delegate, DelegateCall, DelegateError, FileId, Verb, find};
 
@@ -40,6 +41,10 @@ pub struct Exec {
     pub own: Option<FileId>,
     /// How many calls of this executable stand around this one.
     pub depth: u32,
+    /// The file that says which process runs for this call, as long as it does: of an attachment, by
+    /// which a later call ends what a caller left that was killed. Callers of one file come one after
+    /// the other. None: nobody comes after.
+    pub note: Option<PathBuf>,
     /// How long one call may take.
     pub timeout: Duration,
     /// Where a delegate's stderr goes.
@@ -54,8 +59,13 @@ impl Delegate for Exec {
             let (name, path) = (call.name.to_owned(), path.clone());
             DelegateError::System { name, operation, path, source }
         };
+        let note = |error| failed("note the run of", error);
+        let running = self.note.as_deref().map(Running::begin).transpose();
+        let mut running = running.map_err(note)?.flatten();
         let until = Instant::now() + self.timeout;
-        let child = self.start(call, &path, until).map_err(|error| failed("start", error))?;
+        let mut child = self.start(call, &path, until).map_err(|error| failed("start", error))?;
+        let noted = running.as_mut().map_or(Ok(()), |running| running.note(&child));
+        noted.inspect_err(|_| talk::kill(&mut child)).map_err(note)?;
         let config =
             serde_json::to_vec(call.config).map_err(|error| failed("talk to", error.into()))?;
         let limits = Limits { until, stdout: STDOUT_MAX };

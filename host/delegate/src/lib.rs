@@ -9,6 +9,7 @@
 mod error;
 mod exec;
 mod find;
+mod running;
 mod talk;
 
 pub use error::DelegateError;

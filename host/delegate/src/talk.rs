@@ -231,13 +231,17 @@ fn poll_for(wanted: &mut [PollFd<'_>], left: Duration) -> io::Result<usize> {
 
 /// Ends the child and what it started, and takes its status if it is gone soon. One that the
 /// kernel keeps is left to `init`, which reaps it after us.
-fn kill(child: &mut Child) {
-    let pid = Pid::from_child(child);
-    let _ = kill_process_group(pid, Signal::KILL);
-    let _ = child.kill();
-    let Ok(exit) = pidfd_open(pid, PidfdFlags::empty()) else { return };
-    let mut wanted = [PollFd::from_borrowed_fd(exit.as_fd(), PollFlags::IN)];
-    if poll_for(&mut wanted, KILLED).is_ok_and(|ready| ready > 0) {
+pub(crate) fn kill(child: &mut Child) {
+    if end(Pid::from_child(child)) {
         let _ = child.try_wait();
     }
+}
+
+/// Ends a group of processes; whether the first of them is gone soon.
+pub(crate) fn end(leader: Pid) -> bool {
+    let exit = pidfd_open(leader, PidfdFlags::empty());
+    let _ = kill_process_group(leader, Signal::KILL);
+    let Ok(exit) = exit else { return true };
+    let mut wanted = [PollFd::from_borrowed_fd(exit.as_fd(), PollFlags::IN)];
+    poll_for(&mut wanted, KILLED).is_ok_and(|ready| ready > 0)
 }

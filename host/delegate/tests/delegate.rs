@@ -41,6 +41,7 @@ impl Bench {
             env: vec![("PATH".into(), std::env::var_os("PATH").unwrap())],
             own: None,
             depth: 0,
+            note: None,
             timeout: Duration::from_secs(20),
             stderr: Box::new(move |piece| into.lock().unwrap().extend_from_slice(piece)),
         };

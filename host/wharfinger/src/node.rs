@@ -14,6 +14,7 @@ use std::time::{Duration, Instant, SystemTime};
 use sha2::{Digest, Sha256};
 use wharfinger_attach::{Hold, Node};
 use wharfinger_cni::AttachmentId;
+use wharfinger_delegate::DelegateCall;
 use wharfinger_kube::Kube;
 use wharfinger_wasm::{NoPod, Pod, PodFacts};
 
@@ -67,6 +68,16 @@ impl Machine {
 
     fn lock_path(&self, id: &AttachmentId) -> PathBuf {
         self.locks.join(format!("{:x}", Sha256::digest(id.to_string().as_bytes())))
+    }
+
+    /// Where it is noted that an executable runs for an attachment; none where it is about none.
+    pub(crate) fn note(&self, call: &DelegateCall<'_>) -> Option<PathBuf> {
+        let of = |name: &str| call.env.iter().find(|(key, _)| *key == name).map(|(_, value)| value);
+        let container = of("CNI_CONTAINERID").filter(|id| !id.is_empty())?;
+        let network = call.config.get("name").and_then(|name| name.as_str()).unwrap_or_default();
+        let (container, ifname) = (container.display(), of("CNI_IFNAME")?.display());
+        let of = format!("{network}/{container}/{ifname} {}", call.name);
+        Some(self.locks.join(format!("{:x}", Sha256::digest(of.as_bytes()))))
     }
 }
 

@@ -181,7 +181,8 @@ impl Program {
     ) -> Result<T, Error> {
         let phases = self.heard.phases();
         let delegate = |call: &DelegateCall<'_>| {
-            phases.of(Phase::Delegate, || exec(machine.remaining().max(GRACE)).run(call))
+            let exec = exec(machine.remaining().max(GRACE), machine.note(call));
+            phases.of(Phase::Delegate, || exec.run(call))
         };
         verb(&Host {
             kernel: &Timed::<dyn Kernel> { inner: &self.kernel, phases },
@@ -200,7 +201,7 @@ impl Program {
         &self,
         call: &DelegateCall<'_>,
     ) -> Result<Option<Map<String, Value>>, DelegateError> {
-        exec(self.configured.deadline).run(call)
+        exec(self.configured.deadline, None).run(call)
     }
 
     /// Runs what reads configurations, and asks neither the kernel nor what is in the ledger: nobody has to
@@ -224,12 +225,13 @@ impl Program {
 }
 
 /// Runs executables with our own environment; what they say to people goes on to standard error.
-fn exec(timeout: Duration) -> Exec {
+fn exec(timeout: Duration, note: Option<PathBuf>) -> Exec {
     Exec {
         env: std::env::vars_os().collect(),
         own: FileId::of(Path::new("/proc/self/exe")).ok(),
         // What is no number was never ours: nobody goes deeper by writing it.
         depth: std::env::var(DEPTH).map_or(0, |depth| depth.parse().unwrap_or(DEEPEST)),
+        note,
         timeout,
         stderr: Box::new(|text| {
             // Nobody listens: no reason to fail.

@@ -223,7 +223,7 @@ fn fuzz_answers_of_delegates() {
     fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
     let env = iter::once(("PATH".into(), "/usr/bin:/bin".into())).collect();
     let timeout = Duration::from_mins(1);
-    let exec = Exec { env, own: None, depth: 0, timeout, stderr: Box::new(|_| {}) };
+    let exec = Exec { env, own: None, depth: 0, note: None, timeout, stderr: Box::new(|_| {}) };
     let (path, config) = ([dir.path().to_owned()], serde_json::Map::new());
     fuzz("delegate", 60, |input| {
         fs::write(&out, input).unwrap();

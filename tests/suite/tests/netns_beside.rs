@@ -3,7 +3,7 @@
 #![allow(clippy::expect_used, clippy::panic, reason = "a failed expectation is a failed test")]
 
 use serde_json::{Value, json};
-use wharfinger_suite::{World, merge, strings};
+use wharfinger_suite::{World, eventually, merge, strings};
 
 fn reference_bridge(world: &World) -> Value {
     json!({
@@ -245,6 +245,12 @@ fn script(world: &World, name: &str, body: &str) {
     std::fs::set_permissions(&file, mode).expect("executable");
 }
 
+/// Gone, or nobody has asked how it ended.
+fn is_dead(pid: &str) -> bool {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", pid.trim()));
+    status.map_or(true, |status| status.contains("State:\tZ"))
+}
+
 /// A plugin, or the executable that gives addresses, hangs: it and what it started are killed at the
 /// deadline, and asked to delete what it did.
 #[test]
@@ -269,12 +275,38 @@ fn one_that_hangs_is_killed_with_what_it_started_and_deleted() {
         let said = std::fs::read_to_string(&log).expect("a log");
         assert_eq!(said.split_whitespace().collect::<Vec<_>>(), ["ADD", "DEL"]);
         let pid = std::fs::read_to_string(&child).expect("a child");
-        let status = std::fs::read_to_string(format!("/proc/{}/status", pid.trim()));
-        let dead = status.map_or(true, |status| status.contains("State:\tZ"));
-        assert!(dead, "what it started is dead");
+        assert!(is_dead(&pid), "what it started is dead");
         std::fs::remove_file(&log).expect("removed");
         world.assert_nothing_left();
     }
+}
+
+/// We are killed while an executable gives an address, and the DEL comes before it has ended: it
+/// gives nothing any more.
+#[test]
+#[ignore = "needs root: ring netns"]
+fn pain_a1_what_runs_on_after_a_kill_keeps_nothing() {
+    let world = World::new();
+    let [pid, go, kept] =
+        ["pid", "go", "kept"].map(|name| world.text_path(&format!("data/{name}")));
+    let body = format!(
+        "case $CNI_COMMAND in\n\
+         ADD) echo $$ > {pid}; until [ -e {go} ]; do sleep 0.05; done; echo kept > {kept} ;;\n\
+         DEL) rm -f {kept} ;;\nesac"
+    );
+    script(&world, "slow", &body);
+    let conf = world.conf("bridge", &json!({ "ipam": { "type": "slow" } }));
+    let container = world.container();
+    let mut killed = world.call("ADD", &conf).of(&container).start();
+    let pid = || std::fs::read_to_string(&pid).unwrap_or_default();
+    eventually("it runs", || pid().ends_with('\n'));
+    killed.kill().expect("killed");
+    killed.wait().expect("it ended");
+    world.call("DEL", &conf).of(&container).ok();
+    std::fs::write(&go, "").expect("a file");
+    eventually("it is gone", || is_dead(&pid()));
+    assert!(!std::fs::exists(&kept).expect("the folder"), "it gave an address after the DEL");
+    world.assert_nothing_left();
 }
 
 /// A plugin that runs us again with our own configuration: it ends, and says so.
