@@ -84,7 +84,11 @@ pub fn finish(host: &Host, call: &Attach, added: &Added, delivered: bool) -> Res
         };
     }
     match host.ledger.get(&added.id)? {
-        Some(entry) => del::undo_recorded(host, &entry, Some(call)),
+        Some(entry) => {
+            del::undo_recorded(host, &entry, Some(call))?;
+            host.notes.detached(&added.id, "nobody heard the reply of its ADD");
+            Ok(())
+        }
         None => Ok(()),
     }
 }

@@ -139,18 +139,19 @@ fn undo_unrecorded(host: &Host, call: &Attach) -> Result<(), Error> {
     several(errors)
 }
 
-/// Undoes what the kernel has of an attachment that no record knows.
-pub(crate) fn undo_stray(host: &Host, found: &Found) -> Result<(), Error> {
+/// Undoes what the kernel has of an attachment that no record knows; whether it was, as nobody works on it.
+pub(crate) fn undo_stray(host: &Host, found: &Found) -> Result<bool, Error> {
     let id = &found.id;
     let Some(_hold) =
         host.node.try_lock(id).map_err(|source| Error::Lock { id: id.clone(), source })?
     else {
-        return Ok(());
+        return Ok(false);
     };
     if host.ledger.get(id)?.is_some() {
-        return Ok(());
+        return Ok(false);
     }
-    several(host.kernel.undo(&found.plan, None).into_iter().map(Error::from).collect())
+    several(host.kernel.undo(&found.plan, None).into_iter().map(Error::from).collect())?;
+    Ok(true)
 }
 
 /// One error is itself; several are listed.

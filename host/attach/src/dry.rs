@@ -71,7 +71,8 @@ pub(crate) fn for_nobody(host: &Host, conf: &NetConf) -> Result<Plan, Error> {
 pub enum Unwell {
     /// An ADD would fail (code 50).
     NotAvailable(Box<Error>),
-    /// That, and what is attached may be impaired (code 51).
+    /// What is attached may be impaired (code 51): by what is shared, which an ADD makes again, or
+    /// as leases end, and an ADD would fail.
     Impaired(Box<Error>),
 }
 
@@ -164,7 +165,7 @@ fn impaired(host: &Host, conf: &NetConf, plan: &Plan) -> Result<(), Unwell> {
         return Ok(());
     }
     let drifts = drifts(host, &shared).map_err(not_available)?;
-    if drifts.is_empty() { Ok(()) } else { Err(Unwell::Impaired(Box::new(Error::Drift(drifts)))) }
+    if drifts.is_empty() { Ok(()) } else { Err(Unwell::Impaired(Box::new(Error::Shared(drifts)))) }
 }
 
 /// A lease that nobody renews ends, and with it the container's address.

@@ -155,6 +155,9 @@ pub enum Error {
     /// CHECK: it is not as it was made.
     #[error("{}", .0.join("; "))]
     Drift(Vec<String>),
+    /// What a network's attachments share is not as it was made.
+    #[error("what its attachments share is not as it was made: {}", .0.join("; "))]
+    Shared(Vec<String>),
     /// The kernel refused.
     #[error(transparent)]
     Kernel(#[from] wharfinger_kernel::Error),
@@ -362,7 +365,7 @@ impl Error {
             Self::Exists { .. } | Self::Reserved { .. } => code::EXISTS,
             Self::NoNetns { .. } => code::INVALID_NETNS,
             Self::NotAttached(_) => code::UNKNOWN_CONTAINER,
-            Self::Drift(_) | Self::LeaseOver { .. } => code::DRIFT,
+            Self::Drift(_) | Self::Shared(_) | Self::LeaseOver { .. } => code::DRIFT,
             Self::Unleased { why: Unleased::Silence { .. }, .. } | Self::NoRenewer(_) => {
                 code::TRY_AGAIN
             }
@@ -398,7 +401,7 @@ impl Error {
                 let said = error.said().map(|said| ("said".into(), json!(said)));
                 details.extend(said);
             }
-            Self::Drift(drifts) => {
+            Self::Drift(drifts) | Self::Shared(drifts) => {
                 details.insert("drift".into(), json!(drifts));
             }
             Self::Several(errors) => {
@@ -450,6 +453,9 @@ impl Error {
             Self::Drift(_) => "DEL and ADD the attachment to have it anew; rules of the packet filter \
                                alone come back by `wharfinger reload`"
                 .into(),
+            Self::Shared(_) => "the next ADD to the network makes it again, as `wharfinger reload` makes \
+                                rules of the packet filter"
+                .into(),
             Self::LeaseOver { .. } => {
                 "see to it that a DHCP server answers on that network, and that \
                  `wharfinger serve --dhcp` runs; or DEL and ADD the attachment"
@@ -463,6 +469,9 @@ impl Error {
                 "see to it that a DHCP server answers on the network that the driver's bridge or \
                  master is on; a longer \"deadline\" in the node's settings waits longer"
                     .into()
+            }
+            Self::Ledger(wharfinger_ledger::Error::Denied { .. }) => {
+                "run it as root, with a run directory (WHARFINGER_RUN_DIR) that can be written".into()
             }
             Self::Ledger(wharfinger_ledger::Error::Overlap { .. }) => {
                 "change a range, or set \"domain\" in \"ipam\" where the address spaces differ"
@@ -507,6 +516,7 @@ fn ledger_code(error: &wharfinger_ledger::Error) -> u32 {
         wharfinger_ledger::Error::Overlap { .. } => code::INVALID_CONFIG,
         wharfinger_ledger::Error::Damaged { .. }
         | wharfinger_ledger::Error::Reservations { .. } => code::LEDGER,
+        wharfinger_ledger::Error::Denied { .. } => code::IO,
         wharfinger_ledger::Error::Unavailable { .. } | wharfinger_ledger::Error::Busy { .. } => {
             code::TRY_AGAIN
         }

@@ -11,6 +11,8 @@ use crate::{Error, GcMode, Host, chain, deputy, outbox, recover, reserve};
 
 /// The key of a configuration that was made for Docker.
 const DOCKER: &str = "docker";
+/// Why GC undoes an attachment.
+const NOT_LISTED: &str = "GC did not list it";
 
 /// Undoes every attachment of the network that is not in `valid`: links and rules first, then
 /// addresses. One that came after this began, or is being worked on, stays. Goes on after an
@@ -64,7 +66,9 @@ fn collect(host: &Host, call: &Node, seen: &Entry) -> Result<(), Error> {
     }
     let mut del = pretended(&call.conf, &record.id.ifname, &record.id.container);
     del.path.clone_from(&call.path);
-    undo_recorded(host, seen, Some(&del))
+    undo_recorded(host, seen, Some(&del))?;
+    host.notes.detached(&record.id, NOT_LISTED);
+    Ok(())
 }
 
 /// Links and rules of this network that no record knows.
@@ -82,6 +86,13 @@ fn strays(host: &Host, network: &str, listed: &dyn Fn(&AttachmentId) -> bool) ->
         .into_iter()
         .filter(|f| f.id.network == network && !listed(&f.id) && !vetoed(f))
         .take_while(|_| !host.node.remaining().is_zero())
-        .filter_map(|f| del::undo_stray(host, &f).err())
+        .filter_map(|f| match del::undo_stray(host, &f) {
+            Ok(true) => {
+                host.notes.detached(&f.id, NOT_LISTED);
+                None
+            }
+            Ok(false) => None,
+            Err(error) => Some(error),
+        })
         .collect()
 }

@@ -1,5 +1,6 @@
 //! What happens inside a verb and does not show in its answer: who was asked, what it said.
 
+use wharfinger_cni::AttachmentId;
 use wharfinger_wasm::Level;
 
 /// Hears it, for the operator's events. Nothing that it does changes a verb.
@@ -14,6 +15,9 @@ pub trait Notes {
     fn again(&self);
     /// So many of the attachments that a verb is about are done.
     fn went(&self, _done: usize, _all: usize) {}
+    /// An attachment that the verb is not about itself was undone, and why: GC's, the dead, one whose
+    /// reply nobody heard.
+    fn detached(&self, _id: &AttachmentId, _why: &'static str) {}
 }
 
 /// What a call of a component came to.

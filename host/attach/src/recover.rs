@@ -14,6 +14,9 @@ use wharfinger_plan::{Action, Link, LinkKind, LinkRef, Owner, Peer, Plan, Step};
 use crate::conf::{self, Place};
 use crate::{Error, Host, Node, chain, del, deputy, dhcp, names, ports, wrap};
 
+/// Why an attachment is undone by others than its own DEL.
+const DEAD: &str = "it is proven dead";
+
 /// What the kernel has of one attachment.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Found {
@@ -297,13 +300,7 @@ pub(crate) fn reclaim(host: &Host, domain: &str, own: &AttachmentId) -> Result<u
         if host.node.remaining().is_zero() {
             break;
         }
-        if lives(host.kernel, host.node, &entry.record)? {
-            continue;
-        }
-        let hold = del::seize(host, &entry)?;
-        if hold.is_some() && del::undo_recorded(host, &entry, None).is_ok() {
-            freed += 1;
-        }
+        freed += usize::from(reclaim_entry(host, &entry)?);
     }
     Ok(freed)
 }
@@ -311,11 +308,19 @@ pub(crate) fn reclaim(host: &Host, domain: &str, own: &AttachmentId) -> Result<u
 /// Undoes and frees one attachment that is proven dead; whether it was.
 pub(crate) fn reclaim_one(host: &Host, id: &AttachmentId) -> Result<bool, Error> {
     let Some(entry) = host.ledger.get(id)? else { return Ok(true) };
+    reclaim_entry(host, &entry)
+}
+
+fn reclaim_entry(host: &Host, entry: &Entry) -> Result<bool, Error> {
     if lives(host.kernel, host.node, &entry.record)? {
         return Ok(false);
     }
-    let hold = del::seize(host, &entry)?;
-    Ok(hold.is_some() && del::undo_recorded(host, &entry, None).is_ok())
+    let hold = del::seize(host, entry)?;
+    let gone = hold.is_some() && del::undo_recorded(host, entry, None).is_ok();
+    if gone {
+        host.notes.detached(&entry.record.id, DEAD);
+    }
+    Ok(gone)
 }
 
 /// Undoes every attachment that is proven dead, of whatever network; says which. For a node on
@@ -335,7 +340,10 @@ pub fn sweep(host: &Host) -> Result<Vec<AttachmentId>, Error> {
         }
         let Some(_hold) = del::seize(host, &entry)? else { continue };
         match sweep_one(host, &entry) {
-            Ok(()) => swept.push(entry.record.id),
+            Ok(()) => {
+                host.notes.detached(&entry.record.id, DEAD);
+                swept.push(entry.record.id);
+            }
             Err(error) => errors.push(error),
         }
     }

@@ -137,6 +137,7 @@ fn a_reply_that_nobody_got_is_undone() {
         let added = add::add(host, &call).unwrap();
         add::finish(host, &call, &added, false).unwrap();
     });
+    assert_eq!(world.detached(), ["c1: nobody heard the reply of its ADD"]);
     world.assert_empty();
 }
 
@@ -216,6 +217,7 @@ fn pain_a1_a_full_range_gives_what_belongs_to_the_dead() {
     let success = world.add(&one("c2", NETNS[1])).unwrap();
     assert_eq!(success.ips[0].address.addr(), ip("10.1.0.5"));
     assert!(world.addresses(&one("c1", "").id).is_empty());
+    assert_eq!(world.detached(), ["c1: it is proven dead"]);
 }
 
 #[test]
@@ -302,8 +304,10 @@ fn pain_a8_req_54_gc_undoes_what_is_not_listed_and_nothing_of_other_networks() {
     assert_eq!(world.addresses(&call("c1", "").id).len(), 1);
     assert!(world.addresses(&call("c2", "").id).is_empty());
     assert_eq!(world.addresses(&other.id).len(), 1);
+    assert_eq!(world.detached(), ["c2: GC did not list it"]);
     world.with(|host| gc::gc(host, &node(), &[])).unwrap();
     world.del(&other).unwrap();
+    assert_eq!(world.detached().len(), 2, "a DEL is its own event");
     world.assert_empty();
 }
 
@@ -381,6 +385,7 @@ fn gc_finds_what_the_kernel_has_and_no_record_knows() {
     release.unwrap();
     assert!(!world.kernel.leftovers().is_empty());
     world.with(|host| gc::gc(host, &node(), &[])).unwrap();
+    assert_eq!(world.detached(), ["c1: GC did not list it"]);
     world.assert_empty();
 }
 
@@ -474,7 +479,16 @@ fn req_49_status_tells_impaired_containers_apart() {
     world.add(&call_of(&conf, "c1", NETNS[0])).unwrap();
     assert!(status(&world, &conf).is_ok());
     world.kernel.set_sysctl(wharfinger_kernel::mem::HOST_COOKIE, "net/ipv4/ip_forward", "0");
-    assert!(matches!(status(&world, &conf), Err(Unwell::Impaired(_))));
+    let Err(Unwell::Impaired(error)) = status(&world, &conf) else { panic!("it is well") };
+    assert!(error.to_string().starts_with("what its attachments share is not as it was made: "));
+    assert!(
+        error.hint().is_some_and(|hint| hint.starts_with("the next ADD")),
+        "{:?}",
+        error.hint()
+    );
+    // As it says.
+    world.add(&call_of(&conf, "c2", NETNS[1])).unwrap();
+    assert!(status(&world, &conf).is_ok());
 }
 
 #[test]

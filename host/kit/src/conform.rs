@@ -183,6 +183,9 @@ fn good_problem(config: &str, problem: &Problem) -> Result<(), String> {
     Err(format!("the problem {message:?} is at {pointer:?}, which leads nowhere in {config}"))
 }
 
+/// The check, first of all, without which the others have nothing to look at.
+const CONFIG: &str = "config";
+
 /// Runs the checks, less those that are left out.
 fn run(
     plugin: &str,
@@ -197,6 +200,14 @@ fn run(
         };
         Check { name: (*name).to_owned(), about: (*about).to_owned(), outcome }
     };
-    let checks = checks.iter().map(one).collect();
-    Report { plugin: plugin.to_owned(), kind: kind.to_owned(), seed: settings.seed, checks }
+    let checks: Vec<Check> = checks.iter().map(one).collect();
+    let idle = |check: &Check| matches!(check.outcome, Outcome::NotApplicable { .. });
+    let untried = checks.iter().any(|check| check.name == CONFIG && idle(check));
+    Report {
+        plugin: plugin.to_owned(),
+        kind: kind.to_owned(),
+        seed: settings.seed,
+        tried: !untried || settings.skip.contains_key(CONFIG),
+        checks,
+    }
 }

@@ -240,8 +240,10 @@ fn every_misdeed_is_found_by_the_check_for_it() {
 #[test]
 fn what_cannot_be_checked_is_said_with_what_is_needed() {
     let report = check("", &Settings { config: json!({}), ..settings() });
-    assert!(report.passed(), "{report}");
+    assert_eq!(report.faults().count(), 0, "{report}");
+    assert!(!report.passed(), "nothing is known of it: {report}");
     let text = report.to_string();
+    assert!(text.ends_with("give it what it needs, as the check `config` says\n"), "{text}");
     assert!(text.contains("it needs another configuration than {}: /ranges: is missing"), "{text}");
     let one = json!({ "ranges": [["10.0.0.1", "10.9.0.1"]] });
     let report = check("", &Settings { config: one, ..settings() });

@@ -340,6 +340,14 @@ pub enum Error {
         /// What was tried, and what was answered.
         what: String,
     },
+    /// This process may not read or write it, or its path leads nowhere: no waiting helps.
+    #[error("ledger {path}: {what}")]
+    Denied {
+        /// The file.
+        path: String,
+        /// What was tried, and what was answered.
+        what: String,
+    },
     /// A directory of the reference `host-local` cannot be read or written.
     #[error("reservations {path}: {what}")]
     Reservations {

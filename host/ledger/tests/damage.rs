@@ -377,7 +377,7 @@ fn a_place_that_cannot_be_written_is_named() {
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join("run"), "a file").unwrap();
     let error = SqliteLedger::open(options(dir.path())).unwrap_err();
-    assert!(matches!(&error, Error::Unavailable { .. }), "{error}");
+    assert!(matches!(&error, Error::Denied { .. }), "{error}");
     let text = error.to_string();
     assert!(text.contains("ledger.db") && text.contains("Not a directory"), "{text}");
 }

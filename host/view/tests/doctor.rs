@@ -80,7 +80,12 @@ const FIXTURES: &[Fixture] = &[
     (Kind::OldKernel, |f| f.kernel = "5.13.19-generic".into(), "5.14"),
     (Kind::MissingFeature, |f| f.networks[0].missing = vec!["vxlan links".into()], "driver bridge"),
     (Kind::Network, |f| f.networks[0].unwell = Some("set 0 is full".into()), "set 0 is full"),
-    (Kind::ConfDirectory, |f| f.conf.error = Some("no such directory".into()), "conf init"),
+    (
+        Kind::Network,
+        |f| f.networks[0].impaired = Some("net/ipv4/ip_forward is 0".into()),
+        "may be impaired: net/ipv4/ip_forward is 0",
+    ),
+    (Kind::ConfDirectory, |f| f.conf.absent = true, "conf init"),
     (Kind::NoNetwork, |f| f.conf.files.clear(), "conf init"),
     (
         Kind::BrokenFile,
@@ -271,4 +276,41 @@ fn on_the_hosts_own_segment_addresses_are_shared() {
     facts.networks[0].driver = "macvlan".into();
     facts.routes.push(route("10.1.0.0/16", "eth0"));
     assert!(findings(&facts).iter().all(|finding| finding.kind != Kind::RouteConflict));
+}
+
+/// What is long, or drawn, is put so that a line has room for it.
+#[test]
+fn numbers_of_runtimes_are_shortened_and_pictures_of_places_left_out() {
+    let mut facts = well();
+    let long = "0123456789ab".to_owned() + &"c".repeat(52);
+    facts.dead.push(format!("pods/{long}/eth0"));
+    let toml =
+        "TOML parse error at line 2, column 1\n  |\n2 | gcc = 1\n  | ^^^\nunknown field `gcc`\n";
+    facts.settings = Some(format!("node settings /etc/w.toml: {toml}"));
+    let found = findings(&facts);
+    let of = |kind| found.iter().find(|it| it.kind == kind).map(|it| it.what.as_str());
+    assert!(of(Kind::DeadAttachment).is_some_and(|it| it.ends_with("pods/0123456789ab/eth0")));
+    let wanted =
+        "node settings /etc/w.toml: TOML parse error at line 2, column 1: unknown field `gcc`";
+    assert_eq!(of(Kind::Settings), Some(wanted));
+}
+
+/// A node on which nobody can be attached is not well, unless it serves Docker alone.
+#[test]
+fn a_node_without_a_network_is_told_of_it() {
+    let level = |spoil: fn(&mut Facts)| {
+        let mut facts = well();
+        spoil(&mut facts);
+        let found = findings(&facts);
+        let of = |kind| found.iter().find(|it| it.kind == kind).map(|it| it.level);
+        of(Kind::ConfDirectory).or(of(Kind::NoNetwork))
+    };
+    assert_eq!(level(|f| f.conf.absent = true), Some(Level::Warning));
+    assert_eq!(level(|f| f.conf.files.clear()), Some(Level::Warning));
+    assert_eq!(level(|f| (f.conf.absent, f.docker) = (true, true)), Some(Level::Notice));
+    assert_eq!(level(|f| (f.docker, _) = (true, f.conf.files.clear())), Some(Level::Notice));
+    let unread: fn(&mut Facts) = |f| {
+        (f.docker, f.conf.error) = (true, Some("Not a directory (os error 20)".into()));
+    };
+    assert_eq!(level(unread), Some(Level::Error), "whoever is served");
 }

@@ -59,6 +59,16 @@ pub(crate) fn happened(run: &Path, event: &str, what: &Value) {
     append(run, &json!({ "time": since.as_secs_f64(), "event": event, "what": what }));
 }
 
+/// What [`happened`] says of an attachment that was undone by others than its own DEL.
+pub(crate) const DETACHED: &str = "detached";
+
+/// Says so.
+pub(crate) fn detached(run: &Path, id: &AttachmentId, why: &str) {
+    let AttachmentId { network, container, ifname } = id;
+    let what = json!({ "network": network, "container": container, "ifname": ifname, "why": why });
+    happened(run, DETACHED, &what);
+}
+
 /// Appends a line, as far as that can be done.
 pub(crate) fn append(run: &Path, line: &Value) {
     let path = run.join(FILE);

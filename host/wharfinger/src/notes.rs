@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use serde_json::{Value, json};
 use wharfinger_attach::{Answer, Notes};
+use wharfinger_cni::AttachmentId;
 use wharfinger_wasm::Level;
 
 use crate::cli::Progress;
@@ -26,6 +27,8 @@ pub(crate) struct Heard {
     notes: RefCell<Kept>,
     progress: RefCell<Progress>,
     phases: Phases,
+    /// Attachments that were undone, and why.
+    detached: RefCell<Vec<(AttachmentId, &'static str)>>,
     /// Whose trace the verbs are of.
     parent: Option<Parent>,
     traced: RefCell<Vec<Traced>>,
@@ -73,6 +76,11 @@ impl Heard {
     /// The verbs since the last time, where there is a trace.
     pub(crate) fn traced(&self) -> Option<(&Parent, Vec<Traced>)> {
         self.parent.as_ref().map(|parent| (parent, self.traced.take()))
+    }
+
+    /// What was undone that the verbs since the last time were not about.
+    pub(crate) fn detached(&self) -> Vec<(AttachmentId, &'static str)> {
+        self.detached.take()
     }
 
     /// From now on, how far a verb is is shown.
@@ -165,6 +173,10 @@ impl Notes for Heard {
 
     fn went(&self, done: usize, all: usize) {
         self.progress.borrow().at(done, all, "attachments");
+    }
+
+    fn detached(&self, id: &AttachmentId, why: &'static str) {
+        self.detached.borrow_mut().push((id.clone(), why));
     }
 }
 

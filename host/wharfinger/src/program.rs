@@ -18,6 +18,7 @@ use crate::calls::Calls;
 use crate::certificate::{self, Standing};
 use crate::components::Components;
 use crate::dhcp::Wire;
+use crate::events;
 use crate::node::Machine;
 use crate::notes::Heard;
 use crate::phases::{Phase, Timed};
@@ -184,7 +185,7 @@ impl Program {
             let exec = exec(machine.remaining().max(GRACE), machine.note(call));
             phases.of(Phase::Delegate, || exec.run(call))
         };
-        verb(&Host {
+        let done = verb(&Host {
             kernel: &Timed::<dyn Kernel> { inner: &self.kernel, phases },
             ledger: &Timed { inner: ledger, phases },
             engine: &self.components,
@@ -193,7 +194,11 @@ impl Program {
             node: &Timed::<dyn Node> { inner: machine, phases },
             settings: &self.configured.settings,
             notes: &self.heard,
-        })
+        });
+        for (id, why) in self.heard.detached() {
+            events::detached(&self.paths.run, &id, why);
+        }
+        done
     }
 
     /// Runs an executable for a person.

@@ -34,6 +34,8 @@ fn pain_a8_what_is_listed_stays() {
     assert_eq!(world.ledger().len(), 1);
     assert!(gone.container.ns.links().iter().all(|link| link.name != "eth0"));
     assert!(!world.rules().contains(&gone.v4()));
+    let said = world.cli_ok(&["events", "--container", &gone.container.id]);
+    assert!(said.lines().last().is_some_and(|line| line.contains("GC did not list it")), "{said}");
     gone.del();
     kept.del();
     world.assert_nothing_left();

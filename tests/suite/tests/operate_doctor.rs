@@ -51,6 +51,27 @@ fn a_node_that_is_well_has_no_finding() {
     attached.del();
 }
 
+/// Nobody can be attached there; and what lies in a directory's place, or in a file's, is not waited for.
+#[test]
+#[ignore = "needs root: ring operate"]
+fn a_node_without_a_network_is_told_of_it() {
+    let (world, _) = world();
+    let conf = world.path("conf");
+    let level = |kind: &str| {
+        let (status, found) = doctor(&world, &[]);
+        assert_eq!(status, Some(1), "{found:?}");
+        finding(&found, kind)["level"].clone()
+    };
+    fs::remove_file(conf.join("10-net.conflist")).expect("removed");
+    assert_eq!(level("no-network"), "warning");
+    world.host.run(&["mkfifo", &world.text_path("conf/10-net.conflist")]);
+    assert_eq!(level("broken-file"), "error");
+    fs::remove_dir_all(&conf).expect("removed");
+    assert_eq!(level("conf-directory"), "warning");
+    fs::write(&conf, "").expect("a file");
+    assert_eq!(level("conf-directory"), "error");
+}
+
 /// Somebody emptied the packet filter: it is said before a person misses a packet, and so is what mends it.
 #[test]
 #[ignore = "needs root: ring operate"]

@@ -111,6 +111,9 @@ impl Notes for Heard {
     fn again(&self) {
         self.0.borrow_mut().push("again".to_owned());
     }
+    fn detached(&self, id: &AttachmentId, why: &'static str) {
+        self.0.borrow_mut().push(format!("{}: {why}", id.container));
+    }
 }
 
 impl World {
@@ -136,6 +139,12 @@ impl World {
             ran: RefCell::default(),
             heard: Heard::default(),
         }
+    }
+
+    /// What was undone that a verb was not about, and why.
+    pub fn detached(&self) -> Vec<String> {
+        let heard = self.heard.0.borrow();
+        heard.iter().filter(|note| note.starts_with('c') && note.contains(": ")).cloned().collect()
     }
 
     /// Runs `test` with the host's parts.

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use wharfinger_cni::AttachmentId;
 use wharfinger_wasm::{Error, Ipam, Lease, Pool, Reason, Request};
 
-use super::{Checked, Report, Settings, Slowest, Stop, fault, idle, run};
+use super::{CONFIG, Checked, Report, Settings, Slowest, Stop, fault, idle, run};
 use crate::sim::{Called, NETWORK, Sim};
 
 /// Makes every check. Without a configuration that the plugin takes, little can be checked: the
@@ -22,7 +22,7 @@ pub fn ipam(plugin: &dyn Ipam, settings: &Settings) -> Report {
         "ipam",
         settings,
         &[
-            ("config", "takes the configuration it is tried with", &|| single::config(&subject)),
+            (CONFIG, "takes the configuration it is tried with", &|| single::config(&subject)),
             ("pools", "says what it allocates from", &|| single::pools(&subject)),
             ("lease", "gives what it took, from its pools", &|| single::lease(&subject)),
             ("same-answer", "answers one request always alike", &|| single::same(&subject)),

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use wharfinger_plan::{Action, Address, LinkRef, Others, Owner, Plan, Step};
 use wharfinger_wasm::{Policy, PolicyRequest, Sources};
 
-use super::{Report, Settings, Slowest, Stop, fault, run};
+use super::{CONFIG, Report, Settings, Slowest, Stop, fault, run};
 use crate::sim::{About, Called, NETWORK, Said, Sim};
 
 /// Makes every check.
@@ -19,7 +19,7 @@ pub fn policy(plugin: &dyn Policy, settings: &Settings) -> Report {
         "policy",
         settings,
         &[
-            ("config", "takes the configuration it is tried with", &|| calls::config(&subject)),
+            (CONFIG, "takes the configuration it is tried with", &|| calls::config(&subject)),
             ("same-answer", "says to one request always the same", &|| calls::same(&subject)),
             ("reasons", "gives a reason where it refuses", &|| calls::reasons(&subject)),
             ("patches", "changes only what a policy may", &|| patch::patches(&subject)),

@@ -15,6 +15,9 @@ pub struct Report {
     pub kind: String,
     /// The same seed makes the same run.
     pub seed: u64,
+    /// Whether the plugin took what it was tried with. Otherwise there was nothing to check, and nothing is
+    /// known of it.
+    pub tried: bool,
     /// In the order in which they were made.
     pub checks: Vec<Check>,
 }
@@ -63,9 +66,9 @@ impl Outcome {
 }
 
 impl Report {
-    /// Whether nothing failed.
+    /// Whether it was tried, and nothing failed.
     pub fn passed(&self) -> bool {
-        self.faults().count() == 0
+        self.tried && self.faults().count() == 0
     }
 
     /// The names of the checks that failed, and the faults.
@@ -98,6 +101,10 @@ impl fmt::Display for Report {
                 writeln!(f, "{:23} {note}", "")?;
             }
         }
-        writeln!(f, "{passed} passed, {failed} failed, {other} not applicable")
+        writeln!(f, "{passed} passed, {failed} failed, {other} not applicable")?;
+        if !self.tried {
+            writeln!(f, "it was not tested: give it what it needs, as the check `config` says")?;
+        }
+        Ok(())
     }
 }

@@ -53,5 +53,14 @@ pub(super) fn unavailable(path: &Path, what: String) -> Error {
 
 /// What the file system answered.
 pub(super) fn io(path: &Path, tried: &str) -> impl FnOnce(std::io::Error) -> Error {
-    move |error| unavailable(path, format!("{tried}: {error}"))
+    use std::io::ErrorKind;
+    move |error| {
+        let what = format!("{tried}: {error}");
+        match error.kind() {
+            ErrorKind::PermissionDenied
+            | ErrorKind::ReadOnlyFilesystem
+            | ErrorKind::NotADirectory => Error::Denied { path: path.display().to_string(), what },
+            _ => unavailable(path, what),
+        }
+    }
 }

@@ -27,14 +27,28 @@ fn permissions(owned: &Owned) -> Option<Finding> {
     Some(Finding::new((Kind::Permissions, Level::Error), path, what, cure))
 }
 
+/// Without the picture of the place, which on one line is none: lines that begin with a bar, or with a number
+/// before it.
+fn unpictured(text: &str) -> String {
+    let words = |line: &&str| {
+        let after =
+            line.trim_start_matches(|letter: char| letter.is_ascii_digit() || letter == ' ');
+        !after.is_empty() && !after.starts_with('|')
+    };
+    text.lines().filter(words).collect::<Vec<_>>().join(": ")
+}
+
 fn broken(facts: &Facts) -> Vec<Finding> {
     let mut all = Vec::new();
     if let Some(why) = &facts.settings {
         let cure = "mend it: until then every verb but DEL is refused";
+        let why = unpictured(why);
         all.push(Finding::new((Kind::Settings, Level::Error), "settings of the node", why, cure));
     }
     if let Some(why) = &facts.ledger {
-        let cure = "make room and see who holds it; a damaged one is set aside and made anew by the next verb";
+        let cure = "where it is denied or read-only, see to it that root can write its directory; where it \
+                    is full or busy, make room and see who holds it; a damaged one is set aside and made anew \
+                    by the next verb";
         all.push(Finding::new((Kind::Ledger, Level::Error), "ledger", why, cure));
     }
     for (useless, what) in &facts.certificates {
@@ -112,5 +126,16 @@ fn leaks(facts: &Facts) -> Vec<Finding> {
 }
 
 fn listed(names: &[String]) -> String {
-    some(names.iter().map(String::as_str))
+    let short: Vec<String> = names.iter().map(|name| shortened(name)).collect();
+    some(short.iter().map(String::as_str))
+}
+
+/// Of a runtime's long number, as much as commands take for it.
+fn shortened(name: &str) -> String {
+    const LONG: usize = 64;
+    let of = |part: &str| {
+        let long = part.len() == LONG && part.bytes().all(|byte| byte.is_ascii_hexdigit());
+        part.get(..12).filter(|_| long).unwrap_or(part).to_owned()
+    };
+    name.split('/').map(of).collect::<Vec<_>>().join("/")
 }

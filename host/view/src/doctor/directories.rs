@@ -35,14 +35,21 @@ fn readable(files: &[ConfFile]) -> impl Iterator<Item = (&str, &Says)> {
 fn conf(facts: &Facts) -> Vec<Finding> {
     let conf = &facts.conf;
     if let Some(why) = &conf.error {
-        let cure = "make it, and write a network into it: `wharfinger conf init`";
-        let kind = (Kind::ConfDirectory, Level::Notice);
+        let cure = "see to it that it is a directory that can be read, with a network in it";
+        let kind = (Kind::ConfDirectory, Level::Error);
         return vec![Finding::new(kind, &conf.path, format!("cannot be read: {why}"), cure)];
+    }
+    // Where Docker alone is served, nobody misses one.
+    let level = if facts.docker { Level::Notice } else { Level::Warning };
+    if conf.absent {
+        let cure = "make it, and write a network into it: `wharfinger conf init`";
+        let what = "is not there: the node has no network for a runtime of CNI";
+        return vec![Finding::new((Kind::ConfDirectory, level), &conf.path, what, cure)];
     }
     let Some(first) = conf.files.first() else {
         let cure = "write a network into it: `wharfinger conf init`";
         let what = "has no network (.conflist, .conf or .json)";
-        return vec![Finding::new((Kind::NoNetwork, Level::Notice), &conf.path, what, cure)];
+        return vec![Finding::new((Kind::NoNetwork, level), &conf.path, what, cure)];
     };
     let mut all: Vec<Finding> = conf.files.iter().filter_map(|file| broken(facts, file)).collect();
     let taken = readable(&conf.files).next();

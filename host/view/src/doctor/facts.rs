@@ -60,6 +60,8 @@ pub struct Facts {
     pub links: Vec<String>,
     /// Whether firewalld runs.
     pub firewalld: bool,
+    /// Whether Docker has networks, pools or the socket of ours: such a node needs no CNI.
+    pub docker: bool,
     /// What could not be looked at, and why.
     pub unseen: Vec<(String, String)>,
 }
@@ -69,7 +71,9 @@ pub struct Facts {
 pub struct Conf {
     /// Where.
     pub path: String,
-    /// Why it cannot be read.
+    /// Whether it is not there.
+    pub absent: bool,
+    /// Why it cannot be read, where it is there.
     pub error: Option<String>,
     /// In the order in which runtimes read them.
     pub files: Vec<ConfFile>,
@@ -151,6 +155,8 @@ pub struct Network {
     pub missing: Vec<String>,
     /// Why an ADD would fail now.
     pub unwell: Option<String>,
+    /// What of that which its attachments share is not as it was made.
+    pub impaired: Option<String>,
     /// Whether its packets are to be forwarded by the host.
     pub routed: bool,
     /// Its bridge.

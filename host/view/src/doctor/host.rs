@@ -54,6 +54,14 @@ fn lacking(network: &super::facts::Network) -> Vec<Finding> {
     if let Some(why) = network.unwell.as_ref().filter(|_| network.missing.is_empty()) {
         let cure = format!("mend that; `wharfinger status {}` says whether it is", network.name);
         let what = format!("an ADD would fail now: {why}");
+        all.push(Finding::new((Kind::Network, Level::Error), object.clone(), what, cure));
+    }
+    if let Some(why) = &network.impaired {
+        let cure = format!(
+            "find out who changed it; `wharfinger status {}` says whether it is mended",
+            network.name
+        );
+        let what = format!("its attachments may be impaired: {why}");
         all.push(Finding::new((Kind::Network, Level::Error), object, what, cure));
     }
     all

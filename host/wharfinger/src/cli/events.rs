@@ -15,7 +15,7 @@ use wharfinger_view::forecast::Move;
 
 use super::table::plain;
 use super::{Answer, Output, is_read};
-use crate::events::FILE;
+use crate::events::{DETACHED, FILE};
 use crate::program::Program;
 
 /// Between two looks for more.
@@ -99,6 +99,7 @@ pub(super) fn moves(program: &Program) -> BTreeMap<String, Vec<Move>> {
         let came = match (text(&event, "verb"), event.get("code")) {
             ("ADD", None) => true,
             ("DEL", None) => false,
+            _ if text(&event, "event") == DETACHED => false,
             _ => continue,
         };
         let time = event.get("time").and_then(Value::as_f64).unwrap_or_default();

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
-use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
+use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
@@ -15,7 +15,7 @@ use wharfinger_attach::pools::Given;
 use wharfinger_ledger::State;
 use wharfinger_view::metrics::{Format, Now, Tally, render};
 
-use super::{Answer, pools, print};
+use super::{Answer, pools, print, told};
 use crate::events::FILE;
 use crate::plugins::store;
 use crate::program::Program;
@@ -65,7 +65,12 @@ impl Metrics {
             Ok(more)
         });
         let answered = looked.is_ok();
-        now = looked.unwrap_or(now);
+        now = looked.unwrap_or_else(|error| {
+            // Nobody listens: no reason to fail, as the rest is measured.
+            let _ =
+                writeln!(io::stderr(), "wharfinger: attachments are not counted: {}", told(&error));
+            now
+        });
         now.store = program.configured().cluster.as_ref().map(|_| answered);
         now.ledger_bytes = fs::metadata(program.book()).map(|meta| meta.len()).unwrap_or_default();
         now.components = match store::open(&program.paths.lib) {
@@ -121,13 +126,20 @@ fn tally(run: &Path) -> Result<Tally> {
 }
 
 /// Adds what is new in the file of events, and in the one before it.
-fn add(mut kept: Kept, run: &Path) -> std::io::Result<Kept> {
+fn add(mut kept: Kept, run: &Path) -> io::Result<Kept> {
     let (before, now) = (run.join(format!("{FILE}.1")), run.join(FILE));
     let files: Vec<(File, (u64, u64))> = [before, now]
         .iter()
-        .filter_map(|path| File::open(path).ok())
-        .map(|file| file.metadata().map(|meta| (file, (meta.dev(), meta.ino()))))
-        .collect::<Result<_, _>>()?;
+        .filter_map(|path| match File::open(path) {
+            // What cannot be read does not count as nothing: counters would begin anew.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            opened => Some(opened),
+        })
+        .map(|file| {
+            let file = file?;
+            file.metadata().map(|meta| (file, (meta.dev(), meta.ino())))
+        })
+        .collect::<io::Result<_>>()?;
     // Those before the one that was read last are in the tally.
     let known = files.iter().position(|(_, id)| *id == kept.file);
     for (mut file, id) in files.into_iter().skip(known.unwrap_or_default()) {
@@ -145,7 +157,7 @@ fn add(mut kept: Kept, run: &Path) -> std::io::Result<Kept> {
 }
 
 /// Whoever reads the file meanwhile has the one or the other.
-fn replace(path: &Path, text: &[u8], mode: u32) -> std::io::Result<()> {
+fn replace(path: &Path, text: &[u8], mode: u32) -> io::Result<()> {
     let draft = path.with_extension(format!("{}.tmp", std::process::id()));
     let mut options = File::options();
     let file = options.create(true).truncate(true).write(true).mode(mode).open(&draft);
@@ -172,7 +184,7 @@ mod tests {
     fn counters_rise_while_the_file_of_events_is_cut() -> Result<()> {
         let dir = tempfile::tempdir()?;
         let (now, before) = (dir.path().join(FILE), dir.path().join(format!("{FILE}.1")));
-        let event = |text: &str| -> std::io::Result<()> {
+        let event = |text: &str| -> io::Result<()> {
             let mut file = File::options().append(true).create(true).open(&now)?;
             file.write_all(text.as_bytes())
         };
@@ -192,6 +204,20 @@ mod tests {
         assert_eq!(adds(dir.path()).as_deref(), Some("4"), "what is gone counts still");
         fs::write(dir.path().join(KEPT), "nonsense")?;
         assert_eq!(adds(dir.path()).as_deref(), Some("1"), "what is there");
+        Ok(())
+    }
+
+    /// Counters that begin anew would be taken for what happened.
+    #[test]
+    fn events_that_cannot_be_read_are_not_nothing() -> Result<()> {
+        let dir = tempfile::tempdir()?;
+        let run = dir.path().join("run");
+        fs::write(&run, "a file")?;
+        let error = tally(&run).err().map(|error| format!("{error:#}")).unwrap_or_default();
+        assert!(
+            error.contains("read the events in") && error.contains("Not a directory"),
+            "{error}"
+        );
         Ok(())
     }
 

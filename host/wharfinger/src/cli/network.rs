@@ -134,6 +134,7 @@ pub(super) fn files(dir: &Path) -> Result<Vec<PathBuf>> {
     let mut files: Vec<PathBuf> = std::fs::read_dir(dir)
         .with_context(|| format!("configuration directory {}", dir.display()))?
         .flatten()
+        .filter(|entry| !entry.file_type().is_ok_and(|kind| kind.is_dir()))
         .map(|entry| entry.path())
         .filter(|path| known_ending(path))
         .collect();
@@ -146,6 +147,10 @@ fn known_ending(path: &Path) -> bool {
 }
 
 pub(super) fn read(path: &Path) -> Result<Map<String, Value>> {
+    // Of a directory's file nobody waits for who writes into it; of what is named by hand (`<(...)`) he does.
+    if known_ending(path) && std::fs::metadata(path).is_ok_and(|meta| !meta.is_file()) {
+        bail!("{} is no regular file", path.display());
+    }
     let text = std::fs::read_to_string(path).with_context(|| format!("read {}", path.display()))?;
     serde_json::from_str(&text).with_context(|| format!("{} is not a JSON object", path.display()))
 }
@@ -214,6 +219,19 @@ mod tests {
         let types: Vec<_> = ours.iter().map(|plugin| &plugin["type"]).collect();
         assert_eq!(types, ["wharfinger", "macvlan"]);
         assert!(ours.iter().all(|plugin| plugin["name"] == "pods"));
+        Ok(())
+    }
+
+    #[test]
+    fn nobody_waits_for_what_is_no_file() -> Result<()> {
+        let dir = tempfile::tempdir()?;
+        let pipe = dir.path().join("10-pipe.conflist");
+        let mode = rustix::fs::Mode::RUSR;
+        rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, mode, 0)?;
+        std::fs::create_dir(dir.path().join("20-folder.conf"))?;
+        assert_eq!(files(dir.path())?, [pipe.as_path()], "runtimes pass over directories");
+        let error = read(&pipe).err().map(|error| error.to_string()).unwrap_or_default();
+        assert!(error.ends_with("10-pipe.conflist is no regular file"), "{error}");
         Ok(())
     }
 

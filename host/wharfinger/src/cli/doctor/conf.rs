@@ -18,13 +18,18 @@ pub(super) fn directory(program: &Program, dir: &Path) -> Conf {
     let path = dir.display().to_string();
     let files = match network::files(dir) {
         Ok(files) => files,
-        Err(error) => return Conf { path, error: Some(cause(&error)), ..Conf::default() },
+        Err(error) => {
+            let absent = is_absent(&error);
+            let error = (!absent).then(|| cause(&error));
+            return Conf { path, absent, error, ..Conf::default() };
+        }
     };
     let name = |path: &Path| path.file_name().unwrap_or_default().display().to_string();
     let all = std::fs::read_dir(dir).into_iter().flatten().flatten();
     let others = all.map(|entry| entry.path()).filter(|path| !files.contains(path));
     Conf {
         path,
+        absent: false,
         error: None,
         others: others.map(|path| name(&path)).collect(),
         files: files
@@ -32,6 +37,11 @@ pub(super) fn directory(program: &Program, dir: &Path) -> Conf {
             .map(|file| ConfFile { name: name(file), says: says(program, file) })
             .collect(),
     }
+}
+
+fn is_absent(error: &anyhow::Error) -> bool {
+    let error = error.downcast_ref::<std::io::Error>();
+    error.is_some_and(|error| error.kind() == std::io::ErrorKind::NotFound)
 }
 
 /// The innermost reason: the object is told beside it.

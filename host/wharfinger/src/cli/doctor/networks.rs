@@ -10,13 +10,13 @@ use wharfinger_cni::NetConf;
 use wharfinger_view::doctor::Facts;
 use wharfinger_view::doctor::facts::Network;
 
-use crate::cli::network::{self, List};
+use crate::cli::network;
 use crate::cli::told;
 
 pub(super) fn gather(host: &Host, dir: &Path, folders: &[PathBuf], facts: &mut Facts) {
     for file in network::files(dir).unwrap_or_default() {
         // What cannot be read is told of the directory.
-        let Ok(list) = network::read(&file).and_then(List::read) else { continue };
+        let Ok(list) = network::formed(&file) else { continue };
         let entries = list.ours().into_iter();
         facts.networks.extend(entries.map(|entry| network(host, list.name(), entry, folders)));
     }
@@ -48,6 +48,7 @@ fn ask(host: &Host, conf: &NetConf, folders: &[PathBuf], found: &mut Network) {
         Ok(()) => {}
         Err(Unwell::NotAvailable(error) | Unwell::Impaired(error)) => match *error {
             Error::Features(missing) => found.missing = missing,
+            error @ Error::Shared(_) => found.impaired = Some(told(&error).to_string()),
             other => found.unwell = Some(told(&other).to_string()),
         },
     }

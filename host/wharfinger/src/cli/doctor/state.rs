@@ -37,6 +37,7 @@ pub(super) fn gather(program: &Program, facts: &mut Facts) {
         }
         Err(error) => facts.store.push(("store of components".to_owned(), error.to_string())),
     }
+    facts.docker = Path::new(crate::docker::SOCKET).exists();
     facts.room = [&paths.run, &paths.lib].into_iter().filter_map(|path| room(path)).collect();
 }
 
@@ -74,6 +75,8 @@ pub(super) fn leaks(host: &Host, facts: &mut Facts) {
     if facts.ledger.is_none() {
         facts.ledger = host.ledger.writable().err().map(|error| error.to_string());
     }
+    facts.docker |= crate::docker::look(host)
+        .is_ok_and(|(networks, pools)| !networks.is_empty() || !pools.is_empty());
     if let Err(error) = of_attachments(host, facts) {
         facts.unseen.push(("attachments".to_owned(), error.to_string()));
     }
