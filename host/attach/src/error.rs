@@ -470,13 +470,7 @@ impl Error {
                  master is on; a longer \"deadline\" in the node's settings waits longer"
                     .into()
             }
-            Self::Ledger(wharfinger_ledger::Error::Denied { .. }) => {
-                "run it as root, with a run directory (WHARFINGER_RUN_DIR) that can be written".into()
-            }
-            Self::Ledger(wharfinger_ledger::Error::Overlap { .. }) => {
-                "change a range, or set \"domain\" in \"ipam\" where the address spaces differ"
-                    .into()
-            }
+            Self::Ledger(error) => return ledger_hint(error).map(str::to_owned),
             _ => return None,
         })
     }
@@ -508,6 +502,18 @@ fn plugin_code(error: &wharfinger_wasm::Error) -> u32 {
         E::Limit { .. } => code::LIMIT,
         E::Unloadable { .. } | E::Refused { .. } => code::PLUGIN,
         E::Book(_) => code::LEDGER,
+    }
+}
+
+fn ledger_hint(error: &wharfinger_ledger::Error) -> Option<&'static str> {
+    match error {
+        wharfinger_ledger::Error::Denied { .. } => {
+            Some("run it as root, with a run directory (WHARFINGER_RUN_DIR) that can be written")
+        }
+        wharfinger_ledger::Error::Overlap { .. } => {
+            Some("change a range, or set \"domain\" in \"ipam\" where the address spaces differ")
+        }
+        _ => None,
     }
 }
 

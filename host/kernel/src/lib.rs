@@ -13,6 +13,7 @@ mod device_file;
 mod filter;
 mod foreign;
 mod frames;
+pub mod heap;
 mod kind;
 mod link;
 pub mod mem;

@@ -60,6 +60,23 @@ fn pain_c8_without_rules_no_verb_asks_the_packet_filter() {
     world.assert_nothing_left();
 }
 
+/// What SQLite frees, it asks for again at once: it is not given back to the kernel meanwhile.
+#[test]
+#[ignore = "needs root: ring netns"]
+fn c_has_the_heap_of_the_executable() {
+    let world = World::new();
+    let conf = world.conf("bridge", &json!({}));
+    let report = world.text_path("report");
+    let traced = ["strace", "-f", "-qq", "-e", "trace=mmap,munmap", "-o", &report];
+    let container = world.container();
+    let result = world.call("ADD", &conf).of(&container).under(&traced).ok();
+    let calls = std::fs::read_to_string(&report).expect("a report");
+    let small = |call: &&str| call.contains("munmap(") && call.contains(", 4096)");
+    assert!(calls.contains("mmap("), "{calls}");
+    assert!(calls.lines().filter(small).count() < 4, "{calls}");
+    world.attached(container, &conf, result).del();
+}
+
 #[test]
 #[ignore = "needs root: ring netns"]
 fn pain_c3_before_any_add() {
