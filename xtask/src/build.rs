@@ -129,7 +129,10 @@ fn made(name: &str, module: &[u8]) -> Result<PathBuf> {
         encode(module).with_context(|| format!("make a component of {name}"))?
     };
     let out = wasm_dir().join(name).with_extension("wasm");
-    fs::write(&out, encoded).with_context(|| format!("write {}", out.display()))?;
+    // Tests make it in several processes at once, and read it: nobody sees half of it.
+    let draft = out.with_extension(std::process::id().to_string());
+    let written = fs::write(&draft, encoded).and_then(|()| fs::rename(&draft, &out));
+    written.with_context(|| format!("write {}", out.display()))?;
     Ok(out)
 }
 

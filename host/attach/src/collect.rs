@@ -35,7 +35,10 @@ pub fn evict(host: &Host, wanted: &dyn Fn(&Record) -> bool) -> Result<Vec<Attach
         }
         let Some(_hold) = del::seize(host, &entry)? else { continue };
         match undo_recorded(host, &entry, None) {
-            Ok(()) => gone.push(entry.record.id),
+            Ok(()) => {
+                host.notes.detached(&entry.record.id, "its addresses are to be another's");
+                gone.push(entry.record.id);
+            }
             Err(error) => errors.push(error),
         }
     }

@@ -139,7 +139,8 @@ fn undo_unrecorded(host: &Host, call: &Attach) -> Result<(), Error> {
     several(errors)
 }
 
-/// Undoes what the kernel has of an attachment that no record knows; whether it was, as nobody works on it.
+/// Undoes what the kernel has of an attachment that no record knows. False where somebody works on it, or
+/// has done so meanwhile.
 pub(crate) fn undo_stray(host: &Host, found: &Found) -> Result<bool, Error> {
     let id = &found.id;
     let Some(_hold) =
@@ -148,6 +149,10 @@ pub(crate) fn undo_stray(host: &Host, found: &Found) -> Result<bool, Error> {
         return Ok(false);
     };
     if host.ledger.get(id)?.is_some() {
+        return Ok(false);
+    }
+    // Since it was seen its own DEL may have come to its end.
+    if !recover::attachments(&host.kernel.seen()?).iter().any(|now| now.id == *id) {
         return Ok(false);
     }
     several(host.kernel.undo(&found.plan, None).into_iter().map(Error::from).collect())?;

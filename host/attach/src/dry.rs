@@ -71,8 +71,8 @@ pub(crate) fn for_nobody(host: &Host, conf: &NetConf) -> Result<Plan, Error> {
 pub enum Unwell {
     /// An ADD would fail (code 50).
     NotAvailable(Box<Error>),
-    /// What is attached may be impaired (code 51): by what is shared, which an ADD makes again, or
-    /// as leases end, and an ADD would fail.
+    /// What is attached may be impaired (code 51): by what is shared, which an ADD makes again where it
+    /// is missing; or as leases end, and an ADD would fail.
     Impaired(Box<Error>),
 }
 

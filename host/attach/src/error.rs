@@ -453,8 +453,9 @@ impl Error {
             Self::Drift(_) => "DEL and ADD the attachment to have it anew; rules of the packet filter \
                                alone come back by `wharfinger reload`"
                 .into(),
-            Self::Shared(_) => "the next ADD to the network makes it again, as `wharfinger reload` makes \
-                                rules of the packet filter"
+            Self::Shared(_) => "the next ADD to the network makes again what is missing, and says so where \
+                                something else stands in its place; `wharfinger reload` makes rules of the \
+                                packet filter"
                 .into(),
             Self::LeaseOver { .. } => {
                 "see to it that a DHCP server answers on that network, and that \

@@ -47,7 +47,7 @@ pub enum DelegateError {
     System {
         /// The name.
         name: String,
-        /// What failed: "start", "talk to", "note the run of".
+        /// What failed: "start", "talk to", "note the run of", "end what was left running of".
         operation: &'static str,
         /// Where it was found.
         path: PathBuf,

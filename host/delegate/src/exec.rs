@@ -41,9 +41,8 @@ pub struct Exec {
     pub own: Option<FileId>,
     /// How many calls of this executable stand around this one.
     pub depth: u32,
-    /// The file that says which process runs for this call, as long as it does: of an attachment, by
-    /// which a later call ends what a caller left that was killed. Callers of one file come one after
-    /// the other. None: nobody comes after.
+    /// The file that says which process runs for this call, as long as it does, by which a later call about
+    /// the attachment ends what a caller left that was killed. None: it is about no attachment.
     pub note: Option<PathBuf>,
     /// How long one call may take.
     pub timeout: Duration,
@@ -59,13 +58,17 @@ impl Delegate for Exec {
             let (name, path) = (call.name.to_owned(), path.clone());
             DelegateError::System { name, operation, path, source }
         };
-        let note = |error| failed("note the run of", error);
         let running = self.note.as_deref().map(Running::begin).transpose();
-        let mut running = running.map_err(note)?.flatten();
+        let mut running =
+            running.map_err(|error| failed("end what was left running of", error))?.flatten();
         let until = Instant::now() + self.timeout;
         let mut child = self.start(call, &path, until).map_err(|error| failed("start", error))?;
         let noted = running.as_mut().map_or(Ok(()), |running| running.note(&child));
-        noted.inspect_err(|_| talk::kill(&mut child)).map_err(note)?;
+        // Only what an ADD takes would be nobody's.
+        if let (Verb::Add, Err(error)) = (call.verb, noted) {
+            talk::kill(&mut child);
+            return Err(failed("note the run of", error));
+        }
         let config =
             serde_json::to_vec(call.config).map_err(|error| failed("talk to", error.into()))?;
         let limits = Limits { until, stdout: STDOUT_MAX };

@@ -9,12 +9,14 @@
 mod error;
 mod exec;
 mod find;
+mod locked;
 mod running;
 mod talk;
 
 pub use error::DelegateError;
 pub use exec::{DEEPEST, DEPTH, Exec, Forward};
 pub use find::{FileId, find};
+pub use locked::Locked;
 pub use wharfinger_cni::Verb;
 
 use std::ffi::OsString;

@@ -1,69 +1,49 @@
 //! Which process runs for a call, noted for whoever comes after a caller that was killed.
 //!
 //! An executable outlives its caller. What it then takes, after the DEL of the attachment has asked it
-//! to give back, would be nobody's: so whoever makes the same call next ends it first. It waits for
-//! its configuration until it was noted, and so does nothing before that.
+//! to give back, would be nobody's: so whoever makes the same call next ends it first. It is noted before
+//! it is given its configuration, without which it can do nothing for the attachment.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs;
 use std::io::{self, Read, Seek, Write};
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Child;
 
 use rustix::process::Pid;
 
+use crate::locked::Locked;
 use crate::talk;
+
+/// How often a note is looked for that somebody takes away at that moment.
+const TRIES: usize = 3;
 
 /// The note of a call, locked as long as its caller lives, and gone with this.
 pub(crate) struct Running {
-    path: PathBuf,
-    file: File,
+    note: Locked,
 }
 
 impl Running {
     /// Begins a call: ends what is left of the one before whose caller was killed. None where that
     /// one lives, and ends it himself.
     pub(crate) fn begin(path: &Path) -> io::Result<Option<Self>> {
-        Self::opened(path).map_err(|error| about(path, &error))
-    }
-
-    fn opened(path: &Path) -> io::Result<Option<Self>> {
-        if let Some(parent) = path.parent() {
-            fs::create_dir_all(parent)?;
+        for _ in 0..TRIES {
+            if let Some(mut note) = Locked::try_take(path)? {
+                let mut text = String::new();
+                note.file.read_to_string(&mut text)?;
+                Process::parse(&text).map_or(Ok(()), |left| left.end())?;
+                return Ok(Some(Self { note }));
+            }
         }
-        let mut options = OpenOptions::new();
-        options.read(true).write(true).create(true).truncate(false).mode(0o600);
-        let mut file = options.open(path)?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Ok(None),
-            Err(TryLockError::Error(error)) => return Err(error),
-        }
-        let mut text = String::new();
-        file.read_to_string(&mut text)?;
-        Process::parse(&text).map_or(Ok(()), |left| left.end())?;
-        Ok(Some(Self { path: path.to_owned(), file }))
+        Ok(None)
     }
 
     /// This is the process that runs.
     pub(crate) fn note(&mut self, child: &Child) -> io::Result<()> {
-        let noted = Process::of(Pid::from_child(child)).and_then(|process| {
-            self.file.set_len(0)?;
-            self.file.rewind()?;
-            self.file.write_all(process.text().as_bytes())
-        });
-        noted.map_err(|error| about(&self.path, &error))
+        let process = Process::of(Pid::from_child(child))?;
+        self.note.file.set_len(0)?;
+        self.note.file.rewind()?;
+        self.note.file.write_all(process.text().as_bytes())
     }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = fs::remove_file(&self.path);
-    }
-}
-
-fn about(path: &Path, error: &io::Error) -> io::Error {
-    io::Error::new(error.kind(), format!("{}: {error}", path.display()))
 }
 
 /// A process that leads its group, told from a later one of its number by when it began.
@@ -89,7 +69,8 @@ impl Process {
         format!("{} {}\n", self.pid.as_raw_pid(), self.began)
     }
 
-    /// Ends it, and what it started, where it is still there.
+    /// Ends it, and what it started, where it is still there. What it started and went on without it is left,
+    /// as after any call.
     fn end(&self) -> io::Result<()> {
         let here = Self::of(self.pid).is_ok_and(|now| now.began == self.began);
         if !here || talk::end(self.pid) {
@@ -121,7 +102,7 @@ mod tests {
     fn left(path: &Path, child: &Child) {
         let mut running = Running::begin(path).unwrap().unwrap();
         running.note(child).unwrap();
-        running.file.unlock().unwrap();
+        running.note.file.unlock().unwrap();
         std::mem::forget(running);
     }
 

@@ -1,8 +1,8 @@
 //! The heap of an executable that lives for milliseconds, of Rust and of C: one allocator for both, as musl's
 //! gives pages back that SQLite asks for again at once. Of an ADD's system calls a fifth were that.
 //!
-//! It is no work on the network; it is here since here is where `unsafe` is read. Who wants it makes [`Heap`]
-//! its global allocator. Where libc is another than musl, C keeps its own.
+//! It is no work on the network; it is here since here is where `unsafe` is read. Rust has it where [`Heap`] is made
+//! the global allocator; C in every static executable with this crate. Where libc is another than musl, C keeps its own.
 
 /// Rust's allocator.
 pub use dlmalloc::GlobalDlmalloc as Heap;
@@ -12,6 +12,7 @@ pub use dlmalloc::GlobalDlmalloc as Heap;
 #[cfg(target_env = "musl")]
 pub mod c {
     use std::alloc::{GlobalAlloc as _, Layout};
+    use std::ffi::c_int;
     use std::ptr;
 
     use dlmalloc::GlobalDlmalloc;
@@ -55,7 +56,7 @@ pub mod c {
     #[expect(clippy::cast_ptr_alignment, reason = "it is aligned as a head is, at least")]
     unsafe fn give(begin: *mut u8, head: Head) -> *mut u8 {
         if begin.is_null() {
-            return none();
+            return none(libc::ENOMEM);
         }
         // SAFETY: the caller's promise; `align` is a head's size at least.
         unsafe {
@@ -68,14 +69,16 @@ pub mod c {
     /// What is asked for. The functions do not call each other: a compiler knows them by name, and what they do.
     fn allocate(size: usize, align: usize) -> *mut u8 {
         let head = Head { size, align: align.max(ALIGN) };
-        let Some(layout) = head.layout() else { return none() };
+        let Some(layout) = head.layout() else {
+            return none(if align.is_power_of_two() { libc::ENOMEM } else { libc::EINVAL });
+        };
         // SAFETY: the size is not 0, since the alignment is not; there is room for the head.
         unsafe { give(GlobalDlmalloc.alloc(layout), head) }
     }
 
-    fn none() -> *mut u8 {
+    fn none(why: c_int) -> *mut u8 {
         // SAFETY: the thread's own.
-        unsafe { *libc::__errno_location() = libc::ENOMEM };
+        unsafe { *libc::__errno_location() = why };
         ptr::null_mut()
     }
 
@@ -96,7 +99,7 @@ pub mod c {
     pub extern "C" fn calloc(count: usize, each: usize) -> *mut u8 {
         let head = count.checked_mul(each).map(|size| Head { size, align: ALIGN });
         let Some((head, layout)) = head.and_then(|head| Some((head, head.layout()?))) else {
-            return none();
+            return none(libc::ENOMEM);
         };
         // SAFETY: as in `allocate`.
         unsafe { give(GlobalDlmalloc.alloc_zeroed(layout), head) }
@@ -114,7 +117,7 @@ pub mod c {
         // SAFETY: the caller's promise.
         let (head, begin, layout) = unsafe { Head::of(given) };
         let new = Head { size, ..head };
-        let Some(wanted) = new.layout() else { return none() };
+        let Some(wanted) = new.layout() else { return none(libc::ENOMEM) };
         // SAFETY: it was allocated so; the new size is a possible one, and not 0.
         unsafe { give(GlobalDlmalloc.realloc(begin, layout, wanted.size()), new) }
     }

@@ -28,7 +28,9 @@ pub use port::{Holder, HostPort};
 pub use session::Kept;
 pub use sqlite::{Damaged, Fresh, Opened, Options, Rebuilt, SqliteLedger};
 
+use std::io;
 use std::net::IpAddr;
+use std::path::Path;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -307,6 +309,19 @@ pub enum Claim {
     Address(IpAddr),
     /// To a port of the host.
     Port(HostPort),
+}
+
+impl Error {
+    /// What the file system answered of a file of the book, or beside it: whether waiting helps.
+    pub fn of_file(path: &Path, tried: &str, error: &io::Error) -> Self {
+        let (path, what) = (path.display().to_string(), format!("{tried}: {error}"));
+        match error.kind() {
+            io::ErrorKind::PermissionDenied
+            | io::ErrorKind::ReadOnlyFilesystem
+            | io::ErrorKind::NotADirectory => Self::Denied { path, what },
+            _ => Self::Unavailable { path, what },
+        }
+    }
 }
 
 /// The book cannot answer.

@@ -532,7 +532,7 @@ fn pain_a4_a_read_only_disk_is_an_error() {
         Ok(other) => panic!("{other:?}"),
         Err(error) => error,
     };
-    assert!(matches!(&error, Error::Unavailable { .. }), "{error}");
+    assert!(matches!(&error, Error::Denied { .. }), "{error}");
     assert!(error.to_string().to_lowercase().contains("read-only"), "{error}");
     mount(&["-o", "remount,rw"], dir);
     assert_eq!(open(dir).list(None).unwrap().len(), 1);

@@ -3,10 +3,10 @@
 use std::cell::OnceCell;
 use std::collections::BTreeSet;
 use std::ffi::OsString;
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::File;
 use std::io::{self, BufRead as _, BufReader};
 use std::os::unix::ffi::OsStringExt;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
@@ -14,7 +14,7 @@ use std::time::{Duration, Instant, SystemTime};
 use sha2::{Digest, Sha256};
 use wharfinger_attach::{Hold, Node};
 use wharfinger_cni::AttachmentId;
-use wharfinger_delegate::DelegateCall;
+use wharfinger_delegate::{DelegateCall, Locked};
 use wharfinger_kube::Kube;
 use wharfinger_wasm::{NoPod, Pod, PodFacts};
 
@@ -81,49 +81,6 @@ impl Machine {
     }
 }
 
-/// A locked file, gone when this is: whoever waits for it looks again at the path.
-struct Locked {
-    path: PathBuf,
-    file: File,
-}
-
-impl Locked {
-    /// Whether the file is still the one at its path: another's there is not ours to remove.
-    fn in_place(&self) -> io::Result<bool> {
-        let (there, ours) = (std::fs::metadata(&self.path)?, self.file.metadata()?);
-        Ok((there.dev(), there.ino()) == (ours.dev(), ours.ino()))
-    }
-}
-
-impl Drop for Locked {
-    fn drop(&mut self) {
-        // The lock goes with the descriptor in any case.
-        if self.in_place().unwrap_or(false) {
-            let _ = std::fs::remove_file(&self.path);
-        }
-    }
-}
-
-/// Opens and locks `path`; `None` where another has the lock, or had it and took the file away,
-/// or the directory.
-fn try_lock(path: &Path) -> io::Result<Option<Locked>> {
-    if let Some(parent) = path.parent() {
-        std::fs::create_dir_all(parent)?;
-    }
-    let mut options = OpenOptions::new();
-    let file = match options.write(true).create(true).truncate(false).mode(0o600).open(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        opened => opened?,
-    };
-    match file.try_lock() {
-        Ok(()) => {}
-        Err(TryLockError::WouldBlock) => return Ok(None),
-        Err(TryLockError::Error(error)) => return Err(error),
-    }
-    let locked = Locked { path: path.to_owned(), file };
-    Ok(locked.in_place().unwrap_or(false).then_some(locked))
-}
-
 impl Node for Machine {
     fn now(&self) -> u64 {
         self.now
@@ -137,7 +94,7 @@ impl Node for Machine {
         let path = self.lock_path(id);
         let mut pause = Duration::from_micros(200);
         loop {
-            if let Some(locked) = try_lock(&path)? {
+            if let Some(locked) = Locked::try_take(&path)? {
                 return Ok(Some(Hold::new(locked)));
             }
             if self.remaining().is_zero() {
@@ -149,7 +106,7 @@ impl Node for Machine {
     }
 
     fn try_lock(&self, id: &AttachmentId) -> io::Result<Option<Hold>> {
-        Ok(try_lock(&self.lock_path(id))?.map(Hold::new))
+        Ok(Locked::try_take(&self.lock_path(id))?.map(Hold::new))
     }
 
     fn namespaces(&self) -> io::Result<Vec<PathBuf>> {

@@ -3,6 +3,7 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use serde_json::{Value, json};
@@ -11,6 +12,7 @@ use wharfinger_cni::AttachmentId;
 use wharfinger_wasm::Level;
 
 use crate::cli::Progress;
+use crate::events;
 use crate::phases::{Begun, Phase, Phases};
 use crate::spans::{Parent, Traced};
 
@@ -27,8 +29,8 @@ pub(crate) struct Heard {
     notes: RefCell<Kept>,
     progress: RefCell<Progress>,
     phases: Phases,
-    /// Attachments that were undone, and why.
-    detached: RefCell<Vec<(AttachmentId, &'static str)>>,
+    /// Where events are.
+    run: PathBuf,
     /// Whose trace the verbs are of.
     parent: Option<Parent>,
     traced: RefCell<Vec<Traced>>,
@@ -56,9 +58,9 @@ struct Asked {
 }
 
 impl Heard {
-    /// Within this trace, where there is one.
-    pub(crate) fn of(parent: Option<Parent>) -> Self {
-        Self { parent, ..Self::default() }
+    /// With events in this directory, and within this trace, where there is one.
+    pub(crate) fn new(run: &Path, parent: Option<Parent>) -> Self {
+        Self { run: run.to_owned(), parent, ..Self::default() }
     }
 
     /// Where the time goes.
@@ -76,11 +78,6 @@ impl Heard {
     /// The verbs since the last time, where there is a trace.
     pub(crate) fn traced(&self) -> Option<(&Parent, Vec<Traced>)> {
         self.parent.as_ref().map(|parent| (parent, self.traced.take()))
-    }
-
-    /// What was undone that the verbs since the last time were not about.
-    pub(crate) fn detached(&self) -> Vec<(AttachmentId, &'static str)> {
-        self.detached.take()
     }
 
     /// From now on, how far a verb is is shown.
@@ -176,7 +173,7 @@ impl Notes for Heard {
     }
 
     fn detached(&self, id: &AttachmentId, why: &'static str) {
-        self.detached.borrow_mut().push((id.clone(), why));
+        events::detached(&self.run, id, why);
     }
 }
 

@@ -18,7 +18,6 @@ use crate::calls::Calls;
 use crate::certificate::{self, Standing};
 use crate::components::Components;
 use crate::dhcp::Wire;
-use crate::events;
 use crate::node::Machine;
 use crate::notes::Heard;
 use crate::phases::{Phase, Timed};
@@ -54,12 +53,12 @@ impl Program {
             boot: store::boot_dir(&paths),
             components: Components::new(paths.clone(), plugins, calls.clone()),
             wire: Wire::new(&paths.run),
+            heard: Heard::new(&paths.run, caller.and_then(|text| Parent::parse(&text))),
             paths,
             kernel: Netlink::new(),
             calls,
             configured,
             ledger: RefCell::new(None),
-            heard: Heard::of(caller.and_then(|text| Parent::parse(&text))),
         }
     }
 
@@ -185,7 +184,7 @@ impl Program {
             let exec = exec(machine.remaining().max(GRACE), machine.note(call));
             phases.of(Phase::Delegate, || exec.run(call))
         };
-        let done = verb(&Host {
+        verb(&Host {
             kernel: &Timed::<dyn Kernel> { inner: &self.kernel, phases },
             ledger: &Timed { inner: ledger, phases },
             engine: &self.components,
@@ -194,11 +193,7 @@ impl Program {
             node: &Timed::<dyn Node> { inner: machine, phases },
             settings: &self.configured.settings,
             notes: &self.heard,
-        });
-        for (id, why) in self.heard.detached() {
-            events::detached(&self.paths.run, &id, why);
-        }
-        done
+        })
     }
 
     /// Runs an executable for a person.
@@ -206,7 +201,7 @@ impl Program {
         &self,
         call: &DelegateCall<'_>,
     ) -> Result<Option<Map<String, Value>>, DelegateError> {
-        exec(self.configured.deadline, None).run(call)
+        exec(self.configured.deadline, self.machine().note(call)).run(call)
     }
 
     /// Runs what reads configurations, and asks neither the kernel nor what is in the ledger: nobody has to

@@ -108,8 +108,7 @@ pub(crate) fn machine_id(paths: &Paths) -> Result<String, Error> {
     }
     let path = paths.lib.join("machine-id");
     let unavailable = |error: std::io::Error| {
-        let (path, what) = (path.display().to_string(), format!("machine id: {error}"));
-        Error::from(wharfinger_ledger::Error::Unavailable { path, what })
+        Error::from(wharfinger_ledger::Error::of_file(&path, "machine id", &error))
     };
     if let Ok(id) = std::fs::read_to_string(&path) {
         return Ok(id.trim().to_owned());

@@ -108,7 +108,7 @@ fn pain_d9_req_50_req_51_status_says_why() {
     assert!([50, 51].contains(&failure.code), "{failure:?}");
     readable(&failure, failure.code, &[&world.text_path("run")]);
     let add = world.call("ADD", &conf).of(&world.container()).fails();
-    assert!([11, 108].contains(&add.code), "{add:?}");
+    assert_eq!(add.code, 5, "{add:?}");
     readable(&add, add.code, &[&world.text_path("run")]);
     assert!(world.links().iter().all(|link| link.kind != "veth"));
 }
@@ -191,7 +191,7 @@ fn pain_f1_ipv6_is_ready_when_add_returns() {
         let one = world.attach(&conf);
         let shown = one.container.ns.ip("-6 address show dev eth0 scope global");
         assert!(shown.contains(&one.v6()) && !shown.contains("tentative"), "{shown}");
-        let ping = ["ping", "-n", "-c", "1", "-W", "1", "-I", &one.v6(), &one.v6()];
+        let ping = ["ping", "-n", "-c", "1", "-W", "5", "-I", &one.v6(), &one.v6()];
         assert!(one.container.ns.try_run(&ping).status.success(), "bound at once");
         one.del();
     }

@@ -42,9 +42,10 @@ fn conformance_of_a_good_plugin_and_its_reports() {
     let report = std::fs::read(json).expect("the report");
     let report: Value = serde_json::from_slice(&report).expect("JSON");
     assert_eq!(report["checks"][0]["outcome"], "passed");
-    // Without a configuration it says what is needed.
-    let said = cli(&world, 0, &["plugin", "test", &wasm]);
+    // Without a configuration nothing is tested: it says what is needed.
+    let said = cli(&world, 1, &["plugin", "test", &wasm]);
     assert!(said.contains("it needs a configuration, give one: /ranges"), "{said}");
+    assert!(said.contains("it was not tested"), "{said}");
 }
 
 #[test]

@@ -15,8 +15,7 @@ pub struct Report {
     pub kind: String,
     /// The same seed makes the same run.
     pub seed: u64,
-    /// Whether the plugin took what it was tried with. Otherwise there was nothing to check, and nothing is
-    /// known of it.
+    /// Whether the plugin took the configuration that it was tried with. Otherwise little is known of it.
     pub tried: bool,
     /// In the order in which they were made.
     pub checks: Vec<Check>,
@@ -102,7 +101,7 @@ impl fmt::Display for Report {
             }
         }
         writeln!(f, "{passed} passed, {failed} failed, {other} not applicable")?;
-        if !self.tried {
+        if !self.tried && failed == 0 {
             writeln!(f, "it was not tested: give it what it needs, as the check `config` says")?;
         }
         Ok(())

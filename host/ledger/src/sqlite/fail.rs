@@ -13,7 +13,13 @@ pub(super) fn sqlite(path: &Path, tried: &str, error: &rusqlite::Error) -> Error
         return damaged(path, format!("{tried}: {error}"));
     }
     let code = error.sqlite_error().map_or(0, |error| error.extended_code);
-    unavailable(path, format!("{tried}: {error} (SQLite's code {code})"))
+    let what = format!("{tried}: {error} (SQLite's code {code})");
+    match error.sqlite_error_code() {
+        Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => {
+            Error::Denied { path: path.display().to_string(), what }
+        }
+        _ => unavailable(path, what),
+    }
 }
 
 /// Whether the file's content is to blame. A constraint that fails is damage too: every write
@@ -53,14 +59,5 @@ pub(super) fn unavailable(path: &Path, what: String) -> Error {
 
 /// What the file system answered.
 pub(super) fn io(path: &Path, tried: &str) -> impl FnOnce(std::io::Error) -> Error {
-    use std::io::ErrorKind;
-    move |error| {
-        let what = format!("{tried}: {error}");
-        match error.kind() {
-            ErrorKind::PermissionDenied
-            | ErrorKind::ReadOnlyFilesystem
-            | ErrorKind::NotADirectory => Error::Denied { path: path.display().to_string(), what },
-            _ => unavailable(path, what),
-        }
-    }
+    move |error| Error::of_file(path, tried, &error)
 }

@@ -126,16 +126,5 @@ fn leaks(facts: &Facts) -> Vec<Finding> {
 }
 
 fn listed(names: &[String]) -> String {
-    let short: Vec<String> = names.iter().map(|name| shortened(name)).collect();
-    some(short.iter().map(String::as_str))
-}
-
-/// Of a runtime's long number, as much as commands take for it.
-fn shortened(name: &str) -> String {
-    const LONG: usize = 64;
-    let of = |part: &str| {
-        let long = part.len() == LONG && part.bytes().all(|byte| byte.is_ascii_hexdigit());
-        part.get(..12).filter(|_| long).unwrap_or(part).to_owned()
-    };
-    name.split('/').map(of).collect::<Vec<_>>().join("/")
+    some(names.iter().map(String::as_str))
 }

@@ -164,7 +164,7 @@ impl Finding {
             Level::Warning => "warning",
             Level::Error => "error",
         };
-        let head = plain(&format!("{level}: {}: {}", self.object, self.what));
+        let head = shortened(&plain(&format!("{level}: {}: {}", self.object, self.what)));
         if self.cure.is_empty() { head } else { format!("{head}\n  {}", plain(&self.cure)) }
     }
 }
@@ -181,6 +181,20 @@ pub fn findings(facts: &Facts) -> Vec<Finding> {
     }));
     all.sort_by(|a, b| b.level.cmp(&a.level).then(a.kind.cmp(&b.kind)));
     all
+}
+
+/// Runtimes' long numbers, as much of each as is enough to find it.
+fn shortened(text: &str) -> String {
+    const LONG: usize = 64;
+    let is_digit = |letter: char| letter.is_ascii_hexdigit();
+    let mut short = String::new();
+    for part in text.split_inclusive(|letter| !is_digit(letter)) {
+        let digits = part.trim_end_matches(|letter| !is_digit(letter)).len();
+        let (number, rest) = part.split_at(digits);
+        short += number.get(..12).filter(|_| digits == LONG).unwrap_or(number);
+        short += rest;
+    }
+    short
 }
 
 /// Up to so many of them by name, and how many more.
