@@ -95,7 +95,7 @@ fn each_fault_of_an_ipam_plugin_is_found() {
     ] {
         finds(&conform::ipam(&plugin, &settings(config(fault))), fault, check);
     }
-    let slow = Settings { deadline: 100, attachments: 4, ..settings(config("slow")) };
+    let slow = Settings { deadline: 10, attachments: 4, ..settings(config("slow")) };
     let report = conform::ipam(&plugin, &slow);
     // The engine's own deadline may come first.
     assert!(!report.passed(), "{report}");

@@ -116,7 +116,7 @@ impl Guest for Plugin {
         }
         if config.does("slow") {
             let mut n = 0_u64;
-            while n < 400_000_000 {
+            while n < 40_000_000 {
                 n = black_box(n + 1);
             }
         }
