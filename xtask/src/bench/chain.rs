@@ -249,7 +249,7 @@ fn fill(machine: &Machine, chain: &Chain, from: usize, to: usize) -> Result<Opti
         reservations(machine, chain.octet, from, to)?;
         return Ok(None);
     }
-    let container = Container::new(&format!("filler{to}"))?;
+    let container = Container::new(&format!("filler{to}-{}", chain.octet))?;
     let Some(link) = chain.links.first() else { bail!("no entry") };
     let mut filler = link.clone();
     let features = json!({ "portmap": {}, "firewall": {} });
